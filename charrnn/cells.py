@@ -1,0 +1,248 @@
+"""The recurrent layers: equations, forward pass and backward pass through time.
+
+Letters: T steps, B batch size (columns), D input size, H hidden size, K = D + 1 + H.
+Arrays are feature-major with the batch last. The input of step t, a one and the state before it
+are stacked in one column block [xₜ; 1; hₜ₋₁] (K, B), so that a single product with a single matrix
+W (rows, K) applies input weights, bias and recurrent weights at once, as the textbook writes it.
+
+Columns of W: 0..D-1 input weights, D bias, D+1..K-1 recurrent weights.
+Rows of W, in blocks of H:  rnn: h.  lstm: i, f, o, g.  gru: z, r, h′.
+
+A cell object owns the work buffers for chunks of at most T steps. Weights and state come in with
+each call, and nothing is remembered from one chunk to the next.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.functional import ACTIVATIONS, sigmoid, sigmoid_backward, tanh, tanh_backward
+
+Array = np.ndarray
+Keep = Sequence[Array | None]
+"""Where documents start: for each step None, or a row (B,) with 0 in the columns whose state is
+cleared before the step and 1 in the others."""
+
+
+class Cell(ABC):
+    """What all cells share: the column blocks, the loop over time, and the gradient of W."""
+
+    num_gates: int  # blocks of H rows in W
+    num_states: int  # state arrays (H, B): h, and for the lstm C
+
+    states: tuple[Array, ...]  # each (T+1, H, B); what a step changes and the next one reads
+
+    def __init__(
+        self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
+    ) -> None:
+        T, B, D, H = seq_len, batch_size, input_size, config.hidden_size
+        self.D, self.H = D, H
+        self.block = np.zeros((T + 1, D + 1 + H, B), dtype)
+        self.block[:, D] = 1
+        self.x = self.block[:T, :D]  # (T, D, B), written by whatever is below
+        self.h = self.block[:, D + 1 :]  # (T+1, H, B): h[t] enters step t
+        self.states = (self.h,)
+        self.gates = np.empty((T, self.num_gates * H, B), dtype)  # in backward, their gradients
+        self.dblock = np.empty((T, D + 1 + H, B), dtype)
+        self.dx = self.dblock[:, :D]  # (T, D, B)
+
+    @abstractmethod
+    def step(self, W: Array, t: int) -> None:
+        """The equations of the cell: from block[t] and states[·][t] to states[·][t+1]."""
+
+    @abstractmethod
+    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+        """The same backwards: turns the gradient by states[·][t+1] into the one by states[·][t].
+
+        Overwrites gates[t] with the gradient by the gates' sums, and fills dx[t].
+        """
+
+    def forward(self, W: Array, keep: Keep, state: Array, out: Array) -> Array:
+        """Run len(keep) steps from x, which the caller has filled.
+
+        Args:
+            W: weights (num_gates·H, K).
+            keep: see Keep.
+            state: (num_states, H, B) before the first step.
+            out: (T, H, B), receives hₜ of every step.
+
+        Returns:
+            The state (num_states, H, B) after the last step, a fresh array.
+        """
+        for own, given in zip(self.states, state, strict=True):
+            own[0] = given
+        for t, kept in enumerate(keep):
+            if kept is not None:
+                for own in self.states:
+                    own[t] *= kept
+            self.step(W, t)
+            out[t] = self.h[t + 1]
+        return np.stack([own[len(keep)] for own in self.states])
+
+    def backward(self, W_T: Array, keep: Keep, dout: Array) -> Array:
+        """Backpropagate through the steps of the last forward.
+
+        Args:
+            W_T: a contiguous copy of W.T (K, num_gates·H); a view would slow every product.
+            keep: as given to forward.
+            dout: (T, H, B), gradient by the outputs.
+
+        Returns:
+            Gradient by the state before the first step (num_states, H, B).
+        """
+        dstate = tuple(np.zeros_like(own[0]) for own in self.states)
+        for t in reversed(range(len(keep))):
+            dh, *dothers = dstate
+            dh += dout[t]
+            dstate = self.step_backward(W_T, t, dh, *dothers)
+            kept = keep[t]
+            if kept is not None:
+                for down in dstate:
+                    down *= kept
+        return np.stack(dstate)
+
+    def weight_gradient(self, steps: int, dW: Array) -> None:
+        """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product."""
+        np.matmul(side_by_side(self.gates[:steps]), side_by_side(self.block[:steps]).T, out=dW)
+
+
+def side_by_side(array: Array) -> Array:
+    """(T, N, B) as a contiguous copy (N, T·B), the shape in which one product sums over time."""
+    T, N, B = array.shape
+    return array.transpose(1, 0, 2).reshape(N, T * B)
+
+
+class RNN(Cell):
+    """hₜ = φ(W·[xₜ; 1; hₜ₋₁]) (Elman 1990), φ being tanh, relu or sigmoid."""
+
+    num_gates, num_states = 1, 1
+
+    def __init__(
+        self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
+    ) -> None:
+        super().__init__(config, input_size, seq_len, batch_size, dtype)
+        self.activation, self.activation_backward = ACTIVATIONS[config.activation]
+
+    def step(self, W: Array, t: int) -> None:
+        self.h[t + 1] = self.activation(np.matmul(W, self.block[t], out=self.gates[t]))
+
+    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+        (dh,) = dstate
+        h = self.gates[t]  # not self.h[t + 1], which a document's start has cleared
+        h[:] = self.activation_backward(dh, h)
+        dblock = np.matmul(W_T, h, out=self.dblock[t])
+        return (dblock[self.D + 1 :],)
+
+
+class LSTM(Cell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, forget gate by Gers et al. 2000).
+
+    i, f, o = σ(W·[xₜ; 1; hₜ₋₁]), g = tanh(W·[xₜ; 1; hₜ₋₁])
+    Cₜ = f * Cₜ₋₁ + i * g
+    hₜ = o * tanh(Cₜ)
+    """
+
+    num_gates, num_states = 4, 2
+
+    def __init__(
+        self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
+    ) -> None:
+        super().__init__(config, input_size, seq_len, batch_size, dtype)
+        self.C = np.empty_like(self.h)  # (T+1, H, B): C[t] enters step t
+        self.tanh_C = np.empty_like(self.h[1:])  # (T, H, B)
+        self.states = (self.h, self.C)
+        self.work = np.empty_like(self.gates[0])
+
+    def step(self, W: Array, t: int) -> None:
+        H, h, C, tanh_C = self.H, self.h[t + 1], self.C[t + 1], self.tanh_C[t]
+        gates = np.matmul(W, self.block[t], out=self.gates[t])
+        ifo = gates[: 3 * H]
+        ifo *= 0.5  # σ(x) = ½ + ½·tanh(x/2), so one tanh serves all four gates
+        tanh(gates)
+        ifo *= 0.5
+        ifo += 0.5
+        i, f, o, g = gates.reshape(4, H, -1)
+        np.multiply(f, self.C[t], out=C)
+        C += np.multiply(i, g, out=self.work[:H])
+        np.tanh(C, out=tanh_C)
+        np.multiply(o, tanh_C, out=h)
+
+    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+        dh, dC = dstate
+        H, gates, tanh_C = self.H, self.gates[t], self.tanh_C[t]
+        i, f, o, g = gates.reshape(4, H, -1)
+        di, df, do, dg = self.work.reshape(4, H, -1)
+        np.multiply(dh, tanh_C, out=do)  # h = o * tanh(C)
+        dh *= o
+        dC += tanh_backward(dh, tanh_C)
+        np.multiply(dC, g, out=di)  # C = f * C₋₁ + i * g
+        np.multiply(dC, i, out=dg)
+        np.multiply(dC, self.C[t], out=df)
+        dC *= f
+        tanh_backward(dg, g)
+        sigmoid_backward(self.work[: 3 * H], gates[: 3 * H])
+        gates[:] = self.work
+        dblock = np.matmul(W_T, gates, out=self.dblock[t])  # gates = W·block
+        return dblock[self.D + 1 :], dC
+
+
+class GRU(Cell):
+    """Gated recurrent unit as Cho et al. (2014) define it: the reset gate acts before the product.
+
+    z, r = σ(W·[xₜ; 1; hₜ₋₁])
+    h′ = tanh(W′·[xₜ; 1; r * hₜ₋₁])
+    hₜ = (1 − z) * hₜ₋₁ + z * h′
+
+    cuDNN and torch.nn.GRU reset after the product instead, which is a different model.
+    """
+
+    num_gates, num_states = 3, 1
+
+    def __init__(
+        self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
+    ) -> None:
+        super().__init__(config, input_size, seq_len, batch_size, dtype)
+        self.reset_block = np.ones_like(self.block[:-1])  # (T, K, B): [x; 1; r * h₋₁]
+        self.dreset_block = np.empty_like(self.block[0])
+
+    def step(self, W: Array, t: int) -> None:
+        D, H, h_before, h = self.D, self.H, self.h[t], self.h[t + 1]
+        gates, reset_block = self.gates[t], self.reset_block[t]
+        zr, candidate = gates[: 2 * H], gates[2 * H :]
+        sigmoid(np.matmul(W[: 2 * H], self.block[t], out=zr))
+        z, r = zr.reshape(2, H, -1)
+        reset_block[:D] = self.x[t]
+        np.multiply(r, h_before, out=reset_block[D + 1 :])
+        tanh(np.matmul(W[2 * H :], reset_block, out=candidate))
+        np.subtract(candidate, h_before, out=h)
+        h *= z
+        h += h_before
+
+    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+        (dh,) = dstate
+        D, H, h_before, gates = self.D, self.H, self.h[t], self.gates[t]
+        z, r, candidate = gates.reshape(3, H, -1)
+        dz = dh * (candidate - h_before)  # h = h₋₁ + z * (h′ − h₋₁)
+        dcandidate = dh * z
+        dh_before = dh - dcandidate
+        candidate[:] = tanh_backward(dcandidate, candidate)
+        dreset_block = np.matmul(W_T[:, 2 * H :], candidate, out=self.dreset_block)
+        dreset = dreset_block[D + 1 :]
+        dh_before += dreset * r  # reset_block = [x; 1; r * h₋₁]
+        r[:] = sigmoid_backward(dreset * h_before, r)
+        z[:] = sigmoid_backward(dz, z)
+        dblock = np.matmul(W_T[:, : 2 * H], gates[: 2 * H], out=self.dblock[t])  # zr = W·block
+        dblock[:D] += dreset_block[:D]
+        dh_before += dblock[D + 1 :]
+        return (dh_before,)
+
+    def weight_gradient(self, steps: int, dW: Array) -> None:
+        """As for every cell, but the rows of h′ go with the reset blocks."""
+        split, dgates = 2 * self.H, side_by_side(self.gates[:steps])
+        np.matmul(dgates[:split], side_by_side(self.block[:steps]).T, out=dW[:split])
+        np.matmul(dgates[split:], side_by_side(self.reset_block[:steps]).T, out=dW[split:])
+
+
+CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

@@ -1,0 +1,268 @@
+"""Checkpoints: one .npz file is one model, written whole or not at all and loaded without trust.
+
+The file is an uncompressed zip of .npy members: the parameter arrays under the names of
+`charrnn.model.parameter_shapes`, float32, and `metadata`, one JSON text with
+
+    format      "charrnn"
+    version     1
+    model       the fields of ModelConfig
+    vocabulary  the characters, in the order of their ids after <EOS> and <UNK>
+    lines       whether the model was trained on lines, else on whole files
+    training    how it was trained: command, settings, corpus and its hash, figures, history
+"""
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.errors import CheckpointError, ConfigError
+from charrnn.model import CharRNN, parameter_shapes
+from charrnn.resources import bundled_model
+from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
+
+FORMAT, VERSION = "charrnn", 1
+FOLDER = Path("checkpoints")
+_SUFFIX = ".npz"
+_NOT_MODELS = (".resume.npz", ".previous.npz")
+_METADATA = "metadata"
+_MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
+_MAX_HEADER = 1 << 12  # bytes of a .npy header
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model with what is needed to use it."""
+
+    model: CharRNN
+    vocabulary: Vocabulary
+    lines: bool
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `path` atomically: whatever happens, it holds the old file or the new one, whole.
+
+    Raises:
+        CheckpointError: the file cannot be written; the old one is intact.
+    """
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": asdict(checkpoint.model.config),
+        "vocabulary": list(checkpoint.vocabulary.characters),
+        "lines": checkpoint.lines,
+        "training": checkpoint.training,
+    }
+    text = json.dumps(metadata, allow_nan=False)
+    with atomic_write(path) as file:
+        arrays: dict[str, Any] = {_METADATA: np.array(text), **checkpoint.model.parameters}
+        np.savez(file, **arrays)
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes the name `path` only once it is whole and on the disk.
+
+    Raises:
+        CheckpointError: the system refuses; nothing is left behind.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with open(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a rename on the disk, where folders can be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def check_writable(path: Path) -> None:
+    """Raise CheckpointError unless a checkpoint can be written to `path`, before hours of work."""
+    if path.is_dir():
+        raise CheckpointError(f"cannot write {path}: it is a folder; name a file with --output")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {path.parent}: {error.strerror}") from None
+
+
+def keep_previous(path: Path) -> Path | None:
+    """Give the model at `path` the second name NAME.previous.npz; None where there is no model.
+
+    At no moment is there no `path`.
+    """
+    if not path.exists():
+        return None
+    previous = path.with_name(path.name.removesuffix(_SUFFIX) + ".previous" + _SUFFIX)
+    with atomic_write(previous) as file:
+        file.write(path.read_bytes())
+    return previous
+
+
+def find(path: Path | None = None) -> Path:
+    """The checkpoint to use: `path`, else the newest in ./checkpoints, else the bundled one.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if path is not None:
+        return path
+    models = []
+    for file in FOLDER.glob(f"*{_SUFFIX}"):
+        if not file.name.startswith(".") and not file.name.endswith(_NOT_MODELS):
+            with contextlib.suppress(OSError):
+                models.append((file.stat().st_mtime_ns, file))
+    return max(models)[1] if models else bundled_model()
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Read a checkpoint. Nothing in the file is trusted: no code runs, and no array is allocated
+    before its name, type and size are known to be right.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not a checkpoint of this version.
+    """
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            return _load(archive, os.fstat(file.fileno()).st_size)
+    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        reason = getattr(error, "strerror", None)
+        if reason and not isinstance(error, zipfile.BadZipFile):
+            raise CheckpointError(f"cannot read {path}: {reason}") from None
+        raise CheckpointError(
+            f"{path} is no checkpoint, or it is damaged; train it again or restore a copy"
+        ) from None
+    except (CheckpointError, ConfigError, ValueError, EOFError, RuntimeError) as error:
+        raise CheckpointError(f"cannot load {path}: {error}") from None
+
+
+def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
+    members = {info.filename: info for info in archive.infolist()}
+    if len(members) != len(archive.infolist()):
+        raise CheckpointError("it holds two members of one name")
+    total = sum(info.file_size for info in members.values())
+    if total > file_size or any(info.compress_type for info in members.values()):
+        raise CheckpointError("its members are compressed or overlap, which charrnn never writes")
+    info = members.pop(_METADATA + ".npy", None)
+    if info is None:
+        raise CheckpointError("it holds no metadata, so it is no checkpoint of charrnn")
+    config, vocabulary, lines, training = _parse(_read_metadata(archive, info))
+    shapes = parameter_shapes(config)
+    expected = {f"{name}.npy" for name in shapes}
+    if expected != members.keys():
+        names = ", ".join(sorted(expected ^ members.keys())[:3])
+        raise CheckpointError(f"its arrays do not fit its configuration ({names})")
+    if sum(math.prod(shape) for shape in shapes.values()) * 4 > file_size:
+        raise CheckpointError("it is smaller than the arrays it should hold")
+    for name, shape in shapes.items():
+        _check_array(archive, members[f"{name}.npy"], name, shape)
+    model = CharRNN(config)
+    for name, array in model.parameters.items():
+        with archive.open(members[f"{name}.npy"]) as file:
+            _header(file)
+            array[:] = np.frombuffer(file.read(), np.float32).reshape(array.shape)
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{name} holds numbers that are not finite")
+    return Checkpoint(model, vocabulary, lines, training)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, Fortran order and type from the start of a .npy member."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise CheckpointError("it holds an array of an unknown format")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+    return read(file, max_header_size=_MAX_HEADER)
+
+
+_header_2_0 = np.lib.format.read_array_header_2_0
+
+
+def _check_array(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, shape: tuple[int, ...]
+) -> None:
+    with archive.open(info) as file:
+        found, fortran, dtype = _header(file)
+        if dtype != np.float32 or fortran or found != shape:
+            raise CheckpointError(f"{name} is {dtype} {found}, not float32 {shape}")
+        if info.file_size != file.tell() + 4 * math.prod(shape):
+            raise CheckpointError(f"{name} is cut off")
+
+
+def _read_metadata(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    """The JSON text of a checkpoint, a Unicode array of no dimensions."""
+    with archive.open(info) as file:
+        shape, _, dtype = _header(file)
+        size = info.file_size - file.tell()
+        if shape != () or dtype.kind != "U" or size != dtype.itemsize or size > _MAX_METADATA:
+            raise CheckpointError("its metadata is no text, or too long")
+        return str(np.frombuffer(file.read(), dtype)[0])
+
+
+def _parse(text: str) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
+    """Check and convert the metadata."""
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError):
+        raise CheckpointError("its metadata is no JSON") from None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise CheckpointError("its metadata is not charrnn's")
+    if metadata.get("version") != VERSION:
+        raise CheckpointError(
+            f"it has format version {str(metadata.get('version'))[:20]}, and this charrnn reads "
+            f"version {VERSION}; use the charrnn that wrote it"
+        )
+    model, characters = metadata.get("model"), metadata.get("vocabulary")
+    lines, training = metadata.get("lines"), metadata.get("training")
+    if not (isinstance(model, dict) and model.keys() == ModelConfig.__dataclass_fields__.keys()):
+        raise CheckpointError("its metadata lacks the model's configuration")
+    if not (
+        isinstance(characters, list)
+        and all(isinstance(char, str) and len(char) == 1 for char in characters)
+        and len(set(characters)) == len(characters)
+    ):
+        raise CheckpointError("its vocabulary is no list of distinct characters")
+    if not (isinstance(lines, bool) and isinstance(training, dict)):
+        raise CheckpointError("its metadata is incomplete")
+    config = ModelConfig(**model)
+    if config.vocab_size != NUM_SPECIAL + len(characters):
+        raise CheckpointError("its vocabulary does not fit its configuration")
+    return config, Vocabulary(characters), lines, training

@@ -1,0 +1,28 @@
+"""`charrnn inspect`: what is in a checkpoint."""
+
+from dataclasses import asdict
+from typing import Any
+
+from charrnn.cli.options import AsJson, CheckpointPath, print_json
+
+
+def inspect(checkpoint: CheckpointPath = None, as_json: AsJson = False) -> None:
+    """Show what is in a checkpoint: configuration, size, vocabulary, training history."""
+    from charrnn import checkpoint as checkpoints
+    from charrnn.display import inspection
+
+    path = checkpoints.find(checkpoint)
+    loaded = checkpoints.load(path)
+    fields: dict[str, Any] = {
+        "checkpoint": str(path),
+        "model": asdict(loaded.model.config),
+        "parameters": loaded.model.parameters.flat.size,
+        "arrays": {name: list(array.shape) for name, array in loaded.model.parameters.items()},
+        "lines": loaded.lines,
+        "vocabulary": list(loaded.vocabulary.characters),
+        "training": loaded.training,
+    }
+    if as_json:
+        print_json(fields)
+    else:
+        inspection(fields)

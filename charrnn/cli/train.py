@@ -1,0 +1,202 @@
+"""`charrnn train`: learn a model from a text."""
+
+import contextlib
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn.cli.options import STARTED, Encoding, Terminated, Threads, print_json
+from charrnn.config import ACTIVATIONS, CELLS, ModelConfig, TrainConfig
+from charrnn.errors import CorpusError
+
+if TYPE_CHECKING:
+    from charrnn.run import Run
+    from charrnn.training import Progress
+
+
+_SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
+_SAMPLE_CHARS = 200
+
+
+def _chosen(help: str) -> Any:
+    """An option whose default depends on the corpus."""
+    return typer.Option(help=f"{help}  [default: by the corpus]", show_default=False)
+
+
+def train(
+    corpus: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Text files, folders (every *.txt below), '-' for stdin, or names of bundled "
+            "corpora.  [default: english]",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The model to write.  [default: checkpoints/<corpus>.npz]",
+            show_default=False,
+        ),
+    ] = None,
+    cell: Annotated[str, typer.Option(help=f"Kind of cell: {', '.join(CELLS)}.")] = (
+        ModelConfig.cell
+    ),
+    activation: Annotated[
+        str, typer.Option(help=f"Of the rnn cell: {', '.join(ACTIVATIONS)}.")
+    ] = ModelConfig.activation,
+    hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
+    num_layers: Annotated[int, typer.Option(help="Layers.")] = ModelConfig.num_layers,
+    embedding_size: Annotated[
+        int | None, _chosen("Size of the learned embedding of a character, 0 for one-hot input.")
+    ] = None,
+    dropout: Annotated[
+        float | None, _chosen("Share of units dropped between layers and before the head, 0 to 1.")
+    ] = None,
+    lines: Annotated[
+        bool | None,
+        typer.Option(
+            "--lines/--whole",
+            help="Whether a document is a line or a file.  [default: lines for bundled corpora]",
+            show_default=False,
+        ),
+    ] = None,
+    val_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the characters held out for validation, 0 for none.  "
+            "[default: 0.1, at most a million characters]",
+            show_default=False,
+        ),
+    ] = None,
+    val: Annotated[
+        Path | None, typer.Option(help="A text file to validate on instead.", show_default=False)
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option(help="Characters that occur less often become <UNK>.", min=1)
+    ] = 1,
+    unk_rate: Annotated[
+        float, typer.Option(help="Share of characters read as <UNK>, so that it is learned.")
+    ] = TrainConfig.unk_rate,
+    encoding: Encoding = "utf-8",
+    epochs: Annotated[
+        float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Budget: updates of the weights.", show_default=False)
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Budget: minutes from start to end, all included.  "
+            "[default without a budget: steps by the corpus]",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, _chosen("Streams of text read side by side.")] = None,
+    seq_len: Annotated[int | None, _chosen("Characters between updates of the weights.")] = None,
+    learning_rate: Annotated[
+        float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
+    ] = None,
+    weight_decay: Annotated[
+        float, typer.Option(help="Decoupled weight decay.")
+    ] = TrainConfig.weight_decay,
+    clip_norm: Annotated[
+        float, typer.Option(help="Largest global norm of the gradient.")
+    ] = TrainConfig.clip_norm,
+    seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
+    sample_every: Annotated[
+        int | None,
+        typer.Option(help="Show a fresh sample every so many steps.", min=1, show_default=False),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Write the course of the run to a JSON Lines file.", show_default=False),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Learn a model from CORPUS and write it to a checkpoint.
+
+    The weights that predict the validation split best are kept. On a terminal Ctrl-C ends the run
+    early and keeps them too.
+    """
+    from charrnn.checkpoint import FOLDER
+    from charrnn.corpus import Split, read_corpus, read_documents, split_corpus, strip_last_newline
+    from charrnn.display import TrainingDisplay
+    from charrnn.parallel import Workers
+    from charrnn.run import prepare
+
+    options = {name: value for name, value in locals().items() if name in _SETTINGS}
+    text = read_corpus(corpus or [], lines=lines, encoding=encoding)
+    split = split_corpus(text, 0 if val else val_fraction)
+    if val is not None:
+        held_out = read_documents(val, text.lines, encoding)
+        split = Split(split.train, [strip_last_newline(document) for document in held_out])
+    output = output or FOLDER / f"{text.name}.npz"
+    with Workers(threads) as workers, TrainingDisplay(quiet) as display, _log_file(log) as write:
+        run = prepare(
+            text,
+            split,
+            options,
+            output=output,
+            workers=workers,
+            min_count=min_count,
+            command=shlex.join(["charrnn", *sys.argv[1:]]),
+            started=STARTED,
+        )
+        display.begin(run, split)
+        try:
+            for progress in run.train():
+                display.update(progress)
+                write(progress)
+                if sample_every and progress.step % sample_every == 0:
+                    display.note(_fresh_sample(run, progress.step))
+        except KeyboardInterrupt as interrupt:
+            if not run.saved:
+                run.save()
+            display.interrupted(run)
+            raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from None
+        display.end(run)
+    if as_json:
+        print_json(run.result())
+
+
+@contextlib.contextmanager
+def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
+    """A function that writes a step's progress as a line of JSON, if a file is asked for."""
+    if path is None:
+        yield lambda progress: None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise CorpusError(f"cannot write {path}: {error.strerror}") from None
+    with file:
+
+        def write(progress: "Progress") -> None:
+            entry = {name: value for name, value in asdict(progress).items() if value is not None}
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+
+        yield write
+
+
+def _fresh_sample(run: "Run", step: int) -> str:
+    """A few characters from the model as it is now, drawn from the seed and the step."""
+    from charrnn.config import SampleConfig
+    from charrnn.sampling import Sample, generate
+
+    sample = Sample("", run.config.seed + step)
+    for _ in generate(run.checkpoint(), [sample], SampleConfig(length=_SAMPLE_CHARS)):
+        pass
+    return f"--- step {step}\n{sample.text}\n---"

@@ -1,0 +1,133 @@
+"""The configuration of a model and of a training run, and the one home of their defaults."""
+
+import math
+from dataclasses import dataclass
+
+from charrnn.errors import ConfigError
+
+CELLS = ("rnn", "lstm", "gru")
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise ConfigError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def check_int(name: str, value: object, low: int, high: int = MAX_SIZE) -> None:
+    """Raise ConfigError unless `value` is an int with low <= value <= high."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+
+
+def check_float(
+    name: str, value: object, low: float, high: float, *, above: bool = False, below: bool = False
+) -> None:
+    """Raise ConfigError unless `value` is a finite number from low to high.
+
+    `above` and `below` leave out the lower and the upper end of the range.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ConfigError(f"{name} must be a number, not {value!r}")
+    if value < low or value > high or (above and value == low) or (below and value == high):
+        left, right = "above" if above else "from", "below" if below else "to"
+        span = f"{left} {low:g}" + ("" if high == math.inf else f" {right} {high:g}")
+        raise ConfigError(f"{name} must be {span}, not {value:g}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a network; saved with its weights.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    vocab_size: int
+    cell: str = "lstm"
+    activation: str = "tanh"  # of the rnn cell
+    hidden_size: int = 256
+    num_layers: int = 1
+    embedding_size: int = 0  # 0: the input is a one-hot column
+    dropout: float = 0.0  # share of units dropped between layers and before the head
+
+    def __post_init__(self) -> None:
+        check_int("vocab_size", self.vocab_size, 2, 0x110000 + 2)
+        check_choice("cell", self.cell, CELLS)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_int("hidden_size", self.hidden_size, 1)
+        check_int("num_layers", self.num_layers, 1, 1000)
+        check_int("embedding_size", self.embedding_size, 0)
+        check_float("dropout", self.dropout, 0, 1, below=True)
+        if self.activation != "tanh" and self.cell != "rnn":
+            raise ConfigError(
+                f"activation {self.activation} is for the rnn cell; an {self.cell} has its own"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. Exactly one of `steps`, `epochs` and `minutes` is the budget.
+
+    Raises:
+        ConfigError: a value is out of range, or there is not exactly one budget.
+    """
+
+    steps: int | None = None  # updates
+    epochs: float | None = None  # passes over the training split
+    minutes: float | None = None  # wall-clock time
+    batch_size: int = 32  # streams read side by side
+    seq_len: int = 32  # steps before backpropagation is truncated
+    learning_rate: float = 8e-3  # the peak; rises from zero before it and decays to zero after it
+    warmup: float = 0.03  # share of the budget in which the learning rate rises
+    weight_decay: float = 0.0  # decoupled, on matrices
+    clip_norm: float = 1.0  # largest global norm of the gradient
+    unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
+    restart_rate: float = 0.02  # share of a whole file's chunks that start afresh
+    evaluations: int = 10  # validations in a run
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if sum(budget is not None for budget in (self.steps, self.epochs, self.minutes)) != 1:
+            raise ConfigError("exactly one of steps, epochs and minutes must be given")
+        if self.steps is not None:
+            check_int("steps", self.steps, 1, 10**12)
+        if self.epochs is not None:
+            check_float("epochs", self.epochs, 0, 1e9, above=True)
+        if self.minutes is not None:
+            check_float("minutes", self.minutes, 0, 1e7, above=True)
+        check_int("batch_size", self.batch_size, 1)
+        check_int("seq_len", self.seq_len, 1)
+        check_float("learning_rate", self.learning_rate, 0, 100, above=True)
+        check_float("warmup", self.warmup, 0, 1)
+        check_float("weight_decay", self.weight_decay, 0, 100)
+        check_float("clip_norm", self.clip_norm, 0, math.inf, above=True)
+        check_float("unk_rate", self.unk_rate, 0, 1, below=True)
+        check_float("restart_rate", self.restart_rate, 0, 1)
+        check_int("evaluations", self.evaluations, 1)
+        check_int("seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How characters are drawn.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    length: int = 500  # characters drawn at most
+    temperature: float = 1.0  # 0: always the likeliest
+    top_k: int | None = None  # draw from the k likeliest only
+    top_p: float = 1.0  # draw from the fewest that together have this probability
+    stop: str = ""  # end before this text
+    allow_unk: bool = False
+
+    def __post_init__(self) -> None:
+        check_int("length", self.length, 0, 10**12)
+        check_float("temperature", self.temperature, 0, math.inf)
+        if self.top_k is not None:
+            check_int("top_k", self.top_k, 1, 10**9)
+        check_float("top_p", self.top_p, 0, 1, above=True)

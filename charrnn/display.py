@@ -1,0 +1,204 @@
+"""What a terminal shows: progress bars, tables and messages, all of them on stderr."""
+
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from charrnn.corpus import Split
+from charrnn.run import Run
+from charrnn.scoring import Score
+from charrnn.training import Progress
+
+_BITS = 1 / math.log(2)
+_SHOWN_CHARACTERS = 100
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out, so that none can drive a terminal."""
+    return "".join(
+        char if char in "\n\t" or char.isprintable() or (char.isspace() and ord(char) > 0x9F)
+        else f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}"
+        for char in text
+    )  # fmt: skip
+
+
+def message(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def error(text: str) -> None:
+    """One line that says what is wrong and what to do."""
+    message("error: " + visible(" ".join(text.split())))
+
+
+class TrainingDisplay:
+    """A bar where stderr is a terminal, a line at each validation where it is not."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        show_bar = sys.stderr.isatty() and not quiet
+        self.bar = tqdm(
+            total=1.0,
+            disable=not show_bar,
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {desc}",
+        )
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+
+    def begin(self, run: Run, split: Split) -> None:
+        """Say what is trained on what."""
+        model, config = run.model.config, run.config
+        kind = "lines" if run.corpus.lines else "documents"
+        held_out = (
+            f"{sum(map(len, split.val)):,} characters held out"
+            if split.val
+            else ("nothing held out for validation, it is small")
+        )
+        self.note(
+            f"{run.corpus.name}: {run.corpus.chars:,} characters in {len(run.corpus.documents):,} "
+            f"{kind}, {len(run.vocabulary)} tokens; {held_out}"
+        )
+        budget = next(
+            f"{value:g} {name}"
+            for name in ("steps", "epochs", "minutes")
+            if (value := getattr(config, name)) is not None
+        )
+        source = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot"
+        self.note(
+            f"{model.cell} {model.num_layers}x{model.hidden_size}, {source}, dropout "
+            f"{model.dropout:g}: {run.model.parameters.flat.size:,} parameters; "
+            f"batch {config.batch_size}x{config.seq_len}, learning rate "
+            f"{config.learning_rate:g}, {budget}"
+        )
+
+    def update(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        rate = progress.chars / max(progress.seconds, 1e-9)
+        self.bar.set_description_str(
+            f"{progress.loss * _BITS:.3f} bits/char, {rate / 1000:.0f}k chars/s", refresh=False
+        )
+        self.bar.update(progress.fraction - self.bar.n)
+        if progress.train_loss is not None:
+            self.note(_validation_line(progress))
+
+    def end(self, run: Run) -> None:
+        """The result, and what to do with it."""
+        result = run.result()
+        rows = [
+            ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
+            ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
+        ]
+        if result["val_bits_per_char"] is not None:
+            rows.append(("validation", f"{result['val_bits_per_char']:.4f} bits per character"))
+        rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
+        rows.append(("written to", f"{run.output}"))
+        path = shlex.quote(str(run.output))
+        self.note("")
+        for name, value in rows:
+            self.note(f"{name:<11} {value}")
+        self.note(f"\nNow try:\n  charrnn sample -c {path}")
+        self.note(f'  charrnn score -c {path} "one sentence" "and another"')
+
+    def interrupted(self, run: Run) -> None:
+        """Say where the model of a run that was ended early is."""
+        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {run.output}")
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        if not self.quiet:
+            tqdm.write(visible(text), file=sys.stderr)
+
+
+def _validation_line(progress: Progress) -> str:
+    train = (progress.train_loss or 0) * _BITS
+    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
+    if progress.validation is not None:
+        line += f"  val {progress.validation.bits_per_char:.4f} bits/char"
+    else:
+        line += " bits/char"
+    return line + ("  *" if progress.best and progress.validation is not None else "")
+
+
+def spelled_out(text: str) -> str:
+    """The text on one line, with backslash escapes for line ends, tabs and backslashes."""
+    for char, name in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        text = text.replace(char, name)
+    return text
+
+
+def score_details(name: str, score: Score) -> None:
+    """One score, on stdout."""
+    figures = score.figures()
+    bits, perplexity = figures["bits_per_char"], figures["perplexity"]
+    end = "the end counted" if score.eos else "the end not counted"
+    rows = [
+        ("text", visible(name)),
+        ("log P", f"{score.log_prob:.4f} nats"),
+        ("P", f"{math.exp(score.log_prob):.4g}"),
+        ("bits per character", "-" if bits is None else f"{bits:.4f}"),
+        ("perplexity", "-" if perplexity is None else f"{perplexity:.4f}"),
+        ("characters", f"{score.chars:,}, {end}; {score.unk:,} unknown"),
+    ]
+    for label, value in rows:
+        print(f"{label:<19} {value}")
+
+
+def score_table(scores: Sequence[tuple[str, Score]]) -> None:
+    """Several scores on stdout, the most probable first, each with its ratio to that one."""
+    ranked = sorted(scores, key=lambda pair: -pair[1].log_prob)
+    best = ranked[0][1].log_prob
+    shown = Table(box=None, pad_edge=False)
+    for name in ("log P", "bits/char", "of the best"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("text", overflow="fold")
+    for name, score in ranked:
+        bits = score.figures()["bits_per_char"]
+        shown.add_row(
+            f"{score.log_prob:.2f}",
+            "-" if bits is None else f"{bits:.3f}",
+            f"{math.exp(score.log_prob - best):.3g}",
+            Text(visible(name)),
+        )
+    Console(highlight=False).print(shown)
+
+
+def inspection(fields: dict[str, Any]) -> None:
+    """What `charrnn inspect` says of a checkpoint, on stdout."""
+    model, training, characters = fields["model"], fields["training"], fields["vocabulary"]
+    print(f"{fields['checkpoint']}: {fields['parameters']:,} parameters")
+    print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
+    for name, shape in fields["arrays"].items():
+        print(f"  {name:<18} {' x '.join(map(str, shape))}")
+    print(f"documents   {'lines' if fields['lines'] else 'whole files'}")
+    sample = spelled_out("".join(characters[:_SHOWN_CHARACTERS]))
+    more = len(characters) - _SHOWN_CHARACTERS
+    print(f"vocabulary  <EOS> <UNK> {visible(sample)}" + (f" and {more:,} more" * (more > 0)))
+    if "command" in training:
+        print(f"trained by  {visible(str(training['command']))}")
+    history = training.get("history")
+    for entry in history if isinstance(history, list) else []:
+        print("  " + visible("  ".join(f"{name} {_short(value)}" for name, value in entry.items())))
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,113 @@
+"""How well a model predicts token sequences: the forward pass over many of them side by side.
+
+Letters: T steps, B batch size (sequences side by side), V vocabulary size.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.corpus import split_documents
+from charrnn.functional import IGNORE
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.vocabulary import EOS, UNK
+
+Array = np.ndarray
+
+_COLUMNS = 32  # sequences side by side
+_MAX_STEPS = 128
+_MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
+_BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
+
+
+def token_log_probs(model: CharRNN, sequences: Sequence[Array], workers: Workers) -> list[Array]:
+    """log P of every token of every sequence given those before it, by the chain rule.
+
+    Each sequence starts from zero state and zero input, and none is seen by another.
+
+    Args:
+        sequences: arrays of ids; IGNORE is not predicted.
+
+    Returns:
+        float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
+    """
+    by_length = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    batches = [by_length[i : i + _COLUMNS] for i in range(0, len(by_length), _COLUMNS)]
+
+    def run(batch: list[int]) -> list[Array]:
+        return _batch_log_probs(model, [sequences[index] for index in batch])
+
+    results: list[Array] = [np.empty(0)] * len(sequences)
+    # The longest first, so that the threads end at about the same time.
+    for batch, found in zip(batches[::-1], workers.map(run, batches[::-1]), strict=True):
+        for index, log_probs in zip(batch, found, strict=True):
+            results[index] = log_probs
+    return results
+
+
+def _batch_log_probs(model: CharRNN, sequences: list[Array]) -> list[Array]:
+    B, longest = len(sequences), max(map(len, sequences))
+    tokens = np.full((longest + 1, B), IGNORE, np.int32)
+    tokens[0] = EOS
+    for column, sequence in enumerate(sequences):
+        tokens[1 : len(sequence) + 1, column] = sequence
+    T = max(1, min(_MAX_STEPS, longest, _MAX_LOGITS // (B * model.config.vocab_size)))
+    unrolled, state = model.unroll(T, B), model.zero_state(B)
+    nats = np.empty((longest, B))
+    for start in range(0, longest, T):
+        end = min(start + T, longest)
+        _, state = unrolled.forward(tokens[start:end], state)
+        nats[start:end] = unrolled.loss(tokens[start + 1 : end + 1])
+    return [-nats[: len(sequence), column] for column, sequence in enumerate(sequences)]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss of a model over a whole split."""
+
+    nats: float  # -log P of all tokens
+    chars: int  # characters, and each <EOS> that counts
+    unk: int  # of them outside the vocabulary
+
+    @property
+    def loss(self) -> float:
+        """Nats per character."""
+        return self.nats / self.chars
+
+    @property
+    def bits_per_char(self) -> float:
+        """Bits per character."""
+        return self.loss / math.log(2)
+
+
+def evaluate(
+    model: CharRNN, tokens: Array, workers: Workers, *, count_eos: bool, pieces: int = 64
+) -> Evaluation:
+    """The loss over a split (N,), state carried through every document.
+
+    Long documents are cut, to run side by side; each piece is preceded by the last _BURN_IN tokens
+    before it, which are fed and not counted.
+
+    Args:
+        count_eos: whether the ends of documents count.
+        pieces: about how many pieces to make, 1 to cut nothing.
+    """
+    size = max(math.ceil(len(tokens) / pieces), 4 * _BURN_IN)
+    sequences, skips = [], []
+    for document in split_documents(tokens):
+        if not count_eos:
+            document = np.where(document == EOS, IGNORE, document)
+        for start in range(0, len(document), size if pieces > 1 else len(document)):
+            skip = min(start, _BURN_IN)
+            skips.append(skip)
+            sequences.append(document[start - skip : start + size if pieces > 1 else None])
+    found = token_log_probs(model, sequences, workers)
+    counted = [sequence[skip:] for sequence, skip in zip(sequences, skips, strict=True)]
+    return Evaluation(
+        nats=-math.fsum(float(part[skip:].sum()) for part, skip in zip(found, skips, strict=True)),
+        chars=sum(int(np.count_nonzero(part != IGNORE)) for part in counted),
+        unk=sum(int(np.count_nonzero(part == UNK)) for part in counted),
+    )

@@ -1,0 +1,92 @@
+"""The elementwise mathematics of the network, each forward with its backward below it.
+
+T steps of time, V vocabulary size, B batch size. Everything works in place on work buffers.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Array = np.ndarray
+
+IGNORE = -1  # a target that is not predicted: padding, or the place where a document was cut
+
+
+def sigmoid(x: Array) -> Array:
+    """Logistic function in place, as ½ + ½·tanh(x/2), which cannot overflow."""
+    x *= 0.5
+    np.tanh(x, out=x)
+    x *= 0.5
+    x += 0.5
+    return x
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """Turn dy into dx in place, given y = sigmoid(x): dx = dy * y * (1 - y)."""
+    dy *= y
+    dy *= 1 - y
+    return dy
+
+
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent in place."""
+    np.tanh(x, out=x)
+    return x
+
+
+def tanh_backward(dy: Array, y: Array) -> Array:
+    """Turn dy into dx in place, given y = tanh(x): dx = dy * (1 - y²)."""
+    dy *= 1 - y * y
+    return dy
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0) in place."""
+    np.maximum(x, 0, out=x)
+    return x
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    """Turn dy into dx in place, given y = relu(x)."""
+    dy *= y > 0
+    return dy
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "tanh": (tanh, tanh_backward),
+    "relu": (relu, relu_backward),
+    "sigmoid": (sigmoid, sigmoid_backward),
+}
+
+
+def cross_entropy(logits: Array, targets: Array) -> Array:
+    """-log P of each target under softmax(logits), 0 where the target is IGNORE.
+
+    Args:
+        logits: (T, V, B); holds the probabilities softmax(logits) afterwards.
+        targets: (T, B) ids.
+
+    Returns:
+        (T, B) nats.
+    """
+    ids = np.maximum(targets, 0)[:, None]
+    logits -= logits.max(axis=1, keepdims=True)
+    chosen = np.take_along_axis(logits, ids, axis=1)
+    probs = np.exp(logits, out=logits)
+    total = probs.sum(axis=1, keepdims=True)
+    nats = np.log(total) - chosen
+    probs /= total
+    return np.where(targets == IGNORE, 0, nats[:, 0])
+
+
+def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
+    """Turn probabilities into d(scale · sum of -log P)/dlogits in place: scale · (p - onehot).
+
+    Args:
+        probs: (T, V, B) as cross_entropy leaves them.
+        targets: (T, B) ids; the columns of IGNORE become zero.
+    """
+    ids = np.maximum(targets, 0)[:, None]
+    np.put_along_axis(probs, ids, np.take_along_axis(probs, ids, axis=1) - 1, axis=1)
+    probs *= np.where(targets == IGNORE, 0, scale).astype(probs.dtype)[:, None]
+    return probs

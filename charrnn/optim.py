@@ -1,0 +1,85 @@
+"""Adam, gradient clipping and the learning-rate schedule."""
+
+import math
+
+import numpy as np
+
+Array = np.ndarray
+
+_BLOCK = 1 << 15  # numbers updated at a time, so that the five arrays of a block stay in the cache
+
+
+def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
+    """Scale the vector in place so that its norm is at most `max_norm`.
+
+    Returns:
+        The norm before, as all gradients together (Pascanu et al. 2013); nan or inf, with the
+        gradient left alone, where it holds numbers that are not finite.
+    """
+    norm = math.sqrt(np.dot(gradient, gradient))
+    if math.isfinite(norm) and norm > max_norm:
+        gradient *= max_norm / norm
+    return norm
+
+
+def learning_rate(progress: float, peak: float, warmup: float) -> float:
+    """Linear rise to `peak` over the share `warmup` of the run, then half a cosine down to zero.
+
+    Args:
+        progress: how much of the budget is used, 0 to 1.
+    """
+    if progress < warmup:
+        return peak * progress / warmup
+    decay = (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
+    return peak * 0.5 * (1 + math.cos(math.pi * min(decay, 1.0)))
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Args:
+        parameters: flat vector, updated in place.
+        decayed: a mask like `parameters`, true where weight decay applies.
+    """
+
+    def __init__(
+        self,
+        parameters: Array,
+        *,
+        betas: tuple[float, float] = (0.9, 0.99),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        decayed: Array | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.betas, self.epsilon = betas, epsilon
+        self.weight_decay, self.decayed = weight_decay, decayed
+        self.steps = 0
+        self.mean = np.zeros_like(parameters)
+        self.square = np.zeros_like(parameters)
+        self._work = np.empty(min(_BLOCK, parameters.size), parameters.dtype)
+
+    def update(self, gradient: Array, rate: float) -> None:
+        """One step with the learning rate `rate`; `gradient` is a vector like `parameters`."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        correction = math.sqrt(1 - beta2**self.steps)
+        step_size = rate * correction / (1 - beta1**self.steps)
+        for start in range(0, gradient.size, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            g, m, v, p = gradient[part], self.mean[part], self.square[part], self.parameters[part]
+            work = self._work[: g.size]
+            if self.weight_decay and self.decayed is not None:
+                np.multiply(p, 1 - rate * self.weight_decay, out=p, where=self.decayed[part])
+            np.subtract(g, m, out=work)
+            work *= 1 - beta1
+            m += work
+            np.multiply(g, g, out=work)
+            work -= v
+            work *= 1 - beta2
+            v += work
+            np.sqrt(v, out=work)
+            work += self.epsilon * correction
+            np.divide(m, work, out=work)
+            work *= step_size
+            p -= work

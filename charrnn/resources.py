@@ -1,0 +1,27 @@
+"""The corpora and the model that come with charrnn, wherever it is installed."""
+
+from pathlib import Path
+
+BUNDLED_MODEL = "everyday"
+_PACKAGE = Path(__file__).parent
+
+
+def _folder(name: str) -> Path:
+    """A data folder: inside an installed package, or beside the package in a source tree."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def bundled_corpora() -> list[str]:
+    """Names of the corpora that come along."""
+    return sorted(path.stem for path in _folder("corpora").glob("*.txt"))
+
+
+def bundled_corpus(name: str) -> Path | None:
+    """The file of a bundled corpus, None where there is none of that name."""
+    return _folder("corpora") / f"{name}.txt" if name in bundled_corpora() else None
+
+
+def bundled_model() -> Path:
+    """The file of the pre-trained model."""
+    return _folder("checkpoints") / f"{BUNDLED_MODEL}.npz"

@@ -1,0 +1,179 @@
+"""A training run from corpus to checkpoint: what `charrnn train` does, without its screen."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn import checkpoint
+from charrnn.checkpoint import Checkpoint
+from charrnn.config import TrainConfig
+from charrnn.corpus import Batches, Corpus, Split, encode_documents
+from charrnn.errors import CorpusError
+from charrnn.functional import IGNORE
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.plan import plan
+from charrnn.training import Progress, Trainer
+from charrnn.vocabulary import UNK, Vocabulary
+
+_BITS = 1 / math.log(2)  # a nat in bits
+
+
+@dataclass
+class Run:
+    """One training run and the checkpoint it writes."""
+
+    corpus: Corpus
+    vocabulary: Vocabulary
+    config: TrainConfig
+    trainer: Trainer
+    output: Path
+    command: str
+    started: float
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
+    saved: bool = False
+
+    @property
+    def model(self) -> CharRNN:
+        """The network: the latest weights while it trains, the best ones afterwards."""
+        return self.trainer.model
+
+    def train(self) -> Iterator[Progress]:
+        """Train, and save whenever the weights are the best so far.
+
+        Yields:
+            Progress after every step.
+
+        Raises:
+            DivergedError: the loss is not finite; what was saved before stays.
+            CheckpointError: the output cannot be written.
+        """
+        for progress in self.trainer.train():
+            if progress.train_loss is not None:
+                self.history.append(_entry(progress, time.monotonic() - self.started))
+            if progress.best:
+                self.save()
+            yield progress
+        self.save()  # once more, with the whole history
+
+    def save(self) -> None:
+        """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz."""
+        if not self.saved:
+            checkpoint.keep_previous(self.output)
+        checkpoint.save(self.checkpoint(), self.output)
+        self.saved = True
+
+    def checkpoint(self) -> Checkpoint:
+        """The model as it is now, with what is needed to use it and to train it again."""
+        training = {
+            "command": self.command,
+            "config": asdict(self.config),
+            "corpus": {
+                "name": self.corpus.name,
+                "documents": len(self.corpus.documents),
+                "chars": self.corpus.chars,
+                "sha256": self.corpus.sha256(),
+            },
+            "result": self.result() if self.trainer.best is not None else {},
+            "history": self.history,
+        }
+        return Checkpoint(self.model, self.vocabulary, self.corpus.lines, training)
+
+    def result(self) -> dict[str, Any]:
+        """The figures of the run, those of the best step where steps differ.
+
+        `chars_per_sec` counts training steps only; `seconds` is everything since the start.
+        """
+        best = [entry for entry in self.history if entry["best"]][-1]
+        return {
+            "checkpoint": str(self.output),
+            "cell": self.model.config.cell,
+            "parameters": self.model.parameters.flat.size,
+            "vocab_size": len(self.vocabulary),
+            "steps": self.history[-1]["step"],
+            "epochs": self.history[-1]["epochs"],
+            "seconds": time.monotonic() - self.started,
+            "chars_per_sec": self.trainer.chars / self.trainer.seconds,
+            "train_bits_per_char": best["train_bits_per_char"],
+            "val_bits_per_char": best["val_bits_per_char"],
+            "val_unk": best["val_unk"],
+            "best_step": best["step"],
+            "seed": self.config.seed,
+        }
+
+
+def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
+    found, train_loss = progress.validation, progress.train_loss or 0.0
+    return {
+        "step": progress.step,
+        "epochs": progress.epochs,
+        "seconds": seconds,
+        "learning_rate": progress.learning_rate,
+        "train_bits_per_char": _finite(train_loss * _BITS),
+        "val_bits_per_char": _finite(found.bits_per_char) if found else None,
+        "val_unk": found.unk if found else None,
+        "best": progress.best,
+    }
+
+
+def _finite(number: float) -> float | None:
+    """None for what JSON has no word for."""
+    return number if math.isfinite(number) else None
+
+
+def prepare(
+    corpus: Corpus,
+    split: Split,
+    options: Mapping[str, Any],
+    *,
+    output: Path,
+    workers: Workers,
+    min_count: int = 1,
+    command: str = "",
+    started: float | None = None,
+) -> Run:
+    """Vocabulary, tokens, plan and a fresh network, ready to train.
+
+    Args:
+        options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
+        min_count: characters that occur less often in the training split become <UNK>.
+        command: the command line, for the metadata.
+        started: when the process started on `time.monotonic`.
+
+    Raises:
+        CorpusError: nothing is left to train on.
+        ConfigError: an option is out of range.
+        CheckpointError: the output cannot be written.
+    """
+    started = time.monotonic() if started is None else started
+    vocabulary = Vocabulary.from_texts(split.train, min_count)
+    if not vocabulary.characters:
+        raise CorpusError(f"no character occurs {min_count} times in the text; lower --min-count")
+    tokens = encode_documents(vocabulary, split.train, split.cut)
+    model_config, config = plan(len(tokens), len(vocabulary), corpus.lines, options)
+    checkpoint.check_writable(output)
+    line_end = int(vocabulary.encode("\n")[0])
+    batches = Batches(
+        tokens,
+        config.batch_size,
+        config.seq_len,
+        config.seed,
+        config.unk_rate,
+        config.restart_rate,
+        line_end if line_end != UNK else IGNORE,
+    )
+    trainer = Trainer(
+        CharRNN(model_config).initialize(np.random.default_rng(config.seed)),
+        batches,
+        encode_documents(vocabulary, split.val) if split.val else None,
+        config,
+        count_eos=corpus.lines,
+        workers=workers,
+        started=started,
+    )
+    return Run(corpus, vocabulary, config, trainer, output, command, started)

@@ -1,0 +1,107 @@
+"""How probable texts are: log P of whole sentences by the chain rule."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from charrnn.checkpoint import Checkpoint
+from charrnn.evaluation import token_log_probs
+from charrnn.parallel import Workers
+from charrnn.vocabulary import EOS, EOS_NAME, UNK, normalize
+
+_MAX_EXPONENT = 700  # exp of more does not fit a float
+
+
+@dataclass(frozen=True)
+class Score:
+    """The log-probabilities of a text's characters, and of its end where that counts."""
+
+    text: str  # in NFC
+    log_probs: np.ndarray  # nats, one a character, and a last one for <EOS>
+    unk: int  # characters outside the vocabulary
+    eos: bool  # whether the end counts
+
+    @property
+    def log_prob(self) -> float:
+        """log P of the whole text, in nats."""
+        return math.fsum(self.log_probs)
+
+    @property
+    def chars(self) -> int:
+        """Characters predicted, and one for <EOS> where it counts."""
+        return len(self.log_probs)
+
+    def figures(self) -> dict[str, float | None]:
+        """`bits_per_char` and `perplexity`."""
+        return _figures(self.log_prob, self.chars)
+
+    @property
+    def per_char(self) -> list[tuple[str, float]]:
+        """Each character, at last <EOS> where it counts, with its log P in nats."""
+        names = [*self.text, EOS_NAME] if self.eos else [*self.text]
+        return list(zip(names, map(float, self.log_probs), strict=True))
+
+
+@dataclass
+class Total:
+    """All texts of a call together: nats and characters are summed, and divided once."""
+
+    texts: int = 0
+    chars: int = 0
+    unk: int = 0
+    _log_probs: list[float] = field(default_factory=list)  # one sum for each block of texts
+
+    def add(self, scores: Sequence[Score]) -> None:
+        """Count a block of texts in."""
+        self.texts += len(scores)
+        self.chars += sum(score.chars for score in scores)
+        self.unk += sum(score.unk for score in scores)
+        self._log_probs.append(math.fsum(score.log_prob for score in scores))
+
+    def fields(self) -> dict[str, Any]:
+        """What `score --total` prints."""
+        log_prob = math.fsum(self._log_probs)
+        return {
+            "texts": self.texts,
+            "log_prob": log_prob,
+            "chars": self.chars,
+            "unk": self.unk,
+            **_figures(log_prob, self.chars),
+        }
+
+
+def _figures(log_prob: float, chars: int) -> dict[str, float | None]:
+    """Bits per character and perplexity per token of `chars` predictions, None without any."""
+    if not chars:
+        return {"bits_per_char": None, "perplexity": None}
+    nats = -log_prob / chars
+    perplexity = math.exp(nats) if nats < _MAX_EXPONENT else None
+    return {"bits_per_char": nats / math.log(2), "perplexity": perplexity}
+
+
+def score(
+    checkpoint: Checkpoint, texts: Sequence[str], *, eos: bool | None = None, workers: Workers
+) -> list[Score]:
+    """Score texts side by side; each is a document of its own and none sees another.
+
+    Args:
+        eos: whether the end of each text counts; None means for a model trained on lines.
+        workers: threads that share the work.
+
+    Raises:
+        CorpusError: a text is not valid Unicode.
+    """
+    eos = checkpoint.lines if eos is None else eos
+    texts = [normalize(text) for text in texts]
+    sequences = [checkpoint.vocabulary.encode(text) for text in texts]
+    unks = [int(np.count_nonzero(sequence == UNK)) for sequence in sequences]
+    if eos:
+        sequences = [np.append(sequence, EOS) for sequence in sequences]
+    found = token_log_probs(checkpoint.model, sequences, workers)
+    return [
+        Score(text, log_probs, unk, eos)
+        for text, log_probs, unk in zip(texts, found, unks, strict=True)
+    ]

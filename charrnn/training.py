@@ -1,0 +1,257 @@
+"""Training: batches in, progress out, the best weights left in the model.
+
+Letters: T steps, B batch size (streams side by side).
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count, pairwise
+
+import numpy as np
+
+from charrnn.config import TrainConfig
+from charrnn.corpus import Batches
+from charrnn.errors import DivergedError
+from charrnn.evaluation import Evaluation, evaluate
+from charrnn.functional import IGNORE
+from charrnn.model import CharRNN, Parameters
+from charrnn.optim import Adam, clip_by_global_norm, learning_rate
+from charrnn.parallel import Workers
+
+Array = np.ndarray
+
+_NUM_SHARDS = 2
+_SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
+_VALIDATION_SHARE = 0.15  # of the time, at most, in a run with a budget of time
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a step."""
+
+    step: int
+    epochs: float  # passes over the training split so far
+    fraction: float  # of the budget, 0 to 1
+    loss: float  # nats per character of this step
+    learning_rate: float
+    chars: int  # predicted so far
+    seconds: float  # spent in training steps so far
+    train_loss: float | None = None  # nats per character since the last validation, at this one
+    validation: Evaluation | None = None
+    best: bool = False  # whether the weights are the best so far, and worth saving
+
+
+class Shards:
+    """A model unrolled once for each share of the batch, so that threads can work side by side.
+
+    How a batch is cut depends on its size alone, and gradients are summed in the order of the
+    shards: the number of threads changes no result.
+    """
+
+    def __init__(self, model: CharRNN, config: TrainConfig) -> None:
+        B = config.batch_size
+        shards = _NUM_SHARDS if B >= _NUM_SHARDS * _SHARD_COLUMNS else 1
+        edges = [B * shard // shards for shard in range(shards + 1)]
+        self.columns = [slice(a, b) for a, b in pairwise(edges)]
+        self.unrolled = [model.unroll(config.seq_len, c.stop - c.start) for c in self.columns]
+        self.dropouts = np.random.default_rng(config.seed).spawn(shards)
+
+    def gradient(
+        self, inputs: Array, targets: Array, state: Array, workers: Workers
+    ) -> tuple[float, Parameters, Array]:
+        """One forward and backward pass over a chunk.
+
+        Args:
+            inputs: (T, B) ids.
+            targets: (T, B) ids.
+            state: (num_layers, num_states, H, B) before the chunk.
+
+        Returns:
+            The sum of the loss in nats, the gradient of its mean (a work buffer that the next call
+            overwrites), and the state after the chunk.
+        """
+        scale = 1 / max(1, int(np.count_nonzero(targets != IGNORE)))
+
+        def run(shard: int) -> tuple[float, Array]:
+            columns, unrolled = self.columns[shard], self.unrolled[shard]
+            own_targets = targets[:, columns]
+            _, new_state = unrolled.forward(
+                inputs[:, columns], state[..., columns], self.dropouts[shard]
+            )
+            nats = unrolled.loss(own_targets).sum(dtype=np.float64)
+            unrolled.backward(own_targets, scale)
+            return float(nats), new_state
+
+        results = workers.map(run, range(len(self.columns)))
+        gradients = self.unrolled[0].gradients
+        for other in self.unrolled[1:]:
+            gradients.flat += other.gradients.flat
+        nats = math.fsum(nats for nats, _ in results)
+        return nats, gradients, np.concatenate([state for _, state in results], axis=-1)
+
+
+@dataclass
+class Budget:
+    """How much of a run is done: a share of its steps or of its time.
+
+    Args:
+        total_steps: None for a budget of time.
+        deadline: seconds on `time.monotonic`, when everything has to be over.
+    """
+
+    total_steps: int | None
+    deadline: float = math.inf
+    start: float = field(default_factory=time.monotonic)
+    reserve: float = 1.0  # seconds kept for the last validation and for saving
+
+    @classmethod
+    def of(cls, config: TrainConfig, steps_per_epoch: int, started: float) -> "Budget":
+        """The budget of a run whose process started at `started` on `time.monotonic`."""
+        if config.minutes is not None:
+            return cls(None, deadline=started + 60 * config.minutes)
+        if config.epochs is not None:
+            return cls(max(1, round(config.epochs * steps_per_epoch)))
+        return cls(config.steps)
+
+    def fraction(self, step: int) -> float:
+        """The share used once `step` steps are done, at most 1."""
+        if self.total_steps is not None:
+            return min(1.0, step / self.total_steps)
+        time_for_steps = self.deadline - self.reserve - self.start
+        spent = time.monotonic() - self.start
+        return min(1.0, spent / time_for_steps) if time_for_steps > 0 else 1.0
+
+    def expect_validation(self, seconds: float) -> None:
+        """Learn how long a validation takes, so that there is time for the last one."""
+        self.reserve = max(self.reserve, 1.0 + 1.5 * seconds)
+
+
+class Trainer:
+    """A training run.
+
+    Args:
+        model: trained in place; after `train` it holds the best weights.
+        validation: tokens (N,); None where there is no split, and the last weights are the best.
+        count_eos: whether validation counts the ends of documents.
+        started: when the process started on `time.monotonic`, for a budget in minutes.
+    """
+
+    def __init__(
+        self,
+        model: CharRNN,
+        batches: Batches,
+        validation: Array | None,
+        config: TrainConfig,
+        *,
+        count_eos: bool,
+        workers: Workers,
+        started: float | None = None,
+    ) -> None:
+        self.model, self.batches, self.config, self.workers = model, batches, config, workers
+        self.validation, self.count_eos = validation, count_eos
+        self.budget = Budget.of(config, batches.steps_per_epoch, started or time.monotonic())
+        self.optimizer = Adam(
+            model.parameters.flat, weight_decay=config.weight_decay, decayed=is_weight(model)
+        )
+        self.shards = Shards(model, config)
+        self.step = 0
+        self.chars = 0  # predicted so far
+        self.seconds = 0.0  # spent in training steps so far
+        self.validations = 0
+        self.validation_seconds = 0.0
+        self.best: Array | None = None  # flat weights
+        self.best_loss = math.inf
+        self._nats_since, self._chars_since = 0.0, 0
+
+    def train(self) -> Iterator[Progress]:
+        """Run until the budget is used up.
+
+        Yields:
+            Progress after every step; where it says `best`, the caller should save the model.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite, or no validation ever was.
+        """
+        try:
+            for epoch in count():
+                state = self.model.zero_state(self.config.batch_size)
+                for inputs, targets in self.batches.epoch(epoch):
+                    progress, state = self._update(inputs, targets, state)
+                    if self._validation_is_due(progress):
+                        progress = self._validate(progress)
+                    yield progress
+                    if progress.fraction == 1:
+                        if self.best is None:
+                            raise self._diverged()
+                        return
+        finally:
+            if self.best is not None:
+                self.model.parameters.flat[:] = self.best
+
+    def _update(self, inputs: Array, targets: Array, state: Array) -> tuple[Progress, Array]:
+        """One step of gradient descent on a chunk."""
+        clock, config = time.monotonic(), self.config
+        nats, gradient, state = self.shards.gradient(inputs, targets, state, self.workers)
+        norm = clip_by_global_norm(gradient.flat, config.clip_norm)
+        if not (math.isfinite(nats) and math.isfinite(norm)):
+            raise self._diverged()
+        self.step += 1
+        fraction = self.budget.fraction(self.step)
+        rate = learning_rate(fraction, config.learning_rate, config.warmup)
+        self.optimizer.update(gradient.flat, rate)
+        chars = int(np.count_nonzero(targets != IGNORE))
+        self.chars += chars
+        self._nats_since, self._chars_since = self._nats_since + nats, self._chars_since + chars
+        self.seconds += time.monotonic() - clock
+        epochs = self.step / self.batches.steps_per_epoch
+        loss = nats / max(1, chars)
+        return Progress(self.step, epochs, fraction, loss, rate, self.chars, self.seconds), state
+
+    def _validation_is_due(self, progress: Progress) -> bool:
+        if progress.fraction == 1:
+            return True
+        if progress.fraction * self.config.evaluations < self.validations + 1:
+            return False
+        if self.config.minutes is None:
+            return True
+        expected = self.validation_seconds / max(1, self.validations)
+        elapsed = self.seconds + self.validation_seconds
+        return self.validation_seconds + expected <= _VALIDATION_SHARE * elapsed
+
+    def _validate(self, progress: Progress) -> Progress:
+        """Measure the loss on the validation split and keep the weights if they are the best."""
+        clock = time.monotonic()
+        train_loss = self._nats_since / max(1, self._chars_since)
+        self._nats_since, self._chars_since = 0.0, 0
+        found, loss = None, train_loss
+        if self.validation is not None:
+            found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
+            loss = found.loss
+        best = math.isfinite(loss) and (self.validation is None or loss < self.best_loss)
+        if best:
+            self.best, self.best_loss = self.model.parameters.flat.copy(), loss
+        took = time.monotonic() - clock
+        self.validations += 1
+        self.validation_seconds += took
+        self.budget.expect_validation(took)
+        return replace(progress, train_loss=train_loss, validation=found, best=best)
+
+    def _diverged(self) -> DivergedError:
+        return DivergedError(
+            f"training diverged at step {self.step + 1}: the loss is not a finite number; try a "
+            f"lower --learning-rate than {self.config.learning_rate:g}, or a lower --clip-norm"
+        )
+
+
+def is_weight(model: CharRNN) -> Array:
+    """For each number in `parameters.flat`, 1 where weight decay applies and 0 for biases."""
+    mask = Parameters(model.config, np.bool_)
+    mask.flat.fill(True)
+    for name, part in mask.items():
+        if name == "head.weight":
+            part[:, 0] = False
+        elif name != "embedding":
+            part[:, part.shape[1] - 1 - model.config.hidden_size] = False
+    return mask.flat
