@@ -88,15 +88,8 @@ class CharRNN:
             else:
                 D = weight.shape[1] - 1 - H
                 one_hot = name == "layers.0.weight" and not self.config.embedding_size
-                import os
-
                 fan_in = 1 if one_hot else D
-                scale = (
-                    float(os.environ.get("XS", "1"))
-                    if one_hot
-                    else float(os.environ.get("XU", "1"))
-                )
-                weight[:, :D] = rng.standard_normal((len(weight), D)) * scale / np.sqrt(fan_in)
+                weight[:, :D] = rng.standard_normal((len(weight), D)) / np.sqrt(fan_in)
                 for gate in weight.reshape(-1, H, weight.shape[1]):
                     gate[:, D + 1 :] = orthogonal(H, rng)
                 if self.config.cell == "lstm":
@@ -213,10 +206,8 @@ class Unrolled:
         return np.stack(dstate[::-1])
 
     def _keep(self, inputs: Array) -> list[Array | None]:
-        kept: Array = inputs > EOS
-        whole = kept.all(axis=1)
-        rows = kept.astype(self.model.dtype)
-        return [None if whole[t] else rows[t] for t in range(len(inputs))]
+        kept: Array = np.where(inputs > EOS, 1, 0).astype(self.model.dtype)  # (T, B)
+        return [None if row.all() else row for row in kept]
 
     def _embed(self, inputs: Array) -> None:
         """Write the input columns: one-hot or embedded, zero where a document starts."""
