@@ -29,6 +29,9 @@ from charrnn.vocabulary import EOS
 Array = np.ndarray
 
 
+_INPUT_GAIN = 2.0  # spread of what the input adds to a gate; see charrnn/README.md
+
+
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     """Name and shape of every parameter array, in the order in which they are stored."""
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
@@ -89,7 +92,8 @@ class CharRNN:
                 D = weight.shape[1] - 1 - H
                 one_hot = name == "layers.0.weight" and not self.config.embedding_size
                 fan_in = 1 if one_hot else D
-                weight[:, :D] = rng.standard_normal((len(weight), D)) / np.sqrt(fan_in)
+                weight[:, :D] = rng.standard_normal((len(weight), D))
+                weight[:, :D] *= _INPUT_GAIN / np.sqrt(fan_in)
                 for gate in weight.reshape(-1, H, weight.shape[1]):
                     gate[:, D + 1 :] = orthogonal(H, rng)
                 if self.config.cell == "lstm":

@@ -16,7 +16,8 @@ def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
         The norm before, as all gradients together (Pascanu et al. 2013); nan or inf, with the
         gradient left alone, where it holds numbers that are not finite.
     """
-    norm = math.sqrt(np.dot(gradient, gradient))
+    with np.errstate(all="ignore"):
+        norm = math.sqrt(np.dot(gradient, gradient))
     if math.isfinite(norm) and norm > max_norm:
         gradient *= max_norm / norm
     return norm

@@ -1,0 +1,36 @@
+"""What tests share: small models, quickly made."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.checkpoint import Checkpoint
+from charrnn.config import ModelConfig
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
+
+MakeCheckpoint = Callable[..., Checkpoint]
+
+
+@pytest.fixture
+def make_checkpoint() -> MakeCheckpoint:
+    """A function that makes a checkpoint of a random model over some characters."""
+
+    def make(
+        characters: str = "abc", *, lines: bool = True, seed: int = 0, **config: Any
+    ) -> Checkpoint:
+        sizes = {"hidden_size": 8, "vocab_size": NUM_SPECIAL + len(characters)}
+        model = CharRNN(ModelConfig(**{**sizes, **config}))
+        model.initialize(np.random.default_rng(seed))
+        return Checkpoint(model, Vocabulary(characters), lines)
+
+    return make
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    with Workers(1) as found:
+        yield found

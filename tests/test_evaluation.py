@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+
+from charrnn.evaluation import evaluate, token_log_probs
+from charrnn.functional import IGNORE
+from charrnn.parallel import Workers
+from charrnn.vocabulary import EOS, UNK
+
+from .conftest import MakeCheckpoint
+
+
+def sequences(count: int = 70, longest: int = 300) -> list[np.ndarray]:
+    """Token sequences of mixed lengths, an empty one among them."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(1, 5, size) for size in [0, longest, *rng.integers(1, 40, count)]]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_alone_in_a_batch_and_step_by_step_agree(
+    make_checkpoint: MakeCheckpoint, workers: Workers, cell: str
+) -> None:
+    model = make_checkpoint(cell=cell, num_layers=2).model
+    texts = sequences()
+    together = token_log_probs(model, texts, workers)
+    assert [len(found) for found in together] == [len(text) for text in texts]
+    for text, found in zip(texts[:20], together[:20], strict=True):
+        alone = token_log_probs(model, [text], workers)[0] if len(text) else np.empty(0)
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+        step, state = model.unroll(1, 1), model.zero_state(1)
+        for before, token, log_prob in zip([EOS, *text], text, found, strict=False):
+            logits, state = step.forward(np.array([[before]]), state)
+            x = logits[0, :, 0].astype(float)
+            assert log_prob == pytest.approx(x[token] - np.log(np.exp(x).sum()), abs=1e-5)
+
+
+def test_the_number_of_threads_changes_nothing(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    model = make_checkpoint().model
+    with Workers(2) as two:
+        for a, b in zip(
+            token_log_probs(model, sequences(), workers),
+            token_log_probs(model, sequences(), two),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_no_sequences_give_no_results(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    assert token_log_probs(make_checkpoint().model, [], workers) == []
+
+
+def test_cutting_long_documents_changes_next_to_nothing(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    model = make_checkpoint().model
+    tokens = np.random.default_rng(1).integers(1, 5, 9000)
+    tokens[[4000, -1]] = EOS
+    whole = evaluate(model, tokens, workers, count_eos=True, pieces=1)
+    cut = evaluate(model, tokens, workers, count_eos=True)
+    assert cut.chars == whole.chars == 9000
+    assert cut.unk == whole.unk == np.count_nonzero(tokens == UNK)
+    assert cut.loss == pytest.approx(whole.loss, abs=1e-6)
+
+
+def test_ends_and_cuts_count_only_as_asked(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    model = make_checkpoint().model
+    tokens = np.array([2, 3, EOS, 4, UNK, IGNORE])
+    log_probs = token_log_probs(model, [tokens[:3], tokens[3:5]], workers)
+    with_ends = evaluate(model, tokens, workers, count_eos=True)
+    assert (with_ends.chars, with_ends.unk) == (5, 1)
+    assert with_ends.nats == pytest.approx(-sum(map(math.fsum, log_probs)))
+    without = evaluate(model, tokens, workers, count_eos=False)
+    assert without.chars == 4
+    assert without.nats == pytest.approx(with_ends.nats + log_probs[0][-1])
+    assert without.bits_per_char == pytest.approx(without.nats / 4 / math.log(2))

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from charrnn.functional import (
+    ACTIVATIONS,
+    IGNORE,
+    cross_entropy,
+    cross_entropy_backward,
+    sigmoid,
+)
+
+X = np.linspace(-4, 4, 41) + 0.03  # no kink of relu within a difference step
+
+
+def test_sigmoid_is_the_logistic_function() -> None:
+    np.testing.assert_allclose(sigmoid(X.copy()), 1 / (1 + np.exp(-X)), atol=1e-15)
+
+
+def test_sigmoid_of_huge_numbers_is_zero_or_one() -> None:
+    np.testing.assert_array_equal(sigmoid(np.array([-1e30, 1e30], np.float32)), [0, 1])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_backward_is_the_derivative(name: str) -> None:
+    forward, backward = ACTIVATIONS[name]
+    e = 1e-6
+    numeric = (forward(X + e) - forward(X - e)) / (2 * e)
+    analytic = backward(np.ones_like(X), forward(X.copy()))
+    assert np.abs(analytic).max() > 0
+    np.testing.assert_allclose(analytic, numeric, atol=1e-9)
+
+
+def random_logits(shape: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape) * 3
+
+
+def test_cross_entropy_is_minus_log_softmax() -> None:
+    logits, targets = random_logits((3, 5, 2)), np.array([[0, 4], [2, 1], [3, IGNORE]])
+    expected = np.log(np.exp(logits).sum(axis=1))
+    for t, b in np.ndindex(3, 2):
+        expected[t, b] -= logits[t, targets[t, b], b]
+    expected[2, 1] = 0
+    np.testing.assert_allclose(cross_entropy(logits.copy(), targets), expected, atol=1e-12)
+
+
+def test_cross_entropy_leaves_the_probabilities() -> None:
+    logits = random_logits((2, 7, 3))
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    cross_entropy(logits, np.zeros((2, 3), int))
+    np.testing.assert_allclose(logits, expected, atol=1e-12)
+
+
+def test_cross_entropy_of_huge_logits_is_finite() -> None:
+    logits = np.array([[[1e30], [-1e30], [0]]], np.float32)
+    assert cross_entropy(logits, np.array([[0]]))[0, 0] == 0
+
+
+def test_cross_entropy_backward_is_the_derivative() -> None:
+    logits, targets = random_logits((2, 4, 2)), np.array([[0, 3], [IGNORE, 1]])
+    e, numeric = 1e-6, np.empty_like(logits)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = e
+        up, down = (cross_entropy(logits + s, targets).sum() for s in (step, -step))
+        numeric[place] = (up - down) / (2 * e)
+    cross_entropy(logits, targets)
+    analytic = cross_entropy_backward(logits, targets, 1.0)
+    np.testing.assert_allclose(analytic, numeric, atol=1e-8)
+    assert not analytic[1, :, 0].any()
+    assert analytic[0].any()

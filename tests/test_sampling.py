@@ -1,0 +1,137 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from charrnn.checkpoint import Checkpoint
+from charrnn.config import SampleConfig
+from charrnn.parallel import Workers
+from charrnn.sampling import Sample, choose, generate
+from charrnn.scoring import score
+from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
+
+from .conftest import MakeCheckpoint
+
+
+def draw(
+    checkpoint: Checkpoint, config: SampleConfig, *seeds: int, prompt: str = ""
+) -> list[Sample]:
+    """The finished samples; what was shown of each must be its text."""
+    samples = [Sample(prompt, seed) for seed in seeds]
+    shown = Counter[int]()
+    texts = [""] * len(samples)
+    for index, text in generate(checkpoint, samples, config):
+        shown[index] += 1
+        texts[index] += text
+    assert texts == [sample.drawn for sample in samples]
+    return samples
+
+
+def test_samples_side_by_side_are_those_of_their_seeds(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint, config = make_checkpoint(), SampleConfig(length=30)
+    together = draw(checkpoint, config, 3, 4, 5, prompt="ab")
+    alone = [draw(checkpoint, config, seed, prompt="ab")[0] for seed in (3, 4, 5)]
+    assert [sample.text for sample in together] == [sample.text for sample in alone]
+    assert len({sample.text for sample in together}) > 1
+
+
+@pytest.mark.parametrize("prompt", ["", "a", "bca" * 100])
+def test_log_prob_is_what_score_gives_for_the_whole_less_the_prompt(
+    make_checkpoint: MakeCheckpoint, workers: Workers, prompt: str
+) -> None:
+    checkpoint = make_checkpoint()
+    reasons = set()
+    for sample in draw(checkpoint, SampleConfig(length=6, stop="cc"), *range(40), prompt=prompt):
+        reasons.add(sample.stop)
+        whole = score(checkpoint, [sample.text], eos=sample.stop == "eos", workers=workers)[0]
+        start = score(checkpoint, [prompt], eos=False, workers=workers)[0]
+        assert sample.log_prob == pytest.approx(whole.log_prob - start.log_prob, abs=1e-3)
+    assert reasons == {"eos", "length", "stop"}
+
+
+def test_the_stop_text_is_neither_shown_nor_kept(make_checkpoint: MakeCheckpoint) -> None:
+    for sample in draw(make_checkpoint(), SampleConfig(stop="ab"), *range(50)):
+        assert "ab" not in sample.text
+
+
+def test_what_was_held_back_for_the_stop_text_is_shown_at_the_end(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    with_stop = draw(make_checkpoint(), SampleConfig(length=4, stop="aaaaaa"), *range(30))
+    without = draw(make_checkpoint(), SampleConfig(length=4), *range(30))
+    assert [sample.text for sample in with_stop] == [sample.text for sample in without]
+
+
+def test_length_counts_drawn_characters(make_checkpoint: MakeCheckpoint) -> None:
+    for length in (0, 1, 7):
+        for sample in draw(make_checkpoint(), SampleConfig(length=length), *range(9), prompt="abc"):
+            assert len(sample.drawn) <= length
+            assert (sample.stop == "length") == (len(sample.drawn) == length)
+
+
+def test_unk_is_drawn_only_if_allowed(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint()
+    checkpoint.model.parameters["head.weight"][UNK, 0] = 3  # its bias: very likely
+    for allow in (False, True):
+        samples = draw(checkpoint, SampleConfig(length=20, allow_unk=allow), *range(10))
+        assert any(UNK_CHARACTER in sample.text for sample in samples) == allow
+
+
+def test_a_prompt_of_unknown_characters_is_read(make_checkpoint: MakeCheckpoint) -> None:
+    assert draw(make_checkpoint(), SampleConfig(length=3), 0, prompt="Ω€")[0].text.startswith("Ω€")
+
+
+LOGITS = np.log([[0.1], [0.2], [0.4], [0.05], [0.25]])  # EOS, UNK and three characters
+
+
+def distribution(config: SampleConfig) -> list[float]:
+    """The shares of the tokens over evenly spread random numbers."""
+    uniforms = (np.arange(4000) + 0.5) / 4000
+    tokens, log_probs = choose(np.repeat(LOGITS, 4000, axis=1), config, uniforms)
+    np.testing.assert_allclose(log_probs, LOGITS[tokens, 0])  # plain, whatever the options
+    return [float(share) for share in np.bincount(tokens, minlength=5) / 4000]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"allow_unk": True}, [0.1, 0.2, 0.4, 0.05, 0.25]),
+        ({}, [0.125, 0, 0.5, 0.0625, 0.3125]),
+        ({"temperature": 0}, [0, 0, 1, 0, 0]),
+        ({"temperature": 1e-300}, [0, 0, 1, 0, 0]),
+        ({"temperature": 0.5}, [0.01 / 0.235, 0, 0.16 / 0.235, 0.0025 / 0.235, 0.0625 / 0.235]),
+        ({"temperature": 1e300}, [0.25, 0, 0.25, 0.25, 0.25]),
+        ({"top_k": 1}, [0, 0, 1, 0, 0]),
+        ({"top_k": 2}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
+        ({"top_k": 100}, [0.125, 0, 0.5, 0.0625, 0.3125]),
+        ({"top_p": 0.5}, [0, 0, 1, 0, 0]),
+        ({"top_p": 0.51}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
+        ({"top_p": 1e-9}, [0, 0, 1, 0, 0]),
+        ({"top_k": 3, "top_p": 0.6}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
+    ],
+)
+def test_the_distribution_that_is_drawn_from(
+    options: dict[str, float], expected: list[float]
+) -> None:
+    config = SampleConfig(**options)  # type: ignore[arg-type]
+    np.testing.assert_allclose(distribution(config), expected, atol=1e-3)
+
+
+def test_the_extreme_random_numbers_draw_possible_tokens() -> None:
+    for top_k in (None, 2):
+        config = SampleConfig(top_k=top_k)
+        for uniform in (0.0, np.nextafter(1, 0)):
+            token = choose(LOGITS.copy(), config, np.array([uniform]))[0][0]
+            assert token != UNK
+
+
+def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    checkpoint = make_checkpoint()
+    model = checkpoint.model
+    logits, _ = model.unroll(1, 1).forward(np.array([[EOS]]), model.zero_state(1))
+    likeliest = 2 + int(logits[0, 2:, 0].argmax())
+    checkpoint.model.parameters["head.weight"][[EOS, UNK], 0] -= 100  # a character it must be
+    sample = draw(checkpoint, SampleConfig(length=1, temperature=0), 0)[0]
+    assert sample.text == checkpoint.vocabulary.decode([likeliest])

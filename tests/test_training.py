@@ -1,0 +1,158 @@
+"""Training on tiny texts: it learns, it is reproducible, it keeps the best and it stops on time."""
+
+import itertools
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.config import ModelConfig, TrainConfig
+from charrnn.corpus import Batches
+from charrnn.errors import DivergedError
+from charrnn.evaluation import evaluate
+from charrnn.functional import IGNORE
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.training import Budget, Progress, Shards, Trainer, is_weight
+from charrnn.vocabulary import EOS
+
+V = 5
+PATTERN = np.array([2, 3, 4, 2, 4, EOS] * 60)
+
+
+def make(
+    validation: np.ndarray | None = None, workers: Workers | None = None, **options: Any
+) -> Trainer:
+    """A trainer of a small model on a pattern that is easy to learn."""
+    sizes = {key: options.pop(key) for key in ("cell", "dropout", "num_layers") if key in options}
+    settings = {"batch_size": 4, "seq_len": 12, "learning_rate": 0.02, "unk_rate": 0.0, **options}
+    if not settings.keys() & {"epochs", "minutes"}:
+        settings.setdefault("steps", 60)
+    config = TrainConfig(**settings)
+    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, **sizes))
+    model.initialize(np.random.default_rng(config.seed))
+    batches = Batches(PATTERN, config.batch_size, config.seq_len, config.seed, config.unk_rate)
+    return Trainer(
+        model, batches, validation, config, count_eos=True, workers=workers or Workers(1)
+    )
+
+
+def run(trainer: Trainer) -> list[Progress]:
+    return list(trainer.train())
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_it_learns(cell: str) -> None:
+    trainer = make(cell=cell)
+    history = run(trainer)
+    assert history[0].loss > 1.2
+    assert history[-1].loss < 0.35  # the pattern has no noise but where a stream starts in it
+    assert [progress.step for progress in history] == list(range(1, 61))
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.3, "num_layers": 2, "unk_rate": 0.05}])
+def test_a_seed_gives_the_same_weights_on_any_number_of_threads(options: dict[str, Any]) -> None:
+    weights = []
+    for threads in (1, 2, 3):
+        with Workers(threads) as workers:
+            trainer = make(workers=workers, batch_size=40, steps=8, **options)
+            run(trainer)
+            weights.append(trainer.model.parameters.flat)
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    other = make(batch_size=40, steps=8, seed=1, **options)
+    run(other)
+    assert (other.model.parameters.flat != weights[0]).any()
+
+
+def test_the_gradient_of_shards_is_the_gradient_of_the_whole() -> None:
+    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=6), np.float64)
+    model.initialize(np.random.default_rng(0))
+    config = TrainConfig(steps=1, batch_size=37, seq_len=4)
+    tokens = np.random.default_rng(1).integers(IGNORE, V, (5, 37))
+    shards = Shards(model, config)
+    assert len(shards.columns) == 2
+    nats, gradient, state = shards.gradient(
+        tokens[:-1], tokens[1:], model.zero_state(37), Workers(1)
+    )
+    whole = model.unroll(4, 37)
+    _, expected_state = whole.forward(tokens[:-1], model.zero_state(37))
+    assert nats == pytest.approx(whole.loss(tokens[1:]).sum())
+    whole.backward(tokens[1:], 1 / np.count_nonzero(tokens[1:] != IGNORE))
+    np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
+    np.testing.assert_allclose(state, expected_state, atol=1e-12)
+
+
+def test_the_best_validated_weights_are_left_in_the_model() -> None:
+    noise = np.append(np.random.default_rng(0).integers(2, V, 200), EOS)  # to be overfitted against
+    trainer = make(noise, learning_rate=0.05, evaluations=20)
+    validated = [progress for progress in run(trainer) if progress.validation]
+    assert len(validated) == 20
+    losses = [progress.validation.loss for progress in validated if progress.validation]
+    assert losses[-1] > min(losses)
+    assert [progress.best for progress in validated] == [
+        loss < min([math.inf, *losses[:index]]) for index, loss in enumerate(losses)
+    ]
+    found = evaluate(trainer.model, noise, Workers(1), count_eos=True)
+    assert found.loss == pytest.approx(min(losses))
+
+
+def test_without_validation_the_last_weights_are_the_best() -> None:
+    trainer = make(evaluations=3)
+    marked = [progress.step for progress in run(trainer) if progress.best]
+    assert marked == [20, 40, 60]
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"steps": 7}, 7), ({"epochs": 2}, 16), ({"epochs": 0.01}, 1)]
+)
+def test_a_budget_of_steps_or_epochs_ends_where_it_says(budget: dict[str, Any], steps: int) -> None:
+    history = run(make(**budget))
+    assert len(history) == steps
+    assert history[-1].fraction == 1
+    assert history[-1].learning_rate == pytest.approx(0, abs=1e-9)
+    assert history[-1].train_loss is not None
+
+
+def test_a_budget_of_minutes_counts_from_the_start_of_the_process() -> None:
+    now = time.monotonic()
+    late = Budget(None, deadline=now + 1.0, start=now - 60)
+    assert late.fraction(1) == 1
+    early = Budget(None, deadline=now + 1e6, start=now)
+    assert early.fraction(1) < 0.01
+    early.expect_validation(1e6)
+    assert early.fraction(1) == 1
+    assert len(run(make(minutes=1e-6))) == 1
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 5e37])
+def test_a_loss_that_is_no_number_ends_with_an_error(learning_rate: float) -> None:
+    trainer = make()
+    trainer.model.parameters.flat[:] *= learning_rate
+    before = trainer.model.parameters.flat.copy()
+    with pytest.raises(DivergedError, match=r"step 1.*--learning-rate"):
+        run(trainer)
+    np.testing.assert_array_equal(trainer.model.parameters.flat, before)
+
+
+def test_weights_that_diverge_later_leave_the_best_ones() -> None:
+    trainer = make(PATTERN, evaluations=60)
+    progress = itertools.islice(trainer.train(), 30)
+    best = [item for item in progress if item.best][-1]
+    trainer.model.parameters.flat[:] = np.nan
+    with pytest.raises(DivergedError):
+        for _ in trainer.train():
+            pass
+    assert best.validation is not None
+    found = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    assert found.loss == pytest.approx(best.validation.loss)
+
+
+def test_weight_decay_is_for_weights_and_not_for_biases() -> None:
+    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=3, embedding_size=2, num_layers=2))
+    mask = is_weight(model)
+    biases = 4 * 3 + 4 * 3 + V
+    assert np.count_nonzero(~mask) == biases
+    assert len(mask) == model.parameters.flat.size
