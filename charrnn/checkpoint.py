@@ -258,6 +258,7 @@ def _parse(text: str) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
         isinstance(characters, list)
         and all(isinstance(char, str) and len(char) == 1 for char in characters)
         and len(set(characters)) == len(characters)
+        and not any("\ud800" <= char <= "\udfff" for char in characters)
     ):
         raise CheckpointError("its vocabulary is no list of distinct characters")
     if not (isinstance(lines, bool) and isinstance(training, dict)):

@@ -6,7 +6,6 @@ points) in code point order, so that the same text always gives the same ids.
 """
 
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -18,6 +17,7 @@ EOS, UNK = 0, 1
 EOS_NAME, UNK_CHARACTER = "<EOS>", "\ufffd"
 NUM_SPECIAL = 2
 _CODE_POINTS = 0x110000
+_PART = 1 << 20  # characters counted at a time
 
 
 def normalize(text: str) -> str:
@@ -36,6 +36,10 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _code_points(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
+
+
 class Vocabulary:
     """The characters a model knows.
 
@@ -49,18 +53,19 @@ class Vocabulary:
     @classmethod
     def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "Vocabulary":
         """The characters that occur at least `min_count` times in `texts`."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(text)
-        return cls(sorted(char for char, count in counts.items() if count >= min_count))
+        text, counts = "".join(texts), np.zeros(_CODE_POINTS, np.int64)
+        for start in range(0, len(text), _PART):
+            part = _code_points(text[start : start + _PART])
+            counts += np.bincount(part, minlength=_CODE_POINTS)
+        return cls([chr(code_point) for code_point in np.flatnonzero(counts >= max(1, min_count))])
 
     def __len__(self) -> int:
         return NUM_SPECIAL + len(self.characters)
 
     @cached_property
     def _id_of_code_point(self) -> np.ndarray:
-        table = np.full(_CODE_POINTS, UNK, np.int32)
-        table[[ord(char) for char in self.characters]] = np.arange(NUM_SPECIAL, len(self))
+        table = np.full(_CODE_POINTS, UNK, self.dtype)
+        table[_code_points("".join(self.characters))] = np.arange(NUM_SPECIAL, len(self))
         return table
 
     @cached_property
@@ -70,8 +75,8 @@ class Vocabulary:
 
     def encode(self, text: str) -> np.ndarray:
         """Ids (len(text),) of the characters of a normalised text, UNK for those not known."""
-        code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-        return self._id_of_code_point[code_points].astype(self.dtype)
+        ids: np.ndarray = self._id_of_code_point[_code_points(text)]
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; UNK reads as U+FFFD, EOS as nothing."""

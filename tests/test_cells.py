@@ -11,7 +11,7 @@ from charrnn.config import ModelConfig
 Array = np.ndarray
 T, B, D, H = 5, 3, 4, 6
 
-PHI = {
+PHI: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -21,7 +21,8 @@ VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("rnn", "sigmoid"), ("lstm", "tanh
 
 def affine(W: Array, x: Array, h: Array) -> Array:
     """W·[x; 1; h] with the three parts of W apart."""
-    return W[:, :D] @ x + W[:, D] + W[:, D + 1 :] @ h
+    total: Array = W[:, :D] @ x + W[:, D] + W[:, D + 1 :] @ h
+    return total
 
 
 def oracle_step(cell: str, activation: str, W: Array, x: Array, state: Array) -> Array:
