@@ -6,7 +6,6 @@ neighbour on one core would stop them both.
 """
 
 import os
-import platform
 
 _NUM_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _AVX512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
@@ -22,12 +21,14 @@ def prepare() -> None:
 
 
 def _is_amd_with_avx512() -> bool:
-    if platform.system() != "Linux" or platform.machine() != "x86_64":
-        return False
+    words = set(_cpuinfo().split("\n\n", 1)[0].split())  # of the first core
+    return "AuthenticAMD" in words and words >= _AVX512
+
+
+def _cpuinfo() -> str:
+    """What Linux says of the processor; nothing elsewhere."""
     try:
         with open("/proc/cpuinfo") as file:
-            first_core = file.read().split("\n\n", 1)[0]
+            return file.read()
     except OSError:
-        return False
-    words = set(first_core.split())
-    return "AuthenticAMD" in words and words >= _AVX512
+        return ""

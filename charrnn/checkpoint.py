@@ -15,6 +15,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -35,8 +36,12 @@ FOLDER = Path("checkpoints")
 _SUFFIX = ".npz"
 _NOT_MODELS = (".resume.npz", ".previous.npz")
 _METADATA = "metadata"
+_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
 _MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
-_MAX_HEADER = 1 << 12  # bytes of a .npy header
+_FLOAT32 = np.dtype(np.float32).str
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
+)
 
 
 @dataclass(frozen=True)
@@ -114,14 +119,16 @@ def _sync_folder(folder: Path) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise CheckpointError unless a checkpoint can be written to `path`, before hours of work."""
-    if path.is_dir():
-        raise CheckpointError(f"cannot write {path}: it is a folder; name a file with --output")
+    if path.suffix != _SUFFIX:
+        raise CheckpointError(f"cannot write {path}: the name of a model ends in {_SUFFIX}")
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"cannot write {path}: it is there and is no file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass  # the name that `atomic_write` needs, as it may be too long
     except OSError as error:
-        raise CheckpointError(f"cannot write to {path.parent}: {error.strerror}") from None
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
 
 
 def keep_previous(path: Path) -> Path | None:
@@ -163,15 +170,14 @@ def load(path: Path | str) -> Checkpoint:
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return _load(archive, os.fstat(file.fileno()).st_size)
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        reason = getattr(error, "strerror", None)
-        if reason and not isinstance(error, zipfile.BadZipFile):
-            raise CheckpointError(f"cannot read {path}: {reason}") from None
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"cannot load {path}: {error}") from None
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
+            raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
         raise CheckpointError(
             f"{path} is no checkpoint, or it is damaged; train it again or restore a copy"
         ) from None
-    except (CheckpointError, ConfigError, ValueError, EOFError, RuntimeError) as error:
-        raise CheckpointError(f"cannot load {path}: {error}") from None
 
 
 def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
@@ -188,7 +194,7 @@ def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     shapes = parameter_shapes(config)
     expected = {f"{name}.npy" for name in shapes}
     if expected != members.keys():
-        names = ", ".join(sorted(expected ^ members.keys())[:3])
+        names = ", ".join(map(repr, sorted(expected ^ members.keys())[:3]))
         raise CheckpointError(f"its arrays do not fit its configuration ({names})")
     if sum(math.prod(shape) for shape in shapes.values()) * 4 > file_size:
         raise CheckpointError("it is smaller than the arrays it should hold")
@@ -204,45 +210,46 @@ def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     return Checkpoint(model, vocabulary, lines, training)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, Fortran order and type from the start of a .npy member."""
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0), (3, 0)):
+def _header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
+    """Type and shape from the start of a .npy member of version 1.
+
+    By pattern, as NumPy's own reader evaluates literals, warns and raises more than ValueError.
+    """
+    start = file.read(10)
+    found = _HEADER.fullmatch(file.read(int.from_bytes(start[8:], "little")))
+    if not start.startswith(b"\x93NUMPY\x01\x00") or not found:
         raise CheckpointError("it holds an array of an unknown format")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
-    return read(file, max_header_size=_MAX_HEADER)
-
-
-_header_2_0 = np.lib.format.read_array_header_2_0
+    return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
 
 
 def _check_array(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, shape: tuple[int, ...]
 ) -> None:
     with archive.open(info) as file:
-        found, fortran, dtype = _header(file)
-        if dtype != np.float32 or fortran or found != shape:
-            raise CheckpointError(f"{name} is {dtype} {found}, not float32 {shape}")
+        dtype, found = _header(file)
+        if dtype != _FLOAT32 or found != shape:
+            raise CheckpointError(f"{name} is {dtype} {found}, not {_FLOAT32} {shape}")
         if info.file_size != file.tell() + 4 * math.prod(shape):
             raise CheckpointError(f"{name} is cut off")
 
 
-def _read_metadata(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
-    """The JSON text of a checkpoint, a Unicode array of no dimensions."""
+def _read_metadata(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The JSON text of a checkpoint, a Unicode array of no dimensions, as UTF-32."""
     with archive.open(info) as file:
-        shape, _, dtype = _header(file)
+        dtype, shape = _header(file)
         size = info.file_size - file.tell()
-        if shape != () or dtype.kind != "U" or size != dtype.itemsize or size > _MAX_METADATA:
+        if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
             raise CheckpointError("its metadata is no text, or too long")
-        return str(np.frombuffer(file.read(), dtype)[0])
+        return file.read()
 
 
-def _parse(text: str) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
+def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
     """Check and convert the metadata."""
     try:
         metadata = json.loads(text)
+        json.dumps(metadata, allow_nan=False)  # what `save` would not write, too deep or not finite
     except (ValueError, RecursionError):
-        raise CheckpointError("its metadata is no JSON") from None
+        raise CheckpointError("its metadata is no JSON, or too deep") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise CheckpointError("its metadata is not charrnn's")
     if metadata.get("version") != VERSION:

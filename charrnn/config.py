@@ -1,6 +1,7 @@
 """The configuration of a model and of a training run, and the one home of their defaults."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 from charrnn.errors import ConfigError
@@ -29,7 +30,11 @@ def check_float(
 
     `above` and `below` leave out the lower and the upper end of the range.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not abs(value) <= sys.float_info.max  # nan, inf and a whole number beyond all floats
+    ):
         raise ConfigError(f"{name} must be a number, not {value!r}")
     if value < low or value > high or (above and value == low) or (below and value == high):
         left, right = "above" if above else "from", "below" if below else "to"
@@ -80,7 +85,7 @@ class TrainConfig:
     minutes: float | None = None  # wall-clock time
     batch_size: int = 32  # streams read side by side
     seq_len: int = 32  # steps before backpropagation is truncated
-    learning_rate: float = 8e-3  # the peak; rises from zero before it and decays to zero after it
+    learning_rate: float = 1e-2  # the peak; rises from zero before it and decays to zero after it
     warmup: float = 0.03  # share of the budget in which the learning rate rises
     weight_decay: float = 0.0  # decoupled, on matrices
     clip_norm: float = 1.0  # largest global norm of the gradient

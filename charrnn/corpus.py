@@ -11,6 +11,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ class Corpus:
         """Characters in all documents."""
         return sum(map(len, self.documents))
 
+    @cached_property
     def sha256(self) -> str:
         """A hash that tells whether two runs have seen the same documents."""
         digest = hashlib.sha256()
@@ -140,7 +142,8 @@ def read_corpus(
     documents = [text for file in files for text in read_documents(file, lines, encoding)]
     if not any(map(strip_last_newline, documents)):
         raise CorpusError(f"there is no text in {', '.join(sources)}")
-    return Corpus("+".join(map(_name, sources)), documents, lines)
+    others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
+    return Corpus(_name(sources[0]) + others, documents, lines)
 
 
 def read_documents(file: Path | str, lines: bool, encoding: str = "utf-8") -> list[str]:
@@ -159,12 +162,18 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
     path = Path(source)
     if source == "-":
         return ["-"], False
-    if path.is_dir():
+    if not source:
+        raise CorpusError("no such file: the name is empty")
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise CorpusError(f"cannot read {source}: {error.strerror}") from None
+    if is_folder:
         files = sorted(file for file in path.rglob("*.txt") if file.is_file())
         if not files:
             raise CorpusError(f"the folder {source} holds no *.txt file")
         return files, False
-    if path.exists():
+    if exists:
         return [path], False
     file = bundled_corpus(source)
     if file is None:
@@ -181,30 +190,35 @@ def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
     """Hold out a share of the corpus for validation.
 
     One document: its last characters, counted before its last newline is stripped. Several: whole
-    documents, drawn with a fixed seed until the share is reached.
+    documents, drawn with a fixed seed until the share is reached; where each is larger than the
+    share, the last characters of the first one drawn.
 
     Args:
         fraction: share of the characters; None means a tenth, but at most a million.
     """
-    documents = corpus.documents if corpus.lines else [*map(strip_last_newline, corpus.documents)]
     if fraction is None:
         fraction = min(VALIDATION_FRACTION, MAX_VALIDATION_CHARS / corpus.chars)
-    if corpus.chars * fraction < MIN_VALIDATION_CHARS:
-        return Split(documents, [])
-    if len(documents) == 1:
-        text = corpus.documents[0]
-        end = int(len(text) * (1 - fraction))
-        return Split([text[:end]], [strip_last_newline(text[end:])], cut=True)
-    room = corpus.chars * fraction
-    held_out = set()
-    for index in np.random.default_rng(_SPLIT_SEED).permutation(len(documents)):
+    documents = corpus.documents
+    size = corpus.chars * fraction
+    if size < MIN_VALIDATION_CHARS:
+        return Split(_ended(documents), [])
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(documents))
+    room, held_out = size, set()
+    for index in order:
         if len(documents[index]) <= room:
             held_out.add(index)
             room -= len(documents[index])
-    return Split(
-        [text for index, text in enumerate(documents) if index not in held_out],
-        [text for index, text in enumerate(documents) if index in held_out],
-    )
+    if held_out:
+        train = [text for index, text in enumerate(documents) if index not in held_out]
+        return Split(_ended(train), _ended([documents[index] for index in sorted(held_out)]))
+    text = documents[order[0]]
+    end = int(len(text) - size)
+    others = _ended([documents[index] for index in sorted(order[1:])])
+    return Split([*others, text[:end]], _ended([text[end:]]), cut=True)
+
+
+def _ended(documents: Sequence[str]) -> list[str]:
+    return [strip_last_newline(document) for document in documents]
 
 
 def encode_documents(vocabulary: Vocabulary, documents: Sequence[str], cut: bool = False) -> Array:

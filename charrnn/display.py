@@ -3,31 +3,50 @@
 import math
 import shlex
 import sys
+import unicodedata
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from charrnn.corpus import Split
-from charrnn.run import Run
-from charrnn.scoring import Score
-from charrnn.training import Progress
+if TYPE_CHECKING:  # NumPy is not needed to show an error
+    from charrnn.corpus import Split
+    from charrnn.run import Run
+    from charrnn.scoring import Score
+    from charrnn.training import Progress
 
 _BITS = 1 / math.log(2)
 _SHOWN_CHARACTERS = 100
 
 
+_CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
+_HARMLESS = "\n\t\u200c\u200d"  # the joiners are part of how some scripts and emoji are spelled
+
+
 def visible(text: str) -> str:
     """The text with control characters spelled out, so that none can drive a terminal."""
     return "".join(
-        char if char in "\n\t" or char.isprintable() or (char.isspace() and ord(char) > 0x9F)
-        else f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}"
+        char
+        if char in _HARMLESS or unicodedata.category(char) not in _CONTROLS
+        else char.encode("unicode_escape").decode()
         for char in text
-    )  # fmt: skip
+    )
+
+
+def spelled_out(text: str) -> str:
+    """The text on one line, with backslash escapes for line ends, tabs and backslashes."""
+    for char, name in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        text = text.replace(char, name)
+    return text
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def message(text: str) -> None:
@@ -65,21 +84,21 @@ class TrainingDisplay:
     ) -> None:
         self.bar.close()
 
-    def begin(self, run: Run, split: Split) -> None:
+    def begin(self, run: "Run", split: "Split") -> None:
         """Say what is trained on what."""
         model, config = run.model.config, run.config
-        kind = "lines" if run.corpus.lines else "documents"
-        held_out = (
-            f"{sum(map(len, split.val)):,} characters held out"
+        documents = count(len(run.corpus.documents), "line" if run.corpus.lines else "document")
+        validation = (
+            f"{count(sum(map(len, split.val)), 'character')} for validation"
             if split.val
-            else ("nothing held out for validation, it is small")
+            else "trained on whole, nothing held out for validation"
         )
         self.note(
-            f"{run.corpus.name}: {run.corpus.chars:,} characters in {len(run.corpus.documents):,} "
-            f"{kind}, {len(run.vocabulary)} tokens; {held_out}"
+            f"{run.corpus.name}: {count(run.corpus.chars, 'character')} in {documents}, "
+            f"{len(run.vocabulary):,} tokens; {validation}"
         )
         budget = next(
-            f"{value:g} {name}"
+            f"{value:,} {name}"
             for name in ("steps", "epochs", "minutes")
             if (value := getattr(config, name)) is not None
         )
@@ -91,7 +110,7 @@ class TrainingDisplay:
             f"{config.learning_rate:g}, {budget}"
         )
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: "Progress") -> None:
         """Show where the run stands."""
         rate = progress.chars / max(progress.seconds, 1e-9)
         self.bar.set_description_str(
@@ -101,8 +120,9 @@ class TrainingDisplay:
         if progress.train_loss is not None:
             self.note(_validation_line(progress))
 
-    def end(self, run: Run) -> None:
+    def end(self, run: "Run") -> None:
         """The result, and what to do with it."""
+        self.bar.close()
         result = run.result()
         rows = [
             ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
@@ -119,9 +139,11 @@ class TrainingDisplay:
         self.note(f"\nNow try:\n  charrnn sample -c {path}")
         self.note(f'  charrnn score -c {path} "one sentence" "and another"')
 
-    def interrupted(self, run: Run) -> None:
+    def interrupted(self, run: "Run") -> None:
         """Say where the model of a run that was ended early is."""
-        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {run.output}")
+        self.bar.close()
+        where = visible(str(run.output))
+        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
@@ -129,7 +151,7 @@ class TrainingDisplay:
             tqdm.write(visible(text), file=sys.stderr)
 
 
-def _validation_line(progress: Progress) -> str:
+def _validation_line(progress: "Progress") -> str:
     train = (progress.train_loss or 0) * _BITS
     line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
     if progress.validation is not None:
@@ -139,14 +161,7 @@ def _validation_line(progress: Progress) -> str:
     return line + ("  *" if progress.best and progress.validation is not None else "")
 
 
-def spelled_out(text: str) -> str:
-    """The text on one line, with backslash escapes for line ends, tabs and backslashes."""
-    for char, name in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
-        text = text.replace(char, name)
-    return text
-
-
-def score_details(name: str, score: Score) -> None:
+def score_details(name: str, score: "Score") -> None:
     """One score, on stdout."""
     figures = score.figures()
     bits, perplexity = figures["bits_per_char"], figures["perplexity"]
@@ -163,7 +178,7 @@ def score_details(name: str, score: Score) -> None:
         print(f"{label:<19} {value}")
 
 
-def score_table(scores: Sequence[tuple[str, Score]]) -> None:
+def score_table(scores: Sequence[tuple[str, "Score"]]) -> None:
     """Several scores on stdout, the most probable first, each with its ratio to that one."""
     ranked = sorted(scores, key=lambda pair: -pair[1].log_prob)
     best = ranked[0][1].log_prob
@@ -185,7 +200,7 @@ def score_table(scores: Sequence[tuple[str, Score]]) -> None:
 def inspection(fields: dict[str, Any]) -> None:
     """What `charrnn inspect` says of a checkpoint, on stdout."""
     model, training, characters = fields["model"], fields["training"], fields["vocabulary"]
-    print(f"{fields['checkpoint']}: {fields['parameters']:,} parameters")
+    print(f"{visible(fields['checkpoint'])}: {fields['parameters']:,} parameters")
     print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
     for name, shape in fields["arrays"].items():
         print(f"  {name:<18} {' x '.join(map(str, shape))}")
@@ -197,8 +212,12 @@ def inspection(fields: dict[str, Any]) -> None:
         print(f"trained by  {visible(str(training['command']))}")
     history = training.get("history")
     for entry in history if isinstance(history, list) else []:
-        print("  " + visible("  ".join(f"{name} {_short(value)}" for name, value in entry.items())))
+        if isinstance(entry, dict):
+            figures = "  ".join(f"{name} {_short(value)}" for name, value in entry.items())
+            print("  " + visible(figures))
 
 
 def _short(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

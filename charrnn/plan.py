@@ -12,7 +12,7 @@ from charrnn.config import ModelConfig, TrainConfig
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 4_000_000  # a guess, to tell few passes from many
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
-_EPOCHS_WITHOUT_BUDGET = 30
+_EPOCHS_WITHOUT_BUDGET = 12
 _MIN_STEPS = 1_000  # for the smallest texts
 
 
@@ -63,7 +63,7 @@ def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dropout(num_tokens: int, settings: Mapping[str, Any]) -> float:
-    """More dropout the more often a text is seen: it stands between learning and memorising."""
+    """More dropout the smaller a text is and the more often it is seen."""
     if "minutes" in settings:
         chars = settings["minutes"] * _CHARS_PER_MINUTE
     elif "epochs" in settings:
@@ -71,4 +71,8 @@ def _dropout(num_tokens: int, settings: Mapping[str, Any]) -> float:
     else:
         chars = settings["steps"] * settings["batch_size"] * settings["seq_len"]
     epochs = chars / num_tokens
-    return 0.0 if num_tokens < 2_000 or epochs < 4 else 0.2 if epochs < 12 else 0.4
+    if num_tokens < 2_000 or epochs < 2:
+        return 0.0
+    if num_tokens < 300_000:
+        return 0.4
+    return 0.1 if epochs < 10 else 0.2

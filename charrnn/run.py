@@ -37,6 +37,7 @@ class Run:
     started: float
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
     saved: bool = False
+    _kept_previous: bool = False
 
     @property
     def model(self) -> CharRNN:
@@ -63,8 +64,9 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz."""
-        if not self.saved:
+        if not self._kept_previous:
             checkpoint.keep_previous(self.output)
+            self._kept_previous = True
         checkpoint.save(self.checkpoint(), self.output)
         self.saved = True
 
@@ -77,7 +79,7 @@ class Run:
                 "name": self.corpus.name,
                 "documents": len(self.corpus.documents),
                 "chars": self.corpus.chars,
-                "sha256": self.corpus.sha256(),
+                "sha256": self.corpus.sha256,
             },
             "result": self.result() if self.trainer.best is not None else {},
             "history": self.history,

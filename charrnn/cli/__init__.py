@@ -3,9 +3,12 @@
 Nothing here imports NumPy before a command runs, so that help and usage errors come at once.
 """
 
+import io
 import os
+import re
 import signal
 import sys
+import traceback
 
 import typer
 
@@ -16,7 +19,6 @@ from charrnn.errors import CharRNNError
 
 app = typer.Typer(
     name="charrnn",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,29 +52,61 @@ def charrnn(
 def main() -> int:
     """Run a command and return its exit code: the one place where errors become lines."""
     blas.prepare()
-    signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _prepare_streams()
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         code = app(prog_name="charrnn", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:  # from the parser: wrong usage
-        return _fail(f"{error.format_message()} (charrnn --help tells more)", error.exit_code)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "charrnn"
+        return _fail(f"{error.format_message()} ({command} --help tells more)", error.exit_code)
     except CharRNNError as error:
-        return _fail(str(error), error.exit_code)
+        # A setting has the name of its field; on the command line it is an option.
+        named = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
+        return _fail(named, error.exit_code)
+    except KeyboardInterrupt:
+        return 130
+    except Terminated:
+        return 143
     except MemoryError:
-        return _fail("out of memory; try a smaller --batch-size, --hidden-size or --seq-len", 1)
+        return _fail("out of memory; try smaller sizes, or fewer samples", 1)
     except (BrokenPipeError, SystemExit):  # whoever read the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
     except OSError as error:
-        return _fail(f"{error.strerror}: {error.filename or 'output'}", 1)
+        _discard_output()
+        return _fail(f"cannot use {error.filename or 'the output'}: {error.strerror}", 1)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}:{place.lineno}"
+        return _fail(f"a fault in charrnn, please report it: {error!r} at {where}", 1)
+
+
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def _prepare_streams() -> None:
+    """Output in UTF-8 whatever the locale; the null device for what the caller has closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Let what stdout still holds go nowhere, as Python writes it once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, code: int) -> int:
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+    from charrnn.display import error
+
+    error(text)
     return code
 
 

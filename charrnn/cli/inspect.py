@@ -3,11 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from charrnn.cli.options import AsJson, CheckpointPath, print_json
+from charrnn.cli.options import AsJson, CheckpointPath, as_line
 
 
 def inspect(checkpoint: CheckpointPath = None, as_json: AsJson = False) -> None:
-    """Show what is in a checkpoint: configuration, size, vocabulary, training history."""
+    """Show what is in a checkpoint.
+
+    Its configuration, its size, its vocabulary and its training history.
+    """
     from charrnn import checkpoint as checkpoints
     from charrnn.display import inspection
 
@@ -23,6 +26,6 @@ def inspect(checkpoint: CheckpointPath = None, as_json: AsJson = False) -> None:
         "training": loaded.training,
     }
     if as_json:
-        print_json(fields)
+        print(as_line(fields))
     else:
         inspection(fields)

@@ -36,7 +36,7 @@ Encoding = Annotated[str, typer.Option(help="Encoding of text files, such as cp9
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
-class Terminated(KeyboardInterrupt):
+class Terminated(BaseException):
     """SIGTERM, which ends a command as Ctrl-C does, with an exit code of its own."""
 
 
@@ -47,13 +47,17 @@ def load_checkpoint(path: Path | None) -> "Checkpoint":
     return checkpoint.load(checkpoint.find(path))
 
 
-def print_json(value: dict[str, Any]) -> None:
+def as_line(value: Any) -> str:
     """One line of JSON; a number that is not finite becomes null, as JSON has no word for it."""
-    finite = {
-        name: None if isinstance(item, float) and not math.isfinite(item) else item
-        for name, item in value.items()
-    }
-    print(json.dumps(finite, ensure_ascii=False))
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def printable(text: str) -> str:

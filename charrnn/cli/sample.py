@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.options import AsJson, CheckpointPath, load_checkpoint, print_json, printable
+from charrnn.cli.options import (
+    AsJson,
+    CheckpointPath,
+    Encoding,
+    Threads,
+    as_line,
+    load_checkpoint,
+    printable,
+)
 from charrnn.config import SampleConfig
 
 if TYPE_CHECKING:
@@ -13,7 +21,12 @@ if TYPE_CHECKING:
 
 def sample(
     prompt: Annotated[
-        str, typer.Argument(help="How the text begins; '-' reads stdin.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PROMPT",
+            help="How the text begins; '-' reads stdin.  [default: nothing]",
+            show_default=False,
+        ),
     ] = "",
     checkpoint: CheckpointPath = None,
     length: Annotated[
@@ -24,7 +37,8 @@ def sample(
         typer.Option("--temperature", "-t", help="Below 1 safer, above 1 wilder, 0 the likeliest."),
     ] = SampleConfig.temperature,
     top_k: Annotated[
-        int | None, typer.Option(help="Draw from the k likeliest only.", show_default=False)
+        int | None,
+        typer.Option(help="Draw from the k likeliest only.  [default: all]", show_default=False),
     ] = SampleConfig.top_k,
     top_p: Annotated[
         float,
@@ -34,7 +48,7 @@ def sample(
         int, typer.Option(help="Samples to draw side by side.", min=1, max=100_000)
     ] = 1,
     stop: Annotated[
-        str, typer.Option(help="End before this text.", show_default=False)
+        str, typer.Option(help="End before this text.  [default: none]", show_default=False)
     ] = SampleConfig.stop,
     allow_unk: Annotated[
         bool, typer.Option("--allow-unk", help="Draw <UNK> too, printed as U+FFFD.")
@@ -48,7 +62,9 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    encoding: Encoding = "utf-8",
     as_json: AsJson = False,
+    threads: Threads = None,
 ) -> None:
     """Write new text from a model, character by character.
 
@@ -62,9 +78,10 @@ def sample(
     from charrnn.vocabulary import normalize
 
     config = SampleConfig(length, temperature, top_k, top_p, normalize(stop), allow_unk)
-    prompt = strip_last_newline(read_text("-")) if prompt == "-" else normalize(prompt)
+    prompt = strip_last_newline(read_text("-", encoding)) if prompt == "-" else normalize(prompt)
     seed = randbelow(2**32) if seed is None else seed
     model = load_checkpoint(checkpoint)
+    del threads  # one core draws; the option is there as it is for every command
     samples = [Sample(prompt, seed + index) for index in range(num_samples)]
     stream = generate(model, samples, config)
     if num_samples == 1 and not as_json:
@@ -77,7 +94,7 @@ def sample(
         pass
     for done in samples:
         if as_json:
-            print_json(_fields(done))
+            print(as_line(_fields(done)))
         else:
             print(printable(done.text))
 

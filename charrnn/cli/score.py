@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +14,9 @@ from charrnn.cli.options import (
     CheckpointPath,
     Encoding,
     Threads,
+    as_line,
     load_checkpoint,
-    print_json,
+    printable,
 )
 from charrnn.errors import ConfigError
 
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from charrnn.scoring import Score
 
 _BLOCK = 4096  # texts scored side by side
+_PER_CHAR = "Score every character: its log P in nats, then in bits."
 
 
 def score(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to score.")
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT", help="Texts to score.  [default: stdin]", show_default=False
+        ),
     ] = None,
     checkpoint: CheckpointPath = None,
     files: Annotated[
@@ -36,6 +41,7 @@ def score(
         typer.Option(
             "--file",
             "-f",
+            metavar="<path>",
             help="A file to score; '-' is stdin. Can be repeated.",
             show_default=False,
         ),
@@ -56,40 +62,36 @@ def score(
             show_default=False,
         ),
     ] = None,
-    per_char: Annotated[bool, typer.Option("--per-char", help="Score every character.")] = False,
+    per_char: Annotated[bool, typer.Option("--per-char", help=_PER_CHAR)] = False,
     total: Annotated[bool, typer.Option("--total", help="Sum over all texts.")] = False,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
-    """Say how probable each TEXT is: log P by the chain rule, in nats, and bits per character.
+    """Say how probable each TEXT is, in nats and bits per character.
 
-    In a pipe, a line a text in the order given: log P, bits per character, text, with tabs between.
-    On a terminal, several texts come as a table, the most probable first.
-    """  # fmt: skip
-    from charrnn.scoring import Total
-
+    Its log P is the sum over its characters, each given those before it. In a pipe, a line a text
+    in the order given: log P, bits per character, text, with tabs between. On a terminal, several
+    texts come as a table, the most probable first.
+    """
     if not texts and not files:
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
         files = [Path("-")]
     model = load_checkpoint(checkpoint)
     cut = model.lines if lines is None else lines
-    named = _texts(texts or [], files or [], cut, encoding)
-    overall = Total()
-    for block in _scored(model, named, eos, threads):
-        if total:
-            overall.add([score for _, score in block])
-        elif as_json:
-            for name, score in block:
-                print_json(_fields(name, score, per_char))
-        else:
-            _show(block, per_char)
-    if total and as_json:
-        print_json(overall.fields())
-    elif total:
-        for name, value in overall.fields().items():
-            print(f"{name}\t{_number(value)}")
+    scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+    if total:
+        _print_total(scored, as_json)
+    elif as_json:
+        for name, score in scored:
+            print(as_line(_fields(name, score, per_char)))
+    elif per_char:
+        _print_characters(scored)
+    elif sys.stdout.isatty():
+        _show(list(scored))
+    else:
+        _print_lines(scored)
 
 
 def _texts(
@@ -111,15 +113,15 @@ def _texts(
 
 def _scored(
     model: "Checkpoint", named: Iterator[tuple[str, str]], eos: bool | None, threads: int | None
-) -> Iterator[list[tuple[str, "Score"]]]:
-    """Names and scores, a block of texts at a time."""
+) -> Iterator[tuple[str, "Score"]]:
+    """Names and scores in the order given; a block of texts is scored side by side."""
     from charrnn.parallel import Workers
     from charrnn.scoring import score
 
     with Workers(threads) as workers:
         while block := list(islice(named, _BLOCK)):
             found = score(model, [text for _, text in block], eos=eos, workers=workers)
-            yield [(name, score) for (name, _), score in zip(block, found, strict=True)]
+            yield from zip((name for name, _ in block), found, strict=True)
 
 
 def _fields(name: str, score: "Score", per_char: bool) -> dict[str, Any]:
@@ -143,20 +145,44 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _show(block: Sequence[tuple[str, "Score"]], per_char: bool) -> None:
-    """Scores for people on a terminal, for other programs in a pipe."""
-    from charrnn.display import score_details, score_table, spelled_out
+def _print_total(scored: Iterable[tuple[str, "Score"]], as_json: bool) -> None:
+    from charrnn.scoring import Total
 
-    if per_char:
-        for _, score in block:
-            for char, log_prob in score.per_char:
-                print(f"{spelled_out(char)}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}")
-            print()
-    elif not sys.stdout.isatty():
-        for name, score in block:
-            bits = _number(score.figures()["bits_per_char"])
-            print(f"{score.log_prob:.6f}\t{bits}\t{spelled_out(name)}")
-    elif len(block) == 1:
-        score_details(*block[0])
+    total = Total()
+    for _, score in scored:
+        total.add([score])
+    if as_json:
+        print(as_line(total.fields()))
     else:
-        score_table(block)
+        for name, value in total.fields().items():
+            print(f"{name}\t{_number(value)}")
+
+
+def _print_characters(scored: Iterable[tuple[str, "Score"]]) -> None:
+    """A line a character, and an empty one after each text."""
+    from charrnn.display import spelled_out
+
+    for _, score in scored:
+        for char, log_prob in score.per_char:
+            shown = printable(spelled_out(char))
+            print(f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}")
+        print()
+
+
+def _print_lines(scored: Iterable[tuple[str, "Score"]]) -> None:
+    """A line a text, for other programs."""
+    from charrnn.display import spelled_out
+
+    for name, score in scored:
+        bits = _number(score.figures()["bits_per_char"])
+        print(f"{score.log_prob:.6f}\t{bits}\t{spelled_out(name)}")
+
+
+def _show(scored: list[tuple[str, "Score"]]) -> None:
+    """Scores for people."""
+    from charrnn.display import score_details, score_table
+
+    if len(scored) == 1:
+        score_details(*scored[0])
+    elif scored:
+        score_table(scored)

@@ -1,7 +1,6 @@
 """`charrnn train`: learn a model from a text."""
 
 import contextlib
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.options import STARTED, Encoding, Terminated, Threads, print_json
-from charrnn.config import ACTIVATIONS, CELLS, ModelConfig, TrainConfig
-from charrnn.errors import CorpusError
+from charrnn.cli.options import STARTED, Encoding, Terminated, Threads, as_line
+from charrnn.config import ACTIVATIONS, CELLS, ModelConfig, TrainConfig, check_float
+from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from charrnn.corpus import Corpus, Split
     from charrnn.run import Run
     from charrnn.training import Progress
 
@@ -33,6 +33,7 @@ def train(
     corpus: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="CORPUS",
             help="Text files, folders (every *.txt below), '-' for stdin, or names of bundled "
             "corpora.  [default: english]",
             show_default=False,
@@ -78,7 +79,10 @@ def train(
         ),
     ] = None,
     val: Annotated[
-        Path | None, typer.Option(help="A text file to validate on instead.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A text file to validate on instead.  [default: none]", show_default=False
+        ),
     ] = None,
     min_count: Annotated[
         int, typer.Option(help="Characters that occur less often become <UNK>.", min=1)
@@ -115,14 +119,23 @@ def train(
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
     sample_every: Annotated[
         int | None,
-        typer.Option(help="Show a fresh sample every so many steps.", min=1, show_default=False),
+        typer.Option(
+            help="Show a fresh sample every so many steps.  [default: never]",
+            min=1,
+            show_default=False,
+        ),
     ] = None,
     log: Annotated[
         Path | None,
-        typer.Option(help="Write the course of the run to a JSON Lines file.", show_default=False),
+        typer.Option(
+            help="Write the course of the run to a JSON Lines file.  [default: none]",
+            show_default=False,
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, one object at the end.")
+    ] = False,
     threads: Threads = None,
 ) -> None:
     """Learn a model from CORPUS and write it to a checkpoint.
@@ -131,19 +144,18 @@ def train(
     early and keeps them too.
     """
     from charrnn.checkpoint import FOLDER
-    from charrnn.corpus import Split, read_corpus, read_documents, split_corpus, strip_last_newline
+    from charrnn.corpus import read_corpus
     from charrnn.display import TrainingDisplay
     from charrnn.parallel import Workers
     from charrnn.run import prepare
 
     options = {name: value for name, value in locals().items() if name in _SETTINGS}
     text = read_corpus(corpus or [], lines=lines, encoding=encoding)
-    split = split_corpus(text, 0 if val else val_fraction)
-    if val is not None:
-        held_out = read_documents(val, text.lines, encoding)
-        split = Split(split.train, [strip_last_newline(document) for document in held_out])
+    split = _split(text, val, val_fraction, encoding)
     output = output or FOLDER / f"{text.name}.npz"
-    with Workers(threads) as workers, TrainingDisplay(quiet) as display, _log_file(log) as write:
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(Workers(threads))
+        display = stack.enter_context(TrainingDisplay(quiet))
         run = prepare(
             text,
             split,
@@ -154,6 +166,7 @@ def train(
             command=shlex.join(["charrnn", *sys.argv[1:]]),
             started=STARTED,
         )
+        write = stack.enter_context(_log_file(log))  # last, so that no error empties an old log
         display.begin(run, split)
         try:
             for progress in run.train():
@@ -161,14 +174,30 @@ def train(
                 write(progress)
                 if sample_every and progress.step % sample_every == 0:
                     display.note(_fresh_sample(run, progress.step))
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, Terminated) as interrupt:
             if not run.saved:
                 run.save()
             display.interrupted(run)
             raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from None
         display.end(run)
     if as_json:
-        print_json(run.result())
+        print(as_line(run.result()))
+
+
+def _split(
+    corpus: "Corpus", val: Path | None, val_fraction: float | None, encoding: str
+) -> "Split":
+    """Training and validation documents, the latter from the file `val` where one is named."""
+    from charrnn.corpus import Split, read_documents, split_corpus, strip_last_newline
+
+    if val_fraction is not None:
+        check_float("val_fraction", val_fraction, 0, 1, below=True)
+    if val is None:
+        return split_corpus(corpus, val_fraction)
+    held_out = read_documents(val, corpus.lines, encoding)
+    if not held_out:
+        raise CorpusError(f"there is no text in {val}")
+    return Split(split_corpus(corpus, 0).train, [*map(strip_last_newline, held_out)])
 
 
 @contextlib.contextmanager
@@ -177,15 +206,17 @@ def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
     if path is None:
         yield lambda progress: None
         return
+    if path.suffix != ".jsonl":  # so that a slip overwrites no text and no model
+        raise ConfigError(f"log must be a file whose name ends in .jsonl, not {path}")
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
-        raise CorpusError(f"cannot write {path}: {error.strerror}") from None
+        raise CharRNNError(f"cannot write {path}: {error.strerror}") from None
     with file:
 
         def write(progress: "Progress") -> None:
             entry = {name: value for name, value in asdict(progress).items() if value is not None}
-            file.write(json.dumps(entry) + "\n")
+            file.write(as_line(entry) + "\n")
             file.flush()
 
         yield write

@@ -1,0 +1,678 @@
+"""The command line as its users meet it: output, exit codes, errors, signals and pipes."""
+
+import codecs
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+from charrnn import blas, checkpoint, cli
+from charrnn.vocabulary import EOS
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and file descriptors")
+
+TEXT = "hello world\nthe old well\nwe held the door\n"
+RESULT_FIELDS = [
+    "checkpoint", "cell", "parameters", "vocab_size", "steps", "epochs", "seconds",
+    "chars_per_sec", "train_bits_per_char", "val_bits_per_char", "val_unk", "best_step", "seed",
+]  # fmt: skip
+SCORE_FIELDS = [
+    "text", "log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos",
+]  # fmt: skip
+TINY = ("--steps", "3", "--hidden-size", "4", "--threads", "1")
+
+
+@dataclass
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The lines of stdout as JSON, which knows neither NaN nor Infinity."""
+        return [json.loads(line, parse_constant=pytest.fail) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """A function that runs a command in this process."""
+    monkeypatch.setattr(blas, "prepare", lambda: None)
+    monkeypatch.setenv("COLUMNS", "80")
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*args: str | Path, stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "argv", ["charrnn", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = cli.main()
+        return Result(code, *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """A command as a process of its own, with pipes for what is not given."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-m", "charrnn", *map(str, args)]
+    return subprocess.Popen(command, **{**pipes, **options})
+
+
+def finish(process: subprocess.Popen[bytes]) -> Result:
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model of lines, trained for a few steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "corpus.txt").write_text(TEXT)
+    sizes = ("--hidden-size", "8", "--steps", "30", "--threads", "1")
+    process = start("train", "corpus.txt", "--lines", *sizes, "-o", "model.npz", cwd=folder)
+    assert finish(process).code == 0
+    return folder / "model.npz"
+
+
+@pytest.fixture(scope="session")
+def endless(trained: Path) -> Path:
+    """The same model, but no text ever ends."""
+    arrays = dict(np.load(trained))
+    arrays["head.weight"][EOS, 0] = -1e6  # the bias
+    np.savez(trained.with_name("endless.npz"), **arrays)
+    return trained.with_name("endless.npz")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_one_line(result: Result, code: int, words: str = "") -> None:
+    """The contract for errors: an exit code, one plain line on stderr, nothing on stdout."""
+    assert (result.code, result.out) == (code, ""), result.err
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert words in result.err
+
+
+# Help
+
+
+def registered() -> dict[str, Any]:
+    return typer.main.get_command(cli.app).commands  # type: ignore[attr-defined, no-any-return]
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    assert list(registered()) == ["train", "sample", "score", "inspect"]
+
+
+@pytest.mark.parametrize("name", registered())
+def test_every_command_and_option_has_a_help_text(name: str) -> None:
+    command = registered()[name]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("name", registered())
+def test_every_default_is_shown(name: str) -> None:
+    for parameter in registered()[name].params:
+        is_flag = getattr(parameter, "is_flag", False) and not parameter.secondary_opts
+        is_budget = parameter.name in ("epochs", "steps")  # said at --minutes
+        if not is_flag and not is_budget:
+            shown = parameter.show_default or "[default" in parameter.help
+            assert shown or parameter.multiple, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("command", ["", *registered()])
+def test_help_is_plain_text_for_80_columns(run: Run, command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Usage: charrnn {command}".rstrip())
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "\x1b" not in result.out
+    assert "..." not in result.out.split("Commands:")[-1].replace("]...", "").replace("s... ", "")
+
+
+def test_version(run: Run) -> None:
+    result = run("--version")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("charrnn ")
+
+
+# Training
+
+
+def test_train_prints_nothing_but_messages_on_stderr(run: Run, folder: Path) -> None:
+    result = run("train", "hello", *TINY)
+    assert (result.code, result.out) == (0, "")
+    assert "charrnn sample -c checkpoints/hello.npz" in result.err.replace("\\", "/")
+    assert "\x1b" not in result.err
+    assert "\r" not in result.err
+    assert [path.name for path in folder.rglob("*.npz")] == ["hello.npz"]
+
+
+def test_train_json_carries_the_fields_of_the_design(run: Run) -> None:
+    result = run("train", "hello", *TINY, "--json", "-o", "h.npz", "--seed", "7")
+    (fields,) = result.objects()
+    assert list(fields) == RESULT_FIELDS
+    assert fields["checkpoint"] == "h.npz"
+    assert (fields["steps"], fields["seed"], fields["vocab_size"]) == (3, 7, 6)
+    assert fields["val_bits_per_char"] is None
+    assert fields["val_unk"] is None
+
+
+def test_train_validates_on_the_file_of_val(run: Run, folder: Path) -> None:
+    (folder / "val.txt").write_text("hello\nhelp\n")
+    result = run("train", "hello", *TINY, "--val", "val.txt", "--json", "-o", "h.npz")
+    (fields,) = result.objects()
+    assert fields["val_bits_per_char"] > 0
+    assert fields["val_unk"] == 1
+    assert "9 characters for validation" in result.err
+
+
+def test_quiet_is_silent(run: Run) -> None:
+    result = run("train", "hello", *TINY, "--quiet", "--sample-every", "1", "-o", "h.npz")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_a_second_run_keeps_the_previous_model(run: Run, folder: Path) -> None:
+    run("train", "hello", *TINY, "-o", "h.npz")
+    first = (folder / "h.npz").read_bytes()
+    run("train", "hello", *TINY, "-o", "h.npz", "--seed", "1")
+    assert (folder / "h.previous.npz").read_bytes() == first
+
+
+def test_log_has_a_json_object_a_step(run: Run, folder: Path) -> None:
+    result = run("train", "hello", *TINY, "-o", "h.npz", "--log", "run.jsonl")
+    logged = Result(result.code, (folder / "run.jsonl").read_text(), "").objects()
+    assert [entry["step"] for entry in logged] == [1, 2, 3]
+    assert all(entry["loss"] > 0 for entry in logged)
+
+
+def test_sample_every_shows_samples(run: Run) -> None:
+    result = run("train", "hello", *TINY, "-o", "h.npz", "--sample-every", "2")
+    assert "--- step 2\n" in result.err
+    assert "--- step 3\n" not in result.err
+
+
+def test_the_command_is_in_the_metadata(run: Run, folder: Path) -> None:
+    run("train", "hello", *TINY, "-o", "a b.npz")
+    command = checkpoint.load(folder / "a b.npz").training["command"]
+    assert command == "charrnn train hello --steps 3 --hidden-size 4 --threads 1 -o 'a b.npz'"
+
+
+def test_train_reads_stdin(run: Run) -> None:
+    result = run("train", "-", *TINY, "--json", stdin=TEXT.encode())
+    assert result.objects()[0]["checkpoint"] == str(checkpoint.FOLDER / "stdin.npz")
+
+
+# Sampling
+
+
+def test_sample_prints_prompt_and_continuation(run: Run, endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "--temperature", "0", "--length", "4")
+    result = run(*command)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("he")
+    assert len(result.out) == len("he") + 4 + len("\n")
+    assert run(*command).out == result.out
+
+
+def test_sample_json(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "--length", "5", "--json")
+    result = run(*command, "--num-samples", "3", "--seed", "4")
+    assert [fields["seed"] for fields in result.objects()] == [4, 5, 6]
+    for fields in result.objects():
+        assert list(fields) == ["text", "prompt", "log_prob", "stop", "seed"]
+        (alone,) = run(*command, "--seed", str(fields["seed"])).objects()
+        assert alone["text"] == fields["text"]
+        assert fields["text"].startswith("he")
+        assert fields["stop"] in ("eos", "length")
+
+
+def test_samples_without_json_come_in_order(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "--length", "5", "--num-samples", "3", "--seed", "4")
+    texts = [fields["text"] for fields in run(*command, "--json").objects()]
+    assert run(*command).out == "".join(f"{text}\n" for text in texts)
+
+
+def test_sample_stops_before_the_stop_text(run: Run, endless: Path) -> None:
+    command = ("sample", "x", "-c", endless, "--temperature", "0", "--length", "9", "--json")
+    (whole,) = run(*command).objects()
+    stop = whole["text"][3:5]
+    (cut,) = run(*command, "--stop", stop).objects()
+    assert cut["stop"] == "stop"
+    assert cut["text"] == "x" + whole["text"][1:].partition(stop)[0]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "encoding", "prompt"),
+    [
+        ("hé\n".encode(), "utf-8", "hé"),
+        ("he\u0301".encode(), "utf-8", "hé"),
+        ("hé".encode("cp1252"), "cp1252", "hé"),
+        (codecs.BOM_UTF8 + b"a\r\nb\r\n", "utf-8", "a\nb"),
+        (b"", "utf-8", ""),
+    ],
+)
+def test_sample_reads_a_prompt_from_stdin(
+    run: Run, trained: Path, stdin: bytes, encoding: str, prompt: str
+) -> None:
+    command = ("sample", "-", "-c", trained, "--length", "0", "--encoding", encoding, "--json")
+    assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
+
+
+def test_sample_reads_a_long_prompt(run: Run, trained: Path) -> None:
+    prompt = "hello " * 30_000
+    result = run("sample", "-", "-c", trained, "--length", "1", "--json", stdin=prompt.encode())
+    assert (result.code, result.err) == (0, "")
+    assert result.objects()[0]["prompt"] == prompt
+
+
+# Scoring
+
+
+def test_score_json(run: Run, trained: Path) -> None:
+    result = run("score", "hello", "the x", "-c", trained, "--json", "--per-char")
+    hello, other = result.objects()
+    assert list(hello) == [*SCORE_FIELDS, "per_char"]
+    assert (hello["text"], hello["chars"], hello["unk"], hello["eos"]) == ("hello", 6, 0, True)
+    assert other["unk"] == 1
+    assert [entry["char"] for entry in hello["per_char"]] == [*"hello", "<EOS>"]
+    total = sum(entry["log_prob"] for entry in hello["per_char"])
+    assert total == pytest.approx(hello["log_prob"])
+    assert hello["prob"] == pytest.approx(math.exp(total))
+    assert hello["bits_per_char"] == pytest.approx(-total / 6 / math.log(2))
+
+
+def test_score_total(run: Run, trained: Path) -> None:
+    command = ("score", "hello", "the x", "", "-c", trained, "--no-eos")
+    scores = run(*command, "--json").objects()
+    (total,) = run(*command, "--json", "--total").objects()
+    assert list(total) == ["texts", "log_prob", "chars", "unk", "bits_per_char", "perplexity"]
+    assert (total["texts"], total["chars"], total["unk"]) == (3, 10, 1)
+    assert total["log_prob"] == pytest.approx(sum(score["log_prob"] for score in scores))
+    assert run(*command, "--total").out.startswith("texts\t3\nlog_prob\t")
+
+
+@pytest.mark.parametrize("option", [(), ("--total",), ("--per-char",)])
+def test_nothing_predicted_is_null(run: Run, trained: Path, option: tuple[str, ...]) -> None:
+    (fields,) = run("score", "", "-c", trained, "--no-eos", "--json", *option).objects()
+    assert (fields["chars"], fields["log_prob"]) == (0, 0)
+    assert fields["bits_per_char"] is None
+    assert fields["perplexity"] is None
+    assert run("score", "", "-c", trained, "--no-eos", *option).code == 0
+
+
+def test_numbers_that_are_not_finite_are_null(run: Run, trained: Path, folder: Path) -> None:
+    arrays = dict(np.load(trained))
+    for array in arrays.values():
+        if array.dtype == np.float32:
+            array[:] = 3e38
+    np.savez(folder / "huge.npz", **arrays)
+    for option in ("--per-char", "--total"):
+        result = run("score", "hello", "-c", "huge.npz", "--json", option)
+        assert result.err == ""
+        assert result.objects()[0]["log_prob"] is None
+    assert run("sample", "h", "-c", "huge.npz", "--json").objects()[0]["log_prob"] is None
+
+
+def test_score_in_a_pipe_is_a_line_a_text_in_the_order_given(run: Run, trained: Path) -> None:
+    result = run("score", "zzz", "a\tb\nc\\", "hello", "-c", trained)
+    rows = [line.split("\t") for line in result.out.splitlines()]
+    assert [text for _, _, text in rows] == ["zzz", r"a\tb\nc\\", "hello"]
+    assert all(float(log_prob) < 0 < float(bits) for log_prob, bits, _ in rows)
+
+
+def test_score_per_char(run: Run, trained: Path) -> None:
+    lines = run("score", "a\n", "b", "-c", trained, "--per-char").out.splitlines()
+    names = [line.split("\t")[0] for line in lines]
+    assert names == ["a", r"\n", "<EOS>", "", "b", "<EOS>", ""]
+
+
+def test_score_files_and_stdin(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "two.txt").write_text("hello\n\nworld\n")
+
+    def names(*args: str, stdin: bytes = b"") -> list[str]:
+        result = run("score", "-c", trained, "--json", *args, stdin=stdin)
+        return [fields["text"] for fields in result.objects()]
+
+    assert names("--file", "two.txt") == ["hello", "", "world"]
+    assert names("--file", "two.txt", "--whole") == ["two.txt"]
+    assert names("first", "--file", "-", stdin=b"a\r\nb") == ["first", "a", "b"]
+    assert names(stdin=b"a\nb\n") == ["a", "b"]
+    assert names(stdin=b"") == []
+
+
+def test_more_texts_than_a_block(run: Run, trained: Path) -> None:
+    lines = [f"hello {number}" for number in range(4_100)]
+    result = run("score", "-c", trained, "--threads", "1", stdin="\n".join(lines).encode())
+    assert [line.split("\t")[2] for line in result.out.splitlines()] == lines
+
+
+# Inspecting
+
+
+def test_inspect(run: Run, trained: Path) -> None:
+    result = run("inspect", "-c", trained)
+    assert (result.code, result.err) == (0, "")
+    assert "cell lstm" in result.out
+    assert "trained by  charrnn train corpus.txt --lines" in result.out
+    (fields,) = run("inspect", "-c", trained, "--json").objects()
+    assert fields["model"]["hidden_size"] == 8
+    assert fields["lines"] is True
+    assert fields["training"]["history"][-1]["step"] == 30
+    assert fields["parameters"] == sum(map(math.prod, fields["arrays"].values()))
+
+
+def test_inspect_of_a_foreign_history(run: Run, trained: Path, folder: Path) -> None:
+    arrays = dict(np.load(trained))
+    metadata = json.loads(str(arrays["metadata"]))
+    training = {"history": [1, None, {"\x1b[31m": [2]}], "command": {"a": "\x1b[31m"}}
+    arrays["metadata"] = np.array(json.dumps({**metadata, "training": training}))
+    np.savez(folder / "foreign.npz", **arrays)
+    result = run("inspect", "-c", "foreign.npz")
+    assert (result.code, result.err) == (0, "")
+    assert "\x1b" not in result.out
+
+
+# Errors
+
+
+@pytest.fixture
+def bad_inputs(folder: Path, trained: Path) -> Path:
+    """Files and folders that no command can use."""
+    (folder / "model.npz").write_bytes(trained.read_bytes())
+    (folder / "old.log").write_text("of an earlier run\n")
+    (folder / "text.txt").write_text(TEXT)
+    (folder / "empty.txt").touch()
+    (folder / "newline.txt").write_text("\n")
+    (folder / "folder").mkdir()
+    (folder / "folder" / "notes.md").write_text("no text")
+    (folder / "latin.txt").write_bytes(b"caf\xe9 au lait\n")
+    (folder / "cut.npz").write_bytes(trained.read_bytes()[:1000])
+    arrays = dict(np.load(trained))
+    metadata = json.loads(str(arrays["metadata"]))
+    arrays["metadata"] = np.array(json.dumps({**metadata, "version": 99}))
+    np.savez(folder / "version.npz", **arrays)
+    return folder
+
+
+TRAIN = "train text.txt --steps 2 --hidden-size 4 -o model.npz --log old.log "
+SAMPLE = "sample h -c model.npz --length 3 "
+ERRORS = [
+    ("train nofile", 1, "no such file: nofile"),
+    ("train empty.txt", 1, "no text in empty.txt"),
+    ("train newline.txt", 1, "no text in newline.txt"),
+    ("train folder", 1, "holds no *.txt file"),
+    ("train latin.txt", 1, "not valid UTF-8 at byte 3; --encoding cp1252 would read it"),
+    ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
+    ("score --file nofile -c model.npz", 1, "nofile"),
+    ("score --file folder -c model.npz", 1, "folder"),
+    ("sample -c text.txt", 1, "text.txt is no checkpoint"),
+    ("sample -c empty.txt", 1, "empty.txt is no checkpoint"),
+    ("sample -c cut.npz", 1, "cut.npz is no checkpoint"),
+    ("sample -c nofile.npz", 1, "nofile.npz"),
+    ("score hello -c version.npz", 1, "version 99"),
+    ("inspect -c folder", 1, "folder"),
+    ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
+    ("train hello --steps 2 -o folder", 1, "folder"),
+    ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
+    ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
+    ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    (TRAIN + "--val empty.txt", 1, "no text in empty.txt"),
+    (TRAIN + "--val nofile", 1, "nofile"),
+    (TRAIN + "--min-count 99", 1, "--min-count"),
+    (TRAIN + "--hidden-size 1048576", 1, "out of memory"),
+    (TRAIN + "--cell transformer", 2, "rnn, lstm, gru"),
+    (TRAIN + "--activation step", 2, "tanh, relu, sigmoid"),
+    (TRAIN + "--activation relu", 2, "rnn"),
+    (TRAIN + "--encoding klingon", 2, "klingon"),
+    (TRAIN + "--epochs 1", 2, "exactly one of steps, epochs and minutes"),
+    (TRAIN + "--normalise", 2, "No such option: --normalise"),
+    (TRAIN + "--seed", 2, "--seed"),
+    (SAMPLE + "--top-p 0", 2, "above 0"),
+    (SAMPLE + "too much", 2, "unexpected"),
+    ("paint", 2, "No such command 'paint'"),
+    ("", 2, "Missing command"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "words"), ERRORS)
+def test_an_error_is_one_line_and_overwrites_nothing(
+    run: Run, bad_inputs: Path, command: str, code: int, words: str
+) -> None:
+    before = contents(bad_inputs)
+    assert_one_line(run(*command.split()), code, words)
+    assert contents(bad_inputs) == before
+
+
+NUMBERS = {
+    TRAIN: [
+        "--hidden-size", "--num-layers", "--batch-size", "--seq-len", "--learning-rate",
+        "--clip-norm", "--steps", "--min-count", "--sample-every", "--threads",
+    ],
+    "train text.txt -o model.npz --log old.log ": ["--minutes", "--epochs"],
+    SAMPLE: ["--top-k", "--top-p", "--num-samples"],
+    "score hello -c model.npz ": ["--threads"],
+}  # fmt: skip
+NUMBERS_OR_ZERO = {
+    TRAIN: [
+        "--embedding-size", "--dropout", "--val-fraction", "--unk-rate", "--weight-decay", "--seed",
+    ],
+    SAMPLE: ["--length", "--temperature", "--seed"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "values"),
+    [
+        *((c, option, "0 -1 nan inf x") for c, options in NUMBERS.items() for option in options),
+        *((c, o, "-1 nan inf -inf x") for c, options in NUMBERS_OR_ZERO.items() for o in options),
+    ],
+)
+def test_a_number_out_of_range_is_wrong_usage(
+    run: Run, bad_inputs: Path, command: str, option: str, values: str
+) -> None:
+    before = contents(bad_inputs)
+    for value in values.split():
+        assert_one_line(run(*command.split(), option, value), 2)
+    assert contents(bad_inputs) == before
+
+
+@pytest.mark.parametrize("value", ["1e300", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "option", ["--hidden-size", "--dropout", "--val-fraction", "--learning-rate", "--steps"]
+)
+def test_a_huge_number_is_wrong_usage(run: Run, bad_inputs: Path, option: str, value: str) -> None:
+    assert_one_line(run(*TRAIN.split(), option, value), 2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sample", "\udcff", "-c", "model.npz"),
+        ("sample", "h", "--stop", "\udcff", "-c", "model.npz"),
+        ("score", "\udcff", "-c", "model.npz"),
+        ("score", "--file", "\udcff", "-c", "model.npz"),
+        ("score", "h", "-c", "\udcff"),
+        ("train", "\udcff"),
+        ("train", "hello", "--cell", "\udcff"),
+        ("train", "hello", "--val", "\udcff"),
+        ("train", "hello", "--\udcff"),
+        ("\udcff",),
+    ],
+)
+def test_bytes_that_are_no_text_are_one_line_too(
+    run: Run, bad_inputs: Path, command: tuple[str, ...]
+) -> None:
+    result = run(*command)
+    assert_one_line(result, result.code)
+    assert result.code in (1, 2)
+
+
+def test_an_error_cannot_drive_a_terminal(run: Run) -> None:
+    assert_one_line(run("train", "no\x1b[31m\nfile"), 1, r"no\x1b[31m file")
+
+
+def test_a_fault_of_charrnn_is_one_line(
+    run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path | None) -> Path:
+        raise KeyError("x")
+
+    monkeypatch.setattr(checkpoint, "find", broken)
+    assert_one_line(run("inspect"), 1, "KeyError('x') at test_cli.py:")
+
+
+# Processes
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_a_model(folder: Path, number: int, code: int) -> None:
+    sizes = ("--steps", "1000000", "--hidden-size", "4", "--threads", "1", "--sample-every", "1")
+    process = start("train", "hello", *sizes, "-o", "h.npz")
+    assert process.stderr is not None
+    while b"--- step 2" not in process.stderr.readline():
+        pass
+    process.send_signal(number)
+    result = finish(process)
+    assert result.code == code
+    last = result.err.splitlines()[-1]
+    assert last.startswith("interrupted at step ")
+    assert last.endswith("the model so far is in h.npz")
+    assert checkpoint.load(folder / "h.npz").vocabulary.characters == tuple("ehlo")
+    assert [path.name for path in folder.iterdir()] == ["h.npz"]
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_sampling_is_silent(endless: Path, number: int, code: int) -> None:
+    process = start("sample", "he", "-c", endless, "--length", "1000000000")
+    assert process.stdout is not None
+    process.stdout.read(2)
+    process.send_signal(number)
+    result = finish(process)
+    assert (result.code, result.err) == (code, "")
+
+
+@posix
+@pytest.mark.parametrize("option", ["--length=1000000000", "--num-samples=1000"])
+def test_a_reader_that_leaves_is_no_error(endless: Path, option: str) -> None:
+    process = start("sample", "he", "-c", endless, option)
+    assert process.stdout is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    process.stdout = None
+    result = finish(process)
+    assert result.err == ""
+    assert result.code == 141
+
+
+@posix
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample h --length 3 -c {}", "score h -c {}", "inspect --json -c {}", "--help",
+        "train hello --steps 2 --json -o h.npz",
+    ],
+)  # fmt: skip
+def test_closed_streams_are_no_error(trained: Path, command: str) -> None:
+    line = " ".join([sys.executable, "-m", "charrnn", command.format(trained)])
+    closed = subprocess.run(["sh", "-c", f"{line} <&- >&-"], capture_output=True, check=False)
+    assert closed.returncode == 0
+    assert b"Traceback" not in closed.stderr
+    assert b"error" not in closed.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", ["sample h --length 3", "score h --json", "inspect"])
+def test_a_full_disk_is_one_line(trained: Path, command: str) -> None:
+    with open("/dev/full", "w") as full:
+        result = finish(start(*command.split(), "-c", trained, stdout=full))
+    assert_one_line(result, 1, "No space left on device")
+
+
+def test_output_is_utf8_in_any_locale(folder: Path) -> None:
+    (folder / "korean.txt").write_text("사과와 배\n", encoding="utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    sizes = ("--steps", "2", "--hidden-size", "4", "-o", "k.npz")
+    assert finish(start("train", "korean.txt", *sizes, env=environment)).code == 0
+    result = finish(start("sample", "사과", "-c", "k.npz", "--length", "0", env=environment))
+    assert (result.code, result.out, result.err) == (0, f"사과{os.linesep}", "")
+
+
+def on_a_terminal(*args: str | Path, **environment: str) -> str:
+    """What a command writes to a terminal, stdout and stderr together."""
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
+    process = start(*args, stdin=follower, stdout=follower, stderr=follower, env=env)
+    os.close(follower)
+    written = bytearray()
+    try:
+        while data := os.read(leader, 1 << 16):
+            written += data
+    except OSError:  # how Linux says that nobody has the terminal open any more
+        pass
+    os.close(leader)
+    assert process.wait(timeout=60) in (0, 1, 2)
+    return written.decode()
+
+
+@posix
+def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
+    shown = on_a_terminal("score", "zzzzzzzz", "hello\x1b[2J", "hello", "-c", trained, NO_COLOR="1")
+    assert shown.count("\n") == 4
+    assert shown.index("hello") < shown.index("zzzzzzzz")
+    assert r"hello\x1b[2J" in shown
+    assert "\x1b[2J" not in shown
+    assert "\x1b[3" not in shown  # a colour
+
+
+@posix
+def test_a_terminal_gets_no_control_characters(trained: Path) -> None:
+    for command in (["sample", "h\x1b[2J", "--length", "0"], ["score", "h\x1b[2J", "--per-char"]):
+        shown = on_a_terminal(*command, "-c", trained)
+        assert "\x1b" not in shown
+        assert r"\x1b" in shown
+
+
+@posix
+def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
+    shown = on_a_terminal("train", "hello", *TINY, "-o", "h.npz")
+    assert "100%|" in shown
+    assert "%|" not in shown[shown.index("written to") :]
+    assert "%|" not in on_a_terminal("train", "hello", *TINY, "-o", "h.npz", "--quiet")
+
+
+@posix
+def test_score_on_a_terminal_without_texts_is_wrong_usage() -> None:
+    assert on_a_terminal("score") == "error: nothing to score: give a TEXT or --file FILE\r\n"

@@ -1,0 +1,105 @@
+"""Who imports whom: downward only, and nothing heavy before it is needed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import charrnn
+
+ROOT = Path(charrnn.__file__).parent
+DOWNWARD = """
+    errors config blas resources vocabulary functional parallel corpus optim cells model plan
+    evaluation training checkpoint scoring sampling run display
+    cli.options cli.inspect cli.sample cli.score cli.train cli __main__
+"""  # a module imports only from modules before it
+ORDER = DOWNWARD.split()
+LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
+ALLOWED = {"typer": ("cli",), "rich": ("cli", "display"), "tqdm": ("cli", "display")}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, inside functions and TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}".removeprefix("charrnn.")
+                yield f"charrnn.{inner}" if inner in MODULES else str(node.module)
+
+
+def own(name: str) -> list[str]:
+    """The charrnn modules that a module imports."""
+    names = [found for found in imported(MODULES[name]) if found.split(".")[0] == "charrnn"]
+    return [found.removeprefix("charrnn").removeprefix(".") for found in names]
+
+
+def foreign(name: str) -> set[str]:
+    """Top-level packages that a module imports, those of the standard library left out."""
+    packages = {found.split(".")[0] for found in imported(MODULES[name])}
+    return packages - sys.stdlib_module_names - {"charrnn"}
+
+
+def test_the_scan_finds_imports() -> None:
+    assert {"functional", "vocabulary", "errors"} <= {*own("corpus")}
+    assert "checkpoint" in own("cli.inspect")  # from charrnn import checkpoint, in a function
+    assert "checkpoint" in own("cli.options")  # under TYPE_CHECKING
+    assert foreign("display") >= {"rich", "tqdm"}
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert {*ORDER, LAZY} == {*MODULES}
+    assert len({*ORDER}) == len(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_imports_run_downward_only(name: str) -> None:
+    below = {*ORDER[: ORDER.index(name)]}
+    assert {*own(name)} <= below
+
+
+def test_the_package_itself_imports_nothing_of_its_own() -> None:
+    assert not own(LAZY)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_third_parties_stay_where_they_belong(name: str) -> None:
+    part = name.split(".")[0]
+    permitted = {package for package, parts in ALLOWED.items() if part in parts}
+    assert foreign(name) <= permitted | {"numpy"}
+
+
+@pytest.mark.parametrize("name", ["errors", "config", "blas", "resources", "parallel", "plan"])
+def test_what_needs_no_arrays_does_not_import_numpy(name: str) -> None:
+    assert not foreign(name)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import charrnn",
+        "import charrnn.cli",
+        "sys.argv[1:] = ['--help']; from charrnn.cli import main; assert main() == 0",
+        "sys.argv[1:] = ['train', '--help']; from charrnn.cli import main; assert main() == 0",
+        "sys.argv[1:] = ['sample', '--no']; from charrnn.cli import main; assert main() == 2",
+    ],
+)
+def test_help_and_usage_errors_come_without_numpy(code: str) -> None:
+    check = "; assert 'numpy' not in sys.modules, 'numpy is loaded'"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}{check}"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,60 @@
+"""What comes with the package, seen from a folder that knows nothing of the source tree."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import charrnn
+from charrnn.checkpoint import load
+from charrnn.corpus import read_corpus
+from charrnn.resources import bundled_corpora, bundled_corpus, bundled_model
+
+SCORED_ONLY = (
+    "The apple and pear salad",
+    "The apple and pair salad",
+    "Cats average 15 hours of sleep a day",
+)
+
+
+def test_the_public_names_are_there() -> None:
+    for name in charrnn.__all__:
+        assert getattr(charrnn, name).__name__ == name
+    with pytest.raises(AttributeError):
+        charrnn.nothing  # noqa: B018 - the look-up is the test
+
+
+def test_the_module_runs_from_anywhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "charrnn", "sample", "The", "-n", "20", "--seed", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("The")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_bundled_corpora_are_what_they_should_be() -> None:
+    assert bundled_corpora() == ["english", "hello", "korean"]
+    assert read_corpus(["hello"]).documents == ["hello"]
+    for name, size in (("english", 40_000), ("korean", 15_000)):
+        path = bundled_corpus(name)
+        assert path is not None
+        assert path.stat().st_size >= size
+        lines = read_corpus([name]).documents
+        assert len(set(lines)) == len(lines)
+        assert all(line == line.strip() for line in lines)
+        assert not [line for line in lines for text in SCORED_ONLY if text.lower() in line.lower()]
+
+
+def test_the_bundled_model_is_small_and_named_like_no_corpus() -> None:
+    path = bundled_model()
+    assert path.stat().st_size <= 2_000_000
+    assert path.stem not in bundled_corpora()
+    checkpoint = load(path)
+    assert checkpoint.lines
+    assert checkpoint.training["command"].startswith("charrnn train english ")
+    assert checkpoint.training["corpus"]["sha256"] == read_corpus(["english"]).sha256

@@ -1,0 +1,31 @@
+import threading
+
+import pytest
+
+from charrnn.parallel import Workers, default_threads
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    for threads in (1, 2, 5, None):
+        with Workers(threads) as workers:
+            assert workers.map(lambda item: item * item, range(20)) == [n * n for n in range(20)]
+
+
+def test_one_thread_is_the_caller() -> None:
+    with Workers(1) as workers:
+        assert workers.map(lambda _: threading.get_ident(), [0]) == [threading.get_ident()]
+
+
+def test_several_threads_work_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+    with Workers(2) as workers:
+        assert sorted(workers.map(lambda _: meeting.wait(), range(2))) == [0, 1]
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    with Workers(2) as workers, pytest.raises(ZeroDivisionError):
+        workers.map(lambda item: 1 // item, [1, 0])
+
+
+def test_there_is_at_least_one_thread() -> None:
+    assert default_threads() >= 1

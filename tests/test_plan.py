@@ -1,0 +1,129 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.config import ModelConfig, TrainConfig
+from charrnn.errors import ConfigError
+from charrnn.plan import plan
+
+quick = settings(deadline=None, max_examples=80, derandomize=True)
+BUDGETS = ("steps", "epochs", "minutes")
+sizes = st.one_of(st.integers(2, 3000), st.integers(2, 10**9))
+
+
+def passes(tokens: int, train: TrainConfig) -> float:
+    assert train.steps is not None
+    return train.steps * train.batch_size * train.seq_len / tokens
+
+
+@quick
+@given(sizes, st.integers(3, 20_000), st.booleans())
+def test_any_corpus_has_a_plan_with_one_budget(tokens: int, vocab: int, lines: bool) -> None:
+    model, train = plan(tokens, vocab, lines, {})
+    assert model.vocab_size == vocab
+    assert train.steps is not None
+    assert train.epochs is None
+    assert train.minutes is None
+    assert passes(tokens, train) >= 1 or tokens > 10**7
+    assert train.steps * train.batch_size * train.seq_len < 20_000_000
+
+
+@quick
+@given(sizes, st.integers(3, 20_000), st.booleans())
+def test_a_plan_is_a_function_of_its_arguments(tokens: int, vocab: int, lines: bool) -> None:
+    options = {"seed": 3, "hidden_size": None}
+    assert plan(tokens, vocab, lines, options) == plan(tokens, vocab, lines, dict(options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_size": 7, "batch_size": 3, "seq_len": 5, "dropout": 0.9},
+        {"cell": "rnn", "activation": "relu", "num_layers": 3, "embedding_size": 11},
+        {"epochs": 2.5, "learning_rate": 0.5, "seed": 99},
+        {"minutes": 3, "unk_rate": 0.2, "restart_rate": 0.3},
+        {"steps": 17, "dropout": 0.0, "clip_norm": 9.0},
+    ],
+)
+@pytest.mark.parametrize("tokens", [6, 100_000])
+@pytest.mark.parametrize("lines", [False, True])
+def test_what_is_given_wins(options: dict[str, Any], tokens: int, lines: bool) -> None:
+    model, train = plan(tokens, 50, lines, options)
+    settings = {**vars(model), **vars(train)}
+    assert {name: settings[name] for name in options} == options
+    if options.keys() & {*BUDGETS}:
+        assert [name for name in BUDGETS if settings[name] is not None] == [
+            name for name in BUDGETS if name in options
+        ]
+
+
+def test_none_means_not_given() -> None:
+    names = [*ModelConfig.__dataclass_fields__, *TrainConfig.__dataclass_fields__]
+    options = dict.fromkeys(names)
+    del options["vocab_size"]
+    assert plan(5000, 50, False, options) == plan(5000, 50, False, {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 1, "epochs": 1},
+        {"steps": 1, "minutes": 1},
+        {"batch_size": 0},
+        {"seq_len": -1},
+        {"dropout": 1.0},
+        {"cell": "perceptron"},
+        {"steps": 0},
+        {"epochs": float("nan")},
+    ],
+)
+def test_a_wrong_option_is_a_config_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        plan(5000, 50, True, wrong)
+
+
+def test_only_whole_files_restart() -> None:
+    assert plan(5000, 50, True, {})[1].restart_rate == 0
+    assert plan(5000, 50, False, {})[1].restart_rate == TrainConfig.restart_rate > 0
+
+
+def test_a_large_vocabulary_is_embedded() -> None:
+    assert plan(100_000, 100, True, {})[0].embedding_size == 0
+    assert plan(100_000, 3000, True, {})[0].embedding_size > 0
+
+
+@quick
+@given(sizes, sizes)
+def test_more_text_never_makes_a_smaller_network(one: int, other: int) -> None:
+    (small, _), (large, _) = (plan(size, 50, True, {}) for size in sorted((one, other)))
+    assert small.hidden_size <= large.hidden_size
+
+
+@quick
+@given(sizes)
+def test_a_chunk_fits_the_corpus(tokens: int) -> None:
+    _, train = plan(tokens, 50, True, {})
+    assert train.batch_size * train.seq_len <= tokens
+    assert train.batch_size <= TrainConfig.batch_size
+    assert train.seq_len <= TrainConfig.seq_len
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_dropout_grows_with_the_number_of_passes(budget: str) -> None:
+    amounts = [1, 10, 100, 1000, 10_000, 100_000]
+    rates = [plan(1_000_000, 50, True, {budget: amount})[0].dropout for amount in amounts]
+    assert rates == sorted(rates)
+    assert rates[-1] > 0
+
+
+def test_a_text_seen_once_needs_no_dropout() -> None:
+    assert plan(1_000_000, 50, True, {"epochs": 1})[0].dropout == 0
+    assert plan(1_000_000, 50, True, {"epochs": 30})[0].dropout > 0
+
+
+def test_a_toy_is_learned_by_heart() -> None:
+    model, train = plan(6, 6, True, {})
+    assert model.dropout == 0
+    assert passes(6, train) >= 1000
