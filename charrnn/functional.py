@@ -1,6 +1,6 @@
 """The elementwise mathematics of the network, each forward with its backward below it.
 
-T steps of time, V vocabulary size, B batch size. Everything works in place on work buffers.
+V vocabulary size, N predictions side by side. Everything works in place on work buffers.
 """
 
 from collections.abc import Callable
@@ -63,30 +63,29 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
     """-log P of each target under softmax(logits), 0 where the target is IGNORE.
 
     Args:
-        logits: (T, V, B); holds the probabilities softmax(logits) afterwards.
-        targets: (T, B) ids.
+        logits: (V, N), a column a prediction; holds the probabilities softmax(logits) afterwards.
+        targets: (N,) ids.
 
     Returns:
-        (T, B) nats.
+        (N,) nats.
     """
-    ids = np.maximum(targets, 0)[:, None]
-    logits -= logits.max(axis=1, keepdims=True)
-    chosen = np.take_along_axis(logits, ids, axis=1)
+    chosen = np.maximum(targets, 0), np.arange(len(targets))
+    logits -= logits.max(axis=0)
+    nats = -logits[chosen]
     probs = np.exp(logits, out=logits)
-    total = probs.sum(axis=1, keepdims=True)
-    nats = np.log(total) - chosen
+    total = probs.sum(axis=0)
     probs /= total
-    return np.where(targets == IGNORE, 0, nats[:, 0])
+    nats += np.log(total)
+    return np.where(targets == IGNORE, 0, nats)
 
 
 def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
     """Turn probabilities into d(scale · sum of -log P)/dlogits in place: scale · (p - onehot).
 
     Args:
-        probs: (T, V, B) as cross_entropy leaves them.
-        targets: (T, B) ids; the columns of IGNORE become zero.
+        probs: (V, N) as cross_entropy leaves them.
+        targets: (N,) ids; the columns of IGNORE become zero.
     """
-    ids = np.maximum(targets, 0)[:, None]
-    np.put_along_axis(probs, ids, np.take_along_axis(probs, ids, axis=1) - 1, axis=1)
-    probs *= np.where(targets == IGNORE, 0, scale).astype(probs.dtype)[:, None]
+    probs[np.maximum(targets, 0), np.arange(len(targets))] -= 1
+    probs *= np.where(targets == IGNORE, 0, scale).astype(probs.dtype)
     return probs

@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.cells import CELLS, side_by_side
+from charrnn.cells import CELLS
 from charrnn.config import ModelConfig
 from charrnn.functional import cross_entropy, cross_entropy_backward
 from charrnn.vocabulary import EOS
@@ -132,14 +132,13 @@ class Unrolled:
             CELLS[config.cell](config, D if layer == 0 else H, T, B, model.dtype)
             for layer in range(config.num_layers)
         ]
-        self.head = np.ones((T, 1 + H, B), model.dtype)  # [1; h] of the top layer
-        self.logits = np.empty((T, config.vocab_size, B), model.dtype)
-        self.inputs_above = [cell.x for cell in self.cells[1:]] + [self.head[:, 1:]]
+        self._head = np.empty((T, 1 + H, B), model.dtype)
+        self._logits = np.empty((T, config.vocab_size, B), model.dtype)
 
     @cached_property
     def masks(self) -> list[Array]:
         """What dropout multiplies the output of each layer by, (T, H, B) each."""
-        return [np.empty_like(above) for above in self.inputs_above]
+        return [np.empty_like(cell.h[1:]) for cell in self.cells]
 
     @cached_property
     def gradients(self) -> Parameters:
@@ -161,21 +160,25 @@ class Unrolled:
             logits (T, V, B), a view of a work buffer that the next call overwrites, and the state
             after the last step, a fresh array.
         """
-        parameters, steps = self.model.parameters, len(inputs)
-        self.inputs = inputs
-        self.keep = self._keep(inputs)
+        parameters, (steps, B) = self.model.parameters, inputs.shape
+        self.inputs, self.keep = inputs, self._keep(inputs)
         self.dropped = dropout is not None and self.model.config.dropout > 0
         self._embed(inputs)
+        # [1; h] of the top layer, and the logits: one column a prediction, step after step.
+        self.head = self._head[:steps].reshape(-1, steps * B)
+        self.logits = self._logits[:steps].reshape(-1, steps * B)
+        self.head[0] = 1
+        top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)
+        outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]  # (T, H, B) each
         new_state = np.empty_like(state)
         with no_warnings():
-            for layer, (cell, above) in enumerate(zip(self.cells, self.inputs_above, strict=True)):
+            for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
                 weight = parameters[f"layers.{layer}.weight"]
-                new_state[layer] = cell.forward(weight, self.keep, state[layer], above)
+                new_state[layer] = cell.forward(weight, self.keep, state[layer], out)
                 if dropout is not None and self.dropped:
-                    above[:steps] *= self._draw_mask(layer, steps, dropout)
-            logits = self.logits[:steps]
-            np.matmul(parameters["head.weight"], self.head[:steps], out=logits)
-        return logits, new_state
+                    out *= self._draw_mask(layer, steps, dropout)
+            np.matmul(parameters["head.weight"], self.head, out=self.logits)
+        return self.logits.reshape(-1, steps, B).transpose(1, 0, 2), new_state
 
     def loss(self, targets: Array) -> Array:
         """-log P of each target (T, B) in nats after `forward`, 0 where it is IGNORE.
@@ -183,7 +186,7 @@ class Unrolled:
         Turns the logits into probabilities in place.
         """
         with no_warnings():
-            return cross_entropy(self.logits[: len(targets)], targets)
+            return cross_entropy(self.logits, targets.ravel()).reshape(targets.shape)
 
     def backward(self, targets: Array, scale: float = 1.0) -> Array:
         """Backpropagate scale · (sum of the loss) after `loss`; fills `gradients`.
@@ -193,10 +196,10 @@ class Unrolled:
         """
         parameters, gradients, steps = self.model.parameters, self.gradients, len(targets)
         with no_warnings():
-            dlogits = cross_entropy_backward(self.logits[:steps], targets, scale)
-            head = side_by_side(self.head[:steps])
-            np.matmul(side_by_side(dlogits), head.T, out=gradients["head.weight"])
-            dout = np.matmul(parameters["head.weight"][:, 1:].T.copy(), dlogits)
+            dlogits = cross_entropy_backward(self.logits, targets.ravel(), scale)
+            np.matmul(dlogits, self.head.T, out=gradients["head.weight"])
+            dtop = np.matmul(parameters["head.weight"][:, 1:].T.copy(), dlogits)
+            dout = dtop.reshape(-1, *targets.shape).transpose(1, 0, 2).copy()
             dstate = []
             for layer in reversed(range(len(self.cells))):
                 cell, name = self.cells[layer], f"layers.{layer}.weight"

@@ -51,7 +51,7 @@ def charrnn(
 
 def main() -> int:
     """Run a command and return its exit code: the one place where errors become lines."""
-    blas.prepare()
+    blas.use_one_thread()
     _prepare_streams()
     try:
         signal.signal(signal.SIGTERM, _terminate)
