@@ -37,8 +37,9 @@ def check_float(
     ):
         raise ConfigError(f"{name} must be a number, not {value!r}")
     if value < low or value > high or (above and value == low) or (below and value == high):
-        left, right = "above" if above else "from", "below" if below else "to"
-        span = f"{left} {low:g}" + ("" if high == math.inf else f" {right} {high:g}")
+        span = f"{'above' if above else 'at least'} {low:g}"
+        if high < math.inf:
+            span += f" and {'below' if below else 'at most'} {high:g}"
         raise ConfigError(f"{name} must be {span}, not {value:g}")
 
 
@@ -96,7 +97,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if sum(budget is not None for budget in (self.steps, self.epochs, self.minutes)) != 1:
-            raise ConfigError("exactly one of steps, epochs and minutes must be given")
+            raise ConfigError("the budget is one of steps, epochs and minutes: give one of them")
         if self.steps is not None:
             check_int("steps", self.steps, 1, 10**12)
         if self.epochs is not None:

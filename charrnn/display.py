@@ -5,7 +5,6 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -76,12 +75,7 @@ class TrainingDisplay:
     def __enter__(self) -> "TrainingDisplay":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.bar.close()
 
     def begin(self, run: "Run", split: "Split") -> None:

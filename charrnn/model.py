@@ -15,8 +15,6 @@ The input of a step is the token before it. Where that is <EOS> or IGNORE, a doc
 input column is zero and so is its state.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -111,17 +109,11 @@ class CharRNN:
         return Unrolled(self, seq_len, batch_size)
 
 
-@contextmanager
-def no_warnings() -> Iterator[None]:
-    """Numbers too large become inf or nan without a word: whoever uses a result checks it."""
-    with np.errstate(all="ignore"):
-        yield
-
-
 class Unrolled:
     """A network unrolled over T steps and B columns: all work buffers, forward and backward.
 
-    One object serves one thread at a time; any number of them share a CharRNN.
+    One object serves one thread at a time; any number of them share a CharRNN. Numbers that grow
+    too large become inf or nan without a warning: whoever uses a result checks it.
     """
 
     def __init__(self, model: CharRNN, seq_len: int, batch_size: int) -> None:
@@ -171,7 +163,7 @@ class Unrolled:
         top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)
         outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]  # (T, H, B) each
         new_state = np.empty_like(state)
-        with no_warnings():
+        with np.errstate(all="ignore"):
             for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
                 weight = parameters[f"layers.{layer}.weight"]
                 new_state[layer] = cell.forward(weight, self.keep, state[layer], out)
@@ -185,7 +177,7 @@ class Unrolled:
 
         Turns the logits into probabilities in place.
         """
-        with no_warnings():
+        with np.errstate(all="ignore"):
             return cross_entropy(self.logits, targets.ravel()).reshape(targets.shape)
 
     def backward(self, targets: Array, scale: float = 1.0) -> Array:
@@ -195,7 +187,7 @@ class Unrolled:
             Gradient by the state before the first step (num_layers, num_states, H, B).
         """
         parameters, gradients, steps = self.model.parameters, self.gradients, len(targets)
-        with no_warnings():
+        with np.errstate(all="ignore"):
             dlogits = cross_entropy_backward(self.logits, targets.ravel(), scale)
             np.matmul(dlogits, self.head.T, out=gradients["head.weight"])
             dtop = np.matmul(parameters["head.weight"][:, 1:].T.copy(), dlogits)

@@ -451,7 +451,7 @@ ERRORS = [
     (TRAIN + "--activation step", 2, "tanh, relu, sigmoid"),
     (TRAIN + "--activation relu", 2, "rnn"),
     (TRAIN + "--encoding klingon", 2, "klingon"),
-    (TRAIN + "--epochs 1", 2, "exactly one of steps, epochs and minutes"),
+    (TRAIN + "--epochs 1", 2, "the budget is one of steps, epochs and minutes"),
     (TRAIN + "--normalise", 2, "No such option: --normalise"),
     (TRAIN + "--seed", 2, "--seed"),
     (SAMPLE + "--top-p 0", 2, "above 0"),

@@ -63,7 +63,9 @@ def test_check_float_leaves_out_the_ends_it_is_told_to(above: bool, below: bool)
         if not excluded:
             check_float("x", value, 0, 1, above=above, below=below)
             continue
-        with pytest.raises(ConfigError, match=r"x must be (from|above) 0 (to|below) 1, not"):
+        with pytest.raises(
+            ConfigError, match=r"x must be (at least|above) 0 and (at most|below) 1, not"
+        ):
             check_float("x", value, 0, 1, above=above, below=below)
 
 
@@ -131,7 +133,7 @@ def test_sample_config_names_the_value_that_is_wrong(wrong: dict[str, Any]) -> N
     [{}, {"steps": 1, "epochs": 1}, {"epochs": 1, "minutes": 1}, {"steps": 1, "minutes": 1}],
 )
 def test_there_is_exactly_one_budget(budget: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="exactly one of steps, epochs and minutes"):
+    with pytest.raises(ConfigError, match="the budget is one of steps, epochs and minutes"):
         TrainConfig(**budget)
 
 
