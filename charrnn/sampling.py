@@ -10,7 +10,7 @@ import numpy as np
 
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
-from charrnn.vocabulary import EOS, UNK, normalize
+from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, normalize
 
 Array = np.ndarray
 
@@ -91,7 +91,8 @@ def generate(
     rngs = {index: np.random.default_rng(samples[index].seed) for index in live}
     if not live:
         return
-    inputs, state = _read_prompts(checkpoint, [samples[index].prompt for index in live])
+    prompts = [normalize(samples[index].prompt) for index in live]
+    inputs, state = _read_prompts(checkpoint, prompts)
     unrolled = checkpoint.model.unroll(1, len(live))
     while live:
         logits, state = unrolled.forward(inputs[None], state)
@@ -112,18 +113,44 @@ def generate(
             unrolled = checkpoint.model.unroll(1, len(live))
 
 
+def next_characters(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
+    """What may follow a prompt, the likeliest first: (character, its log P in nats).
+
+    <EOS> and <UNK> go by these names; nothing is removed, so that the probabilities add up to one.
+
+    Raises:
+        CorpusError: the prompt is not valid Unicode.
+    """
+    inputs, state = _read_prompts(checkpoint, [normalize(prompt)])
+    logits, _ = checkpoint.model.unroll(1, 1).forward(inputs[None], state)
+    with np.errstate(all="ignore"):
+        log_probs = log_softmax(logits[0, :, 0].astype(np.float64))
+    order = np.argsort(-log_probs, kind="stable")
+    names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.characters]
+    return [(names[token], float(log_probs[token])) for token in order]
+
+
 def _read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
-    """Feed each prompt but its last character; return that one (B,) and the states (…, B)."""
-    model, found = checkpoint.model, {}
+    """Feed each prompt but its last character; return that one (B,) and the states (…, B).
+
+    Prompts of one length are read side by side, and the same prompt once.
+    """
+    model = checkpoint.model
+    by_length: dict[int, list[str]] = {}
     for prompt in dict.fromkeys(prompts):
-        tokens = np.append(EOS, checkpoint.vocabulary.encode(normalize(prompt)))
-        unrolled, state = model.unroll(_PROMPT_STEPS, 1), model.zero_state(1)
-        for start in range(0, len(tokens) - 1, _PROMPT_STEPS):
-            chunk = tokens[start : min(start + _PROMPT_STEPS, len(tokens) - 1)]
-            _, state = unrolled.forward(chunk[:, None], state)
-        found[prompt] = tokens[-1], state
+        by_length.setdefault(len(prompt), []).append(prompt)
+    found = {}
+    for group in by_length.values():
+        texts = [np.append(EOS, checkpoint.vocabulary.encode(prompt)) for prompt in group]
+        tokens = np.stack(texts, axis=1)  # (steps, prompts)
+        last, B = len(tokens) - 1, len(group)
+        unrolled, state = model.unroll(max(1, min(_PROMPT_STEPS, last)), B), model.zero_state(B)
+        for start in range(0, last, _PROMPT_STEPS):
+            _, state = unrolled.forward(tokens[start : min(start + _PROMPT_STEPS, last)], state)
+        for column, prompt in enumerate(group):
+            found[prompt] = tokens[last, column], state[..., column]
     inputs = np.array([found[prompt][0] for prompt in prompts])
-    return inputs, np.concatenate([found[prompt][1] for prompt in prompts], axis=-1)
+    return inputs, np.stack([found[prompt][1] for prompt in prompts], axis=-1)
 
 
 def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
@@ -137,8 +164,8 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
         Tokens (B,) and their log-probabilities (B,) in nats under the plain model.
     """
     with np.errstate(all="ignore"):
-        logits = logits - logits.max(axis=0)
-        plain = logits - np.log(np.exp(logits).sum(axis=0))
+        plain = log_softmax(logits)
+        logits = plain.copy()
         if not config.allow_unk:
             logits[UNK] = -np.inf
         if config.temperature == 0:
@@ -152,6 +179,13 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
             last = len(probs) - 1 - (probs[::-1] > 0).argmax(axis=0)
             tokens = np.minimum(tokens, last)  # rounding may leave a sum below every uniform
     return tokens, np.take_along_axis(plain, tokens[None], axis=0)[0]
+
+
+def log_softmax(logits: Array) -> Array:
+    """log P of each token from its logits (V, ...), in nats."""
+    logits = logits - logits.max(axis=0)
+    shifted: Array = logits - np.log(np.exp(logits).sum(axis=0))
+    return shifted
 
 
 def _truncate(probs: Array, config: SampleConfig) -> Array:

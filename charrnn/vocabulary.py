@@ -14,7 +14,7 @@ import numpy as np
 from charrnn.errors import CorpusError
 
 EOS, UNK = 0, 1
-EOS_NAME, UNK_CHARACTER = "<EOS>", "\ufffd"
+EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
 _CODE_POINTS = 0x110000
 _PART = 1 << 20  # characters counted at a time

@@ -285,6 +285,26 @@ def test_sample_reads_a_prompt_from_stdin(
     assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
 
 
+def test_next_shows_what_may_follow(run: Run, trained: Path) -> None:
+    (found,) = run("sample", "he", "-c", trained, "--next", "--json").objects()
+    assert found["prompt"] == "he"
+    assert math.fsum(item["prob"] for item in found["next"]) == pytest.approx(1, abs=1e-5)
+    shown = run("sample", "he", "-c", trained, "--next").out.splitlines()
+    likeliest = found["next"][0]
+    assert shown[0].split()[:2] == [likeliest["char"], f"{likeliest['prob']:.4f}"]
+    assert shown[0].endswith("█")
+
+
+def test_prompts_of_a_file_are_continued_in_order(run: Run, trained: Path, folder: Path) -> None:
+    lines = [f"he{'l' * (number % 3)}" for number in range(300)]  # more than a block
+    (folder / "prompts.txt").write_text("\n".join(lines) + "\n")
+    found = run("sample", "-c", trained, "--prompts", "prompts.txt", "--seed", 5).objects()
+    assert [item["prompt"] for item in found] == lines
+    assert [item["seed"] for item in found] == list(range(5, 305))
+    alone = run("sample", lines[298], "-c", trained, "--seed", 303, "--json").objects()
+    assert alone[0]["text"] == found[298]["text"]
+
+
 def test_sample_reads_a_long_prompt(run: Run, trained: Path) -> None:
     prompt = "hello " * 30_000
     result = run("sample", "-", "-c", trained, "--length", "1", "--json", stdin=prompt.encode())
@@ -443,6 +463,7 @@ ERRORS = [
     ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
     ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
     ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    ("sample h -c model.npz --prompts text.txt", 2, "--prompts goes without"),
     (TRAIN + "--val empty.txt", 1, "no text in empty.txt"),
     (TRAIN + "--val nofile", 1, "nofile"),
     (TRAIN + "--min-count 99", 1, "--min-count"),
@@ -557,8 +578,7 @@ def test_an_interrupted_run_leaves_a_model(folder: Path, number: int, code: int)
     sizes = ("--steps", "1000000", "--hidden-size", "4", "--threads", "1", "--sample-every", "1")
     process = start("train", "hello", *sizes, "-o", "h.npz")
     assert process.stderr is not None
-    while b"--- step 2" not in process.stderr.readline():
-        pass
+    assert any(b"--- step 2" in line for line in process.stderr)  # ends where the process does
     process.send_signal(number)
     result = finish(process)
     assert result.code == code

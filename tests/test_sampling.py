@@ -6,7 +6,7 @@ import pytest
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
 from charrnn.parallel import Workers
-from charrnn.sampling import Sample, choose, generate
+from charrnn.sampling import Sample, choose, generate, next_characters
 from charrnn.scoring import score
 from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
 
@@ -79,6 +79,36 @@ def test_unk_is_drawn_only_if_allowed(make_checkpoint: MakeCheckpoint) -> None:
 
 def test_a_prompt_of_unknown_characters_is_read(make_checkpoint: MakeCheckpoint) -> None:
     assert draw(make_checkpoint(), SampleConfig(length=3), 0, prompt="Ω€")[0].text.startswith("Ω€")
+
+
+def test_prompts_of_any_length_side_by_side_are_read_as_alone(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    checkpoint, config = make_checkpoint(), SampleConfig(length=12)
+    prompts = ["", "a", "abc", "cab", "a", "bca" * 60]
+    together = [Sample(prompt, seed) for seed, prompt in enumerate(prompts)]
+    for _ in generate(checkpoint, together, config):
+        pass
+    for sample in together:
+        (alone,) = draw(checkpoint, config, sample.seed, prompt=sample.prompt)
+        assert sample.text == alone.text
+        assert sample.log_prob == pytest.approx(alone.log_prob, abs=1e-4)
+
+
+@pytest.mark.parametrize("prompt", ["", "ab"])
+def test_next_characters_are_the_distribution_that_score_uses(
+    make_checkpoint: MakeCheckpoint, workers: Workers, prompt: str
+) -> None:
+    checkpoint = make_checkpoint()
+    found = next_characters(checkpoint, prompt)
+    assert {name for name, _ in found} == {"<EOS>", "<UNK>", *"abc"}
+    assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
+    assert np.exp([p for _, p in found]).sum() == pytest.approx(1, abs=1e-6)
+    for name, log_prob in found:
+        ended = name == "<EOS>"
+        text = prompt + ("" if ended else "Ω" if name == "<UNK>" else name)
+        whole = score(checkpoint, [text], eos=ended, workers=workers)[0]
+        assert whole.log_probs[-1] == pytest.approx(log_prob, abs=1e-5)
 
 
 LOGITS = np.log([[0.1], [0.2], [0.4], [0.05], [0.25]])  # EOS, UNK and three characters

@@ -1,5 +1,8 @@
 """`charrnn sample`: write new text from a model."""
 
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +17,15 @@ from charrnn.cli.options import (
     printable,
 )
 from charrnn.config import SampleConfig
+from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from charrnn.checkpoint import Checkpoint
     from charrnn.sampling import Sample
+
+_SIDE_BY_SIDE = 256  # prompts of a file continued together
+_LIKELIEST = 20  # characters that --next shows
+_BAR = 50  # columns of a probability of one
 
 
 def sample(
@@ -62,6 +71,16 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Continue each line of a file, '-' for stdin, as JSON Lines.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    next_character: Annotated[
+        bool, typer.Option("--next", help="Show what may follow PROMPT instead of drawing.")
+    ] = False,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -73,30 +92,66 @@ def sample(
     """
     from secrets import randbelow
 
-    from charrnn.corpus import read_text, strip_last_newline
+    from charrnn.corpus import read_text, split_lines, strip_last_newline
     from charrnn.sampling import Sample, generate
     from charrnn.vocabulary import normalize
 
     config = SampleConfig(length, temperature, top_k, top_p, normalize(stop), allow_unk)
     prompt = strip_last_newline(read_text("-", encoding)) if prompt == "-" else normalize(prompt)
     seed = randbelow(2**32) if seed is None else seed
-    model = load_checkpoint(checkpoint)
     del threads  # one core draws; the option is there as it is for every command
-    samples = [Sample(prompt, seed + index) for index in range(num_samples)]
-    stream = generate(model, samples, config)
-    if num_samples == 1 and not as_json:
+    if prompts is not None and (prompt or next_character or num_samples > 1):
+        raise ConfigError("--prompts goes without PROMPT, --next and --num-samples")
+    model = load_checkpoint(checkpoint)
+    if next_character:
+        _show_next(model, prompt, as_json)
+    elif prompts is not None:
+        for first, lines in _blocks(split_lines(read_text(prompts, encoding))):
+            samples = [Sample(line, seed + first + index) for index, line in enumerate(lines)]
+            _print_whole(model, samples, config, as_json=True)
+    elif num_samples > 1 or as_json:
+        samples = [Sample(prompt, seed + index) for index in range(num_samples)]
+        _print_whole(model, samples, config, as_json)
+    else:
         print(printable(prompt), end="", flush=True)
-        for _, text in stream:
+        for _, text in generate(model, [Sample(prompt, seed)], config):
             print(printable(text), end="", flush=True)
         print()
-        return
-    for _ in stream:
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Lines to continue side by side, each block with the number of its first line."""
+    for first in range(0, len(lines), _SIDE_BY_SIDE):
+        yield first, lines[first : first + _SIDE_BY_SIDE]
+
+
+def _print_whole(
+    model: "Checkpoint", samples: Sequence["Sample"], config: SampleConfig, as_json: bool
+) -> None:
+    """Draw samples side by side and print them in order."""
+    from charrnn.sampling import generate
+
+    for _ in generate(model, samples, config):
         pass
     for done in samples:
-        if as_json:
-            print(as_line(_fields(done)))
-        else:
-            print(printable(done.text))
+        print(as_line(_fields(done)) if as_json else printable(done.text))
+
+
+def _show_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
+    from charrnn.display import spelled_out
+    from charrnn.sampling import next_characters
+
+    found = next_characters(model, prompt)
+    if as_json:
+        following = [
+            {"char": char, "prob": math.exp(log_prob), "log_prob": log_prob}
+            for char, log_prob in found
+        ]
+        print(as_line({"prompt": prompt, "next": following}))
+        return
+    for char, log_prob in found[:_LIKELIEST]:
+        prob = math.exp(log_prob)
+        print(f"{printable(spelled_out(char)):<6} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())
 
 
 def _fields(sample: "Sample") -> dict[str, object]:
