@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from charrnn.errors import ConfigError
 
-CELLS = ("rnn", "lstm", "gru")
+CELLS = ("rnn", "lstm", "gru", "ngram")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
 
@@ -58,6 +58,7 @@ class ModelConfig:
     num_layers: int = 1
     embedding_size: int = 0  # 0: the input is a one-hot column
     dropout: float = 0.0  # share of units dropped between layers and before the head
+    order: int = 6  # of the ngram, which has nothing else of the above: it sees order - 1 tokens
 
     def __post_init__(self) -> None:
         check_int("vocab_size", self.vocab_size, 2, 0x110000 + 2)
@@ -67,9 +68,10 @@ class ModelConfig:
         check_int("num_layers", self.num_layers, 1, 1000)
         check_int("embedding_size", self.embedding_size, 0)
         check_float("dropout", self.dropout, 0, 1, below=True)
+        check_int("order", self.order, 1, 100)
         if self.activation != "tanh" and self.cell != "rnn":
             raise ConfigError(
-                f"activation {self.activation} is for the rnn cell; an {self.cell} has its own"
+                f"activation {self.activation} is for the rnn cell, not for {self.cell}"
             )
 
 

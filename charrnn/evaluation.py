@@ -12,10 +12,13 @@ import numpy as np
 from charrnn.corpus import split_documents
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
+from charrnn.ngram import NGram
 from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
+
+Model = CharRNN | NGram
 
 _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 128
@@ -23,7 +26,7 @@ _MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
 _BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
 
-def token_log_probs(model: CharRNN, sequences: Sequence[Array], workers: Workers) -> list[Array]:
+def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) -> list[Array]:
     """log P of every token of every sequence given those before it, by the chain rule.
 
     Each sequence starts from zero state and zero input, and none is seen by another.
@@ -48,20 +51,20 @@ def token_log_probs(model: CharRNN, sequences: Sequence[Array], workers: Workers
     return results
 
 
-def _batch_log_probs(model: CharRNN, sequences: list[Array]) -> list[Array]:
+def _batch_log_probs(model: Model, sequences: list[Array]) -> list[Array]:
     B, longest = len(sequences), max(map(len, sequences))
     tokens = np.full((longest + 1, B), IGNORE, np.int32)
     tokens[0] = EOS
     for column, sequence in enumerate(sequences):
         tokens[1 : len(sequence) + 1, column] = sequence
-    T = max(1, min(_MAX_STEPS, longest, _MAX_LOGITS // (B * model.config.vocab_size)))
+    T = max(1, min(_MAX_STEPS, longest, _MAX_LOGITS // (B * model.vocab_size)))
     unrolled, state = model.unroll(T, B), model.zero_state(B)
-    nats = np.empty((longest, B))
+    log_probs = np.empty((longest, B))
     for start in range(0, longest, T):
         end = min(start + T, longest)
-        _, state = unrolled.forward(tokens[start:end], state)
-        nats[start:end] = unrolled.loss(tokens[start + 1 : end + 1])
-    return [-nats[: len(sequence), column] for column, sequence in enumerate(sequences)]
+        inputs, targets = tokens[start:end], tokens[start + 1 : end + 1]
+        log_probs[start:end], state = unrolled.log_probs(inputs, targets, state)
+    return [log_probs[: len(sequence), column] for column, sequence in enumerate(sequences)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: CharRNN, tokens: Array, workers: Workers, *, count_eos: bool, pieces: int = 64
+    model: Model, tokens: Array, workers: Workers, *, count_eos: bool, pieces: int = 64
 ) -> Evaluation:
     """The loss over a split (N,), state carried through every document.
 

@@ -76,6 +76,21 @@ class CharRNN:
         self.dtype = np.dtype(dtype)
         self.parameters = Parameters(config, dtype)
 
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.config.vocab_size
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are."""
+        return self.parameters.flat.size
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name in a checkpoint."""
+        return self.parameters
+
     def initialize(self, rng: np.random.Generator) -> "CharRNN":
         """Draw fresh weights: orthogonal recurrent blocks (Saxe et al. 2014), forget bias 1
         (Jozefowicz et al. 2015), everything else scaled by its number of inputs. Returns self."""
@@ -179,6 +194,11 @@ class Unrolled:
         """
         with np.errstate(all="ignore"):
             return cross_entropy(self.logits, targets.ravel()).reshape(targets.shape)
+
+    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
+        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        _, state = self.forward(inputs, state)
+        return -self.loss(targets), state
 
     def backward(self, targets: Array, scale: float = 1.0) -> Array:
         """Backpropagate scale · (sum of the loss) after `loss`; fills `gradients`.
