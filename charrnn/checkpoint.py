@@ -1,7 +1,8 @@
 """Checkpoints: one .npz file is one model, written whole or not at all and loaded without trust.
 
 The file is an uncompressed zip of .npy members: the parameter arrays under the names of
-`charrnn.model.parameter_shapes`, float32, and `metadata`, one JSON text with
+`charrnn.model.parameter_shapes`, float32 (of an n-gram model, those of
+`charrnn.ngram.Order` for each order), and `metadata`, one JSON text with
 
     format      "charrnn"
     version     1
@@ -27,7 +28,9 @@ import numpy as np
 
 from charrnn.config import ModelConfig
 from charrnn.errors import CheckpointError, ConfigError
+from charrnn.evaluation import Model
 from charrnn.model import CharRNN, parameter_shapes
+from charrnn.ngram import NGram
 from charrnn.resources import bundled_model
 from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
 
@@ -38,17 +41,19 @@ _NOT_MODELS = (".resume.npz", ".previous.npz")
 _METADATA = "metadata"
 _DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
 _MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
-_FLOAT32 = np.dtype(np.float32).str
+_FLOAT32, _INT64 = np.dtype(np.float32).str, np.dtype(np.int64).str
 _HEADER = re.compile(
     rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
 )
+
+Header = tuple[str, tuple[int, ...]]  # type and shape of an array
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model with what is needed to use it."""
 
-    model: CharRNN
+    model: Model
     vocabulary: Vocabulary
     lines: bool
     training: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +75,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     }
     text = json.dumps(metadata, allow_nan=False)
     with atomic_write(path) as file:
-        arrays: dict[str, Any] = {_METADATA: np.array(text), **checkpoint.model.parameters}
+        arrays: dict[str, Any] = {_METADATA: np.array(text), **checkpoint.model.arrays}
         np.savez(file, **arrays)
 
 
@@ -191,26 +196,59 @@ def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     if info is None:
         raise CheckpointError("it holds no metadata, so it is no checkpoint of charrnn")
     config, vocabulary, lines, training = _parse(_read_metadata(archive, info))
-    shapes = parameter_shapes(config)
-    expected = {f"{name}.npy" for name in shapes}
-    if expected != members.keys():
-        names = ", ".join(map(repr, sorted(expected ^ members.keys())[:3]))
+    headers = {}
+    for name, info in members.items():
+        with archive.open(info) as file:
+            headers[name.removesuffix(".npy")] = _header(file)
+    layout = _layout(config, headers)
+    if layout.keys() != headers.keys():
+        names = ", ".join(map(repr, sorted(layout.keys() ^ headers.keys())[:3]))
         raise CheckpointError(f"its arrays do not fit its configuration ({names})")
-    if sum(math.prod(shape) for shape in shapes.values()) * 4 > file_size:
+    for name, (dtype, shape) in layout.items():
+        if headers[name] != (dtype, shape):
+            found, found_shape = headers[name]
+            raise CheckpointError(f"{name} is {found} {found_shape}, not {dtype} {shape}")
+    if sum(map(_num_bytes, layout.values())) > file_size:
         raise CheckpointError("it is smaller than the arrays it should hold")
-    for name, shape in shapes.items():
-        _check_array(archive, members[f"{name}.npy"], name, shape)
-    model = CharRNN(config)
-    for name, array in model.parameters.items():
-        with archive.open(members[f"{name}.npy"]) as file:
-            _header(file)
-            array[:] = np.frombuffer(file.read(), np.float32).reshape(array.shape)
+    arrays = {name: _read_array(archive, name, layout[name]) for name in layout}
+    return Checkpoint(_model(config, arrays), vocabulary, lines, training)
+
+
+def _num_bytes(header: Header) -> int:
+    dtype, shape = header
+    return np.dtype(dtype).itemsize * math.prod(shape)
+
+
+def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
+    """Name, type and shape of every array that a model of this configuration has."""
+    if config.cell != "ngram":
+        return {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
+    layout: dict[str, Header] = {}
+    num_contexts, size = 1, config.vocab_size
+    for k in range(1, config.order + 1):
+        if k > 1:
+            _, shape = headers.get(f"orders.{k}.keys", ("", ()))
+            if len(shape) != 1:
+                break
+            (size,) = shape
+        layout[f"orders.{k}.keys"] = (_INT64, (size,))
+        layout[f"orders.{k}.probs"] = (_FLOAT32, (size,))
+        layout[f"orders.{k}.backoff"] = (_FLOAT32, (num_contexts,))
+        num_contexts = size
+    return layout
+
+
+def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Model:
+    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds numbers that are not finite")
-    return Checkpoint(model, vocabulary, lines, training)
+    try:
+        return (NGram if config.cell == "ngram" else CharRNN).from_arrays(config, arrays)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
-def _header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
+def _header(file: IO[bytes]) -> Header:
     """Type and shape from the start of a .npy member of version 1.
 
     By pattern, as NumPy's own reader evaluates literals, warns and raises more than ValueError.
@@ -222,15 +260,13 @@ def _header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
     return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
 
 
-def _check_array(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, shape: tuple[int, ...]
-) -> None:
+def _read_array(archive: zipfile.ZipFile, name: str, header: Header) -> np.ndarray:
+    info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
-        dtype, found = _header(file)
-        if dtype != _FLOAT32 or found != shape:
-            raise CheckpointError(f"{name} is {dtype} {found}, not {_FLOAT32} {shape}")
-        if info.file_size != file.tell() + 4 * math.prod(shape):
+        dtype, shape = _header(file)
+        if info.file_size != file.tell() + _num_bytes(header):
             raise CheckpointError(f"{name} is cut off")
+        return np.frombuffer(file.read(), dtype).reshape(shape)
 
 
 def _read_metadata(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -96,10 +96,13 @@ class TrainingDisplay:
             for name in ("steps", "epochs", "minutes")
             if (value := getattr(config, name)) is not None
         )
+        if model.cell == "ngram":
+            self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
+            return
         source = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot"
         self.note(
             f"{model.cell} {model.num_layers}x{model.hidden_size}, {source}, dropout "
-            f"{model.dropout:g}: {run.model.parameters.flat.size:,} parameters; "
+            f"{model.dropout:g}: {run.model.size:,} parameters; "
             f"batch {config.batch_size}x{config.seq_len}, learning rate "
             f"{config.learning_rate:g}, {budget}"
         )

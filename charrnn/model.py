@@ -15,6 +15,7 @@ The input of a step is the token before it. Where that is <EOS> or IGNORE, a doc
 input column is zero and so is its state.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -75,6 +76,14 @@ class CharRNN:
         self.config = config
         self.dtype = np.dtype(dtype)
         self.parameters = Parameters(config, dtype)
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "CharRNN":
+        """A model with these parameters, of the shapes that `parameter_shapes` gives."""
+        model = cls(config)
+        for name, array in model.parameters.items():
+            array[:] = arrays[name]
+        return model
 
     @property
     def vocab_size(self) -> int:

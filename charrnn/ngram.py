@@ -17,7 +17,7 @@ of k tokens is the k-gram before, and has its number. Of single tokens the numbe
 start marker has the id of <EOS>, which is never context.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,29 @@ class NGram:
             for k, order in enumerate(self.orders, start=1)
             for name in ("keys", "probs", "backoff")
         }
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "NGram":
+        """A model from its `arrays`.
+
+        Raises:
+            ValueError: they are no k-grams with probabilities.
+        """
+        orders, num_contexts = [], 1
+        for k in range(1, len(arrays) // 3 + 1):
+            order = Order(*(arrays[f"orders.{k}.{name}"] for name in ("keys", "probs", "backoff")))
+            keys, probs, backoff = order.keys, order.probs, order.backoff
+            in_order = (keys[1:] > keys[:-1]).all() and (keys >= 0).all()
+            if not in_order or (keys >= num_contexts * config.vocab_size).any():
+                raise ValueError(f"the {k}-grams are not in order")
+            if (
+                not ((probs > 0) & (probs <= 1)).all()
+                or not ((backoff >= 0) & (backoff <= 1)).all()
+            ):
+                raise ValueError(f"the probabilities of the {k}-grams are not all between 0 and 1")
+            orders.append(order)
+            num_contexts = len(keys)
+        return cls(config, orders)
 
     @classmethod
     def fit(cls, config: ModelConfig, tokens: Array) -> "NGram":
@@ -156,7 +179,7 @@ class NGram:
         return np.where(targets == IGNORE, 0, np.log(probs)), state
 
     def _contexts(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """Numbers (n - 1, T, B) of the contexts of 1..n-1 tokens at each step, and the last ones."""
+        """Numbers (n - 1, T, B) of the contexts of 1..n-1 tokens at each step; the last ones."""
         going_on = inputs > EOS
         contexts = np.full((len(self.orders) - 1, *inputs.shape), _NONE)
         contexts[:1] = np.where(going_on, inputs, EOS)

@@ -14,11 +14,12 @@ from charrnn.checkpoint import Checkpoint
 from charrnn.config import TrainConfig
 from charrnn.corpus import Batches, Corpus, Split, encode_documents
 from charrnn.errors import CorpusError
+from charrnn.evaluation import Model
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
-from charrnn.training import Progress, Trainer
+from charrnn.training import NGramTrainer, Progress, Trainer
 from charrnn.vocabulary import UNK, Vocabulary
 
 _BITS = 1 / math.log(2)  # a nat in bits
@@ -31,7 +32,7 @@ class Run:
     corpus: Corpus
     vocabulary: Vocabulary
     config: TrainConfig
-    trainer: Trainer
+    trainer: Trainer | NGramTrainer
     output: Path
     command: str
     started: float
@@ -40,7 +41,7 @@ class Run:
     _kept_previous: bool = False
 
     @property
-    def model(self) -> CharRNN:
+    def model(self) -> Model:
         """The network: the latest weights while it trains, the best ones afterwards."""
         return self.trainer.model
 
@@ -81,7 +82,7 @@ class Run:
                 "chars": self.corpus.chars,
                 "sha256": self.corpus.sha256,
             },
-            "result": self.result() if self.trainer.best is not None else {},
+            "result": self.result() if any(entry["best"] for entry in self.history) else {},
             "history": self.history,
         }
         return Checkpoint(self.model, self.vocabulary, self.corpus.lines, training)
@@ -95,7 +96,7 @@ class Run:
         return {
             "checkpoint": str(self.output),
             "cell": self.model.config.cell,
-            "parameters": self.model.parameters.flat.size,
+            "parameters": self.model.size,
             "vocab_size": len(self.vocabulary),
             "steps": self.history[-1]["step"],
             "epochs": self.history[-1]["epochs"],
@@ -159,6 +160,13 @@ def prepare(
     tokens = encode_documents(vocabulary, split.train, split.cut)
     model_config, config = plan(len(tokens), len(vocabulary), corpus.lines, options)
     checkpoint.check_writable(output)
+    validation = encode_documents(vocabulary, split.val) if split.val else None
+    trainer: Trainer | NGramTrainer
+    if model_config.cell == "ngram":
+        trainer = NGramTrainer(
+            model_config, tokens, validation, count_eos=corpus.lines, workers=workers
+        )
+        return Run(corpus, vocabulary, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
     batches = Batches(
         tokens,
@@ -172,7 +180,7 @@ def prepare(
     trainer = Trainer(
         CharRNN(model_config).initialize(np.random.default_rng(config.seed)),
         batches,
-        encode_documents(vocabulary, split.val) if split.val else None,
+        validation,
         config,
         count_eos=corpus.lines,
         workers=workers,

@@ -11,12 +11,13 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from charrnn.config import TrainConfig
+from charrnn.config import ModelConfig, TrainConfig
 from charrnn.corpus import Batches
 from charrnn.errors import DivergedError
 from charrnn.evaluation import Evaluation, evaluate
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN, Parameters
+from charrnn.ngram import NGram
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 
@@ -242,6 +243,44 @@ class Trainer:
         return DivergedError(
             f"training diverged at step {self.step + 1}: the loss is not a finite number; try a "
             f"lower --learning-rate than {self.config.learning_rate:g}, or a lower --clip-norm"
+        )
+
+
+class NGramTrainer:
+    """The same for an n-gram model, which is counted in one step."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tokens: Array,
+        validation: Array | None,
+        *,
+        count_eos: bool,
+        workers: Workers,
+    ) -> None:
+        self.config, self.tokens, self.validation = config, tokens, validation
+        self.count_eos, self.workers = count_eos, workers
+        self.model = NGram.fit(config, np.array([IGNORE]))  # uniform until it has counted
+        self.step = 0
+        self.chars = 0
+        self.seconds = 0.0
+
+    def train(self) -> Iterator[Progress]:
+        """Count, and validate.
+
+        Yields:
+            The progress at the end.
+        """
+        clock = time.monotonic()
+        self.model = NGram.fit(self.config, self.tokens)
+        self.step, self.chars = 1, int(np.count_nonzero(self.tokens != IGNORE))
+        self.seconds = time.monotonic() - clock
+        train = evaluate(self.model, self.tokens, self.workers, count_eos=self.count_eos)
+        found = None
+        if self.validation is not None:
+            found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
+        yield Progress(
+            1, 1.0, 1.0, train.loss, 0.0, self.chars, self.seconds, train.loss, found, best=True
         )
 
 

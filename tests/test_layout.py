@@ -12,7 +12,7 @@ import charrnn
 
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
-    errors config blas resources vocabulary functional parallel corpus optim cells model plan
+    errors config blas resources vocabulary functional parallel corpus optim cells model ngram plan
     evaluation training checkpoint scoring sampling run display
     cli.options cli.inspect cli.sample cli.score cli.train cli __main__
 """  # a module imports only from modules before it

@@ -51,9 +51,7 @@ class Literal:
     def prob(self, token: int, context: tuple[int, ...]) -> float:
         k = len(context) + 1
         lower = self.prob(token, context[1:]) if context else 1 / V
-        followed = {
-            gram: count for gram, count in self.counts[k].items() if gram[:-1] == context
-        }
+        followed = {gram: count for gram, count in self.counts[k].items() if gram[:-1] == context}
         total = sum(followed.values())
         if not total:
             return lower
@@ -68,7 +66,9 @@ def corpus() -> tuple[list[list[int]], np.ndarray]:
     for size in rng.integers(1, 25, 30):
         document = [2]
         for _ in range(size):
-            document.append(int((document[-1] * 2 + rng.integers(3)) % 4 + 2 - (rng.random() < 0.05)))
+            document.append(
+                int((document[-1] * 2 + rng.integers(3)) % 4 + 2 - (rng.random() < 0.05))
+            )
         documents.append([*document, EOS])
     documents[-1][-1] = IGNORE
     return documents, np.concatenate(documents)
@@ -84,7 +84,7 @@ def test_probabilities_are_those_of_the_formulas(n: int) -> None:
     text = [2, 4, 3, 5, 2, 2, 3, UNK, 4, EOS]
     inputs, targets = np.array([[EOS, *text[:-1]]]).T, np.array([text]).T
     found, _ = model.log_probs(inputs, targets, model.zero_state(1))
-    history = (START,)
+    history: tuple[int, ...] = (START,)
     for token, log_prob in zip(text, found[:, 0], strict=True):
         expected = literal.prob(token, history[max(0, len(history) - n + 1) :] if n > 1 else ())
         assert log_prob == pytest.approx(math.log(expected), abs=1e-5)

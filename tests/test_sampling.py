@@ -71,7 +71,7 @@ def test_length_counts_drawn_characters(make_checkpoint: MakeCheckpoint) -> None
 
 def test_unk_is_drawn_only_if_allowed(make_checkpoint: MakeCheckpoint) -> None:
     checkpoint = make_checkpoint()
-    checkpoint.model.parameters["head.weight"][UNK, 0] = 3  # its bias: very likely
+    checkpoint.model.arrays["head.weight"][UNK, 0] = 3  # its bias: very likely
     for allow in (False, True):
         samples = draw(checkpoint, SampleConfig(length=20, allow_unk=allow), *range(10))
         assert any(UNK_CHARACTER in sample.text for sample in samples) == allow
@@ -162,6 +162,6 @@ def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
     model = checkpoint.model
     logits, _ = model.unroll(1, 1).forward(np.array([[EOS]]), model.zero_state(1))
     likeliest = 2 + int(logits[0, 2:, 0].argmax())
-    checkpoint.model.parameters["head.weight"][[EOS, UNK], 0] -= 100  # a character it must be
+    checkpoint.model.arrays["head.weight"][[EOS, UNK], 0] -= 100  # a character it must be
     sample = draw(checkpoint, SampleConfig(length=1, temperature=0), 0)[0]
     assert sample.text == checkpoint.vocabulary.decode([likeliest])

@@ -44,7 +44,8 @@ def test_zero_weights_cost_log2_of_the_vocabulary(
     make_checkpoint: MakeCheckpoint, workers: Workers
 ) -> None:
     checkpoint = make_checkpoint("abcdef")
-    checkpoint.model.parameters.flat[:] = 0
+    for array in checkpoint.model.arrays.values():
+        array[:] = 0
     figures = score(checkpoint, ["abfe"], workers=workers)[0].figures()
     assert figures["bits_per_char"] == pytest.approx(3, abs=1e-6)
     assert figures["perplexity"] == pytest.approx(8, abs=1e-5)
@@ -104,7 +105,7 @@ def test_a_perplexity_that_no_float_holds_is_none(
     make_checkpoint: MakeCheckpoint, workers: Workers
 ) -> None:
     checkpoint = make_checkpoint()
-    checkpoint.model.parameters["head.weight"][0, 0] = 1e5
+    checkpoint.model.arrays["head.weight"][0, 0] = 1e5
     figures = score(checkpoint, ["a"], eos=False, workers=workers)[0].figures()
     assert figures["perplexity"] is None
     assert figures["bits_per_char"] is not None

@@ -15,7 +15,7 @@ from charrnn.evaluation import evaluate
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.training import Budget, Progress, Shards, Trainer, is_weight
+from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer, is_weight
 from charrnn.vocabulary import EOS
 
 V = 5
@@ -148,6 +148,19 @@ def test_weights_that_diverge_later_leave_the_best_ones() -> None:
     assert best.validation is not None
     found = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
     assert found.loss == pytest.approx(best.validation.loss)
+
+
+def test_an_ngram_is_counted_in_one_step() -> None:
+    config = ModelConfig(vocab_size=V, cell="ngram", order=4)
+    trainer = NGramTrainer(config, PATTERN, PATTERN, count_eos=True, workers=Workers(1))
+    uniform = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    assert uniform.loss == pytest.approx(math.log(V))
+    (progress,) = trainer.train()
+    assert progress.best
+    assert progress.validation is not None
+    assert progress.validation.loss < 0.2
+    found = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    assert found.loss == progress.validation.loss
 
 
 def test_weight_decay_is_for_weights_and_not_for_biases() -> None:

@@ -19,8 +19,8 @@ def inspect(checkpoint: CheckpointPath = None, as_json: AsJson = False) -> None:
     fields: dict[str, Any] = {
         "checkpoint": str(path),
         "model": asdict(loaded.model.config),
-        "parameters": loaded.model.parameters.flat.size,
-        "arrays": {name: list(array.shape) for name, array in loaded.model.parameters.items()},
+        "parameters": loaded.model.size,
+        "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
         "lines": loaded.lines,
         "vocabulary": list(loaded.vocabulary.characters),
         "training": loaded.training,

@@ -54,6 +54,9 @@ def train(
     activation: Annotated[
         str, typer.Option(help=f"Of the rnn cell: {', '.join(ACTIVATIONS)}.")
     ] = ModelConfig.activation,
+    order: Annotated[
+        int, typer.Option(help="Of the ngram: it sees the last order - 1 characters.")
+    ] = ModelConfig.order,
     hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
     num_layers: Annotated[int, typer.Option(help="Layers.")] = ModelConfig.num_layers,
     embedding_size: Annotated[
