@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from charrnn.corpus import split_documents
 from charrnn.functional import IGNORE
@@ -23,6 +24,7 @@ Model = CharRNN | NGram
 _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 128
 _MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
+_WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
 _BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
 
@@ -65,6 +67,49 @@ def _batch_log_probs(model: Model, sequences: list[Array]) -> list[Array]:
         inputs, targets = tokens[start:end], tokens[start + 1 : end + 1]
         log_probs[start:end], state = unrolled.log_probs(inputs, targets, state)
     return [log_probs[: len(sequence), column] for column, sequence in enumerate(sequences)]
+
+
+def window_log_probs(
+    model: CharRNN, sequences: Sequence[Array], context: int, workers: Workers
+) -> list[Array]:
+    """log P of every token from zero state after the last `context` tokens only.
+
+    The zero first input comes only where the window reaches the start of the sequence.
+
+    Args:
+        sequences: arrays of ids.
+
+    Returns:
+        float64 arrays of nats, as long as the sequences.
+    """
+    if not any(map(len, sequences)):
+        return [np.empty(0) for _ in sequences]
+    # A row of <EOS> before the first input changes nothing, so that all windows have one length.
+    start = np.full(context, EOS)
+    padded = [np.concatenate([start, sequence[:-1]]) for sequence in sequences if len(sequence)]
+    windows = np.concatenate([sliding_window_view(inputs, context) for inputs in padded])
+    targets = np.concatenate([sequence for sequence in sequences if len(sequence)])
+
+    def run(first: int) -> Array:
+        part = slice(first, first + _WINDOWS)
+        return _last_log_probs(model, windows[part].T, targets[part])
+
+    found = np.concatenate(workers.map(run, range(0, len(targets), _WINDOWS)))
+    return np.split(found, np.cumsum([len(sequence) for sequence in sequences])[:-1])
+
+
+def _last_log_probs(model: CharRNN, inputs: Array, targets: Array) -> Array:
+    """log P (B,) of the target after the last of the inputs (T, B), from zero state."""
+    T, B = inputs.shape
+    steps = min(T, _WINDOW_STEPS)
+    unrolled, state = model.unroll(steps, B), model.zero_state(B)
+    wanted = np.full((T, B), IGNORE)
+    wanted[-1] = targets
+    for start in range(0, T, steps):
+        part = slice(start, start + steps)
+        log_probs, state = unrolled.log_probs(inputs[part], wanted[part], state)
+    last: Array = log_probs[-1]
+    return last
 
 
 @dataclass(frozen=True)

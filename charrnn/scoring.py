@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.evaluation import token_log_probs
+from charrnn.errors import ConfigError
+from charrnn.evaluation import token_log_probs, window_log_probs
+from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, EOS_NAME, UNK, normalize
 
@@ -83,16 +85,23 @@ def _figures(log_prob: float, chars: int) -> dict[str, float | None]:
 
 
 def score(
-    checkpoint: Checkpoint, texts: Sequence[str], *, eos: bool | None = None, workers: Workers
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    *,
+    eos: bool | None = None,
+    context: int | None = None,
+    workers: Workers,
 ) -> list[Score]:
     """Score texts side by side; each is a document of its own and none sees another.
 
     Args:
         eos: whether the end of each text counts; None means for a model trained on lines.
+        context: predict each character from zero state after this many before it only.
         workers: threads that share the work.
 
     Raises:
         CorpusError: a text is not valid Unicode.
+        ConfigError: a context is asked of an n-gram model, which has its own.
     """
     eos = checkpoint.lines if eos is None else eos
     texts = [normalize(text) for text in texts]
@@ -100,7 +109,12 @@ def score(
     unks = [int(np.count_nonzero(sequence == UNK)) for sequence in sequences]
     if eos:
         sequences = [np.append(sequence, EOS) for sequence in sequences]
-    found = token_log_probs(checkpoint.model, sequences, workers)
+    if context is None:
+        found = token_log_probs(checkpoint.model, sequences, workers)
+    elif isinstance(checkpoint.model, CharRNN):
+        found = window_log_probs(checkpoint.model, sequences, context, workers)
+    else:
+        raise ConfigError("an ngram sees the characters of its order; --context is for the others")
     return [
         Score(text, log_probs, unk, eos)
         for text, log_probs, unk in zip(texts, found, unks, strict=True)

@@ -285,6 +285,17 @@ def test_sample_reads_a_prompt_from_stdin(
     assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
 
 
+def test_context_prints_bits_by_context(run: Run, trained: Path) -> None:
+    args = ("score", "hello world", "the old well", "", "-c", trained)
+    found = run(*args, "--context", "1,3,50", "--json").objects()
+    assert [item["context"] for item in found] == [1, 3, 50]
+    (whole,) = run(*args, "--total", "--json").objects()
+    assert found[-1]["bits_per_char"] == pytest.approx(whole["bits_per_char"], abs=1e-5)
+    assert {item["chars"] for item in found} == {whole["chars"]}
+    lines = run(*args, "--context", "1,3").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["context 1", "context 3"]
+
+
 def test_next_shows_what_may_follow(run: Run, trained: Path) -> None:
     (found,) = run("sample", "he", "-c", trained, "--next", "--json").objects()
     assert found["prompt"] == "he"
@@ -463,6 +474,8 @@ ERRORS = [
     ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
     ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
     ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    ("score h -c model.npz --context 0", 2, "--context must be"),
+    ("score h -c model.npz --context 1,x", 2, "--context must be"),
     ("sample h -c model.npz --prompts text.txt", 2, "--prompts goes without"),
     (TRAIN + "--val empty.txt", 1, "no text in empty.txt"),
     (TRAIN + "--val nofile", 1, "nofile"),

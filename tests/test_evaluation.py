@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from charrnn.evaluation import evaluate, token_log_probs
+from charrnn.evaluation import evaluate, token_log_probs, window_log_probs
 from charrnn.functional import IGNORE
+from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, UNK
 
@@ -33,6 +34,35 @@ def test_alone_in_a_batch_and_step_by_step_agree(
             logits, state = step.forward(np.array([[before]]), state)
             x = logits[0, :, 0].astype(float)
             assert log_prob == pytest.approx(x[token] - np.log(np.exp(x).sum()), abs=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("context", [1, 3, 40])
+def test_a_window_is_what_the_last_tokens_predict_from_zero_state(
+    make_checkpoint: MakeCheckpoint, workers: Workers, cell: str, context: int
+) -> None:
+    model = make_checkpoint(cell=cell).model
+    assert isinstance(model, CharRNN)
+    texts = sequences(count=5, longest=60)
+    found = window_log_probs(model, texts, context, workers)
+    assert [len(log_probs) for log_probs in found] == [len(text) for text in texts]
+    text, log_probs = texts[1], found[1]
+    for place in (0, 1, context - 1, context, context + 1, 45):
+        before = np.append(EOS, text)[: place + 1][-context:]  # the inputs in the window
+        logits, _ = model.unroll(len(before), 1).forward(before[:, None], model.zero_state(1))
+        x = logits[-1, :, 0].astype(float)
+        expected = x[text[place]] - np.log(np.exp(x).sum())
+        assert log_probs[place] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_window_longer_than_the_text_is_the_whole_text(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    model, texts = make_checkpoint().model, sequences(count=5, longest=60)
+    assert isinstance(model, CharRNN)
+    windows = window_log_probs(model, texts, 100, workers)
+    for a, b in zip(windows, token_log_probs(model, texts, workers), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_the_number_of_threads_changes_nothing(

@@ -18,6 +18,7 @@ from charrnn.cli.options import (
     load_checkpoint,
     printable,
 )
+from charrnn.config import check_int
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ def score(
     ] = None,
     per_char: Annotated[bool, typer.Option("--per-char", help=_PER_CHAR)] = False,
     total: Annotated[bool, typer.Option("--total", help="Sum over all texts.")] = False,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N]...",
+            help="Sum over all texts, each character predicted from zero state after the N before "
+            "it only: a line for each N.  [default: all before it]",
+            show_default=False,
+        ),
+    ] = None,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -80,6 +90,11 @@ def score(
         files = [Path("-")]
     model = load_checkpoint(checkpoint)
     cut = model.lines if lines is None else lines
+    if context is not None:
+        named = list(_texts(texts or [], files or [], cut, encoding))
+        for n in _contexts(context):
+            _print_total(_scored(model, iter(named), eos, threads, n), as_json, {"context": n})
+        return
     scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
     if total:
         _print_total(scored, as_json)
@@ -112,7 +127,11 @@ def _texts(
 
 
 def _scored(
-    model: "Checkpoint", named: Iterator[tuple[str, str]], eos: bool | None, threads: int | None
+    model: "Checkpoint",
+    named: Iterator[tuple[str, str]],
+    eos: bool | None,
+    threads: int | None,
+    context: int | None = None,
 ) -> Iterator[tuple[str, "Score"]]:
     """Names and scores in the order given; a block of texts is scored side by side."""
     from charrnn.parallel import Workers
@@ -120,7 +139,8 @@ def _scored(
 
     with Workers(threads) as workers:
         while block := list(islice(named, _BLOCK)):
-            found = score(model, [text for _, text in block], eos=eos, workers=workers)
+            texts = [text for _, text in block]
+            found = score(model, texts, eos=eos, context=context, workers=workers)
             yield from zip((name for name, _ in block), found, strict=True)
 
 
@@ -145,16 +165,34 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _print_total(scored: Iterable[tuple[str, "Score"]], as_json: bool) -> None:
+def _contexts(text: str) -> list[int]:
+    """The numbers of a list with commas."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"context must be whole numbers with commas, not {text!r}") from None
+    for number in found:
+        check_int("context", number, 1)
+    return found
+
+
+def _print_total(
+    scored: Iterable[tuple[str, "Score"]], as_json: bool, heading: dict[str, int] | None = None
+) -> None:
+    """One object, or a line a figure; with a heading, all on one line."""
     from charrnn.scoring import Total
 
     total = Total()
     for _, score in scored:
         total.add([score])
+    fields = (heading or {}) | total.fields()
     if as_json:
-        print(as_line(total.fields()))
+        print(as_line(fields))
+    elif heading:
+        bits = _number(fields["bits_per_char"])
+        print("\t".join(f"{name} {number}" for name, number in heading.items()), bits, sep="\t")
     else:
-        for name, value in total.fields().items():
+        for name, value in fields.items():
             print(f"{name}\t{_number(value)}")
 
 
