@@ -13,6 +13,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # NumPy is not needed to show an error
+    from charrnn.classification import Confusions
     from charrnn.corpus import Split
     from charrnn.run import Run
     from charrnn.scoring import Score
@@ -192,6 +193,19 @@ def score_table(scores: Sequence[tuple[str, "Score"]]) -> None:
             Text(visible(name)),
         )
     Console(highlight=False).print(shown)
+
+
+def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
+    """The accuracy, and how often each true label was given each label, on stdout."""
+    accuracy = confusions.accuracy
+    shown = "-" if accuracy is None else f"{accuracy:.4f}"
+    print(f"accuracy {shown} of {count(confusions.texts, 'text')}")
+    table = Table("true", box=None, pad_edge=False)
+    for label in labels:
+        table.add_column(Text(visible(label)), justify="right")
+    for true, row in confusions.confusions.items():
+        table.add_row(Text(visible(true)), *(str(row.get(label, 0)) for label in labels))
+    Console(highlight=False).print(table)
 
 
 def inspection(fields: dict[str, Any]) -> None:

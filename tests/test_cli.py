@@ -285,6 +285,24 @@ def test_sample_reads_a_prompt_from_stdin(
     assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
 
 
+def test_several_models_classify(run: Run, trained: Path, folder: Path) -> None:
+    run("train", "hello", *TINY, "-o", "other.npz")
+    models = ("-c", trained, "-c", "other.npz")
+    (found,) = run("score", "the old well", *models, "--json").objects()
+    assert found["label"] == "model"
+    assert math.fsum(found["posterior"].values()) == pytest.approx(1)
+    assert found["posterior"].keys() == found["log_prob"].keys() == {"model", "other"}
+    assert run("score", "the old well", *models).out.split("\t")[0] == "model"
+    (folder / "labels.tsv").write_text("the old well\tmodel\nthe door\tother\n")
+    (counted,) = run("score", "--labels", "labels.tsv", *models, "--json").objects()
+    assert counted["texts"] == 2
+    assert counted["accuracy"] == 0.5
+    assert counted["confusions"] == {"model": {"model": 1}, "other": {"model": 1}}
+    table = run("score", "--labels", "labels.tsv", *models).out.splitlines()
+    assert table[0] == "accuracy 0.5000 of 2 texts"
+    assert table[2].split() == ["model", "1", "0"]
+
+
 def test_context_prints_bits_by_context(run: Run, trained: Path) -> None:
     args = ("score", "hello world", "the old well", "", "-c", trained)
     found = run(*args, "--context", "1,3,50", "--json").objects()
@@ -474,6 +492,9 @@ ERRORS = [
     ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
     ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
     ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    ("score h -c model.npz --labels text.txt", 2, "several models"),
+    ("score h -c model.npz -c model.npz", 2, "different names"),
+    ("score -c model.npz -c folder/model.npz --labels text.txt", 1, "folder/model.npz"),
     ("score h -c model.npz --context 0", 2, "--context must be"),
     ("score h -c model.npz --context 1,x", 2, "--context must be"),
     ("sample h -c model.npz --prompts text.txt", 2, "--prompts goes without"),

@@ -13,8 +13,8 @@ import charrnn
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
     errors config blas resources vocabulary functional parallel corpus optim cells model ngram plan
-    evaluation training checkpoint scoring sampling run display
-    cli.options cli.inspect cli.sample cli.score cli.train cli __main__
+    evaluation training checkpoint scoring classification sampling run display
+    cli.options cli.classify cli.inspect cli.sample cli.score cli.train cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli.classify import classify_texts
 from charrnn.cli.options import (
     AsJson,
-    CheckpointPath,
     Encoding,
     Threads,
     as_line,
@@ -36,7 +36,17 @@ def score(
             metavar="TEXT", help="Texts to score.  [default: stdin]", show_default=False
         ),
     ] = None,
-    checkpoint: CheckpointPath = None,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            "-c",
+            metavar="<path>",
+            help="The model, an .npz file; of several, say which one a text comes from.  "
+            "[default: the newest in ./checkpoints, else the bundled]",
+            show_default=False,
+        ),
+    ] = None,
     files: Annotated[
         list[Path] | None,
         typer.Option(
@@ -74,6 +84,14 @@ def score(
             show_default=False,
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="With several models, a file of lines TEXT TAB LABEL: print the accuracy; a "
+            "model's label is its file's name without .npz.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -84,16 +102,34 @@ def score(
     in the order given: log P, bits per character, text, with tabs between. On a terminal, several
     texts come as a table, the most probable first.
     """
-    if not texts and not files:
+    checkpoints = checkpoints or []
+    several = len(checkpoints) > 1
+    if labels is not None and not several:
+        raise ConfigError("--labels goes with several models: give --checkpoint for each")
+    if several and (per_char or total or context is not None):
+        raise ConfigError("--per-char, --total and --context go with one model")
+    if not texts and not files and labels is None:
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
         files = [Path("-")]
-    model = load_checkpoint(checkpoint)
+    if several:
+        named = _texts(texts or [], files or [], lines is not False, encoding)
+        classify_texts(
+            checkpoints,
+            [text for _, text in named],
+            labels,
+            eos=eos,
+            encoding=encoding,
+            threads=threads,
+            as_json=as_json,
+        )
+        return
+    model = load_checkpoint(checkpoints[0] if checkpoints else None)
     cut = model.lines if lines is None else lines
     if context is not None:
-        named = list(_texts(texts or [], files or [], cut, encoding))
+        everything = list(_texts(texts or [], files or [], cut, encoding))
         for n in _contexts(context):
-            _print_total(_scored(model, iter(named), eos, threads, n), as_json, {"context": n})
+            _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
         return
     scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
     if total:

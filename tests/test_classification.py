@@ -1,0 +1,58 @@
+import math
+
+import pytest
+
+from charrnn.classification import Classification, Confusions, classify
+from charrnn.parallel import Workers
+from charrnn.scoring import score
+
+from .conftest import MakeCheckpoint
+
+
+def test_the_posterior_is_bayes_rule_from_equal_priors(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    models = {"one": make_checkpoint(seed=1), "two": make_checkpoint(seed=2)}
+    (found,) = classify(models, ["abca"], workers=workers)
+    p = {
+        name: math.exp(score(m, ["abca"], workers=workers)[0].log_prob)
+        for name, m in models.items()
+    }
+    for name in models:
+        assert found.posterior[name] == pytest.approx(p[name] / sum(p.values()))
+    assert found.label == max(p, key=p.__getitem__)
+
+
+def test_a_text_far_too_long_for_a_float_still_has_a_posterior() -> None:
+    found = Classification("x", {"a": -1e6, "b": -1e6 - math.log(3)}, eos=True)
+    assert found.posterior == pytest.approx({"a": 0.75, "b": 0.25})
+
+
+def test_a_character_outside_the_vocabulary_costs_its_share_of_unk(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    models = {"narrow": make_checkpoint("a"), "wide": make_checkpoint("ab")}
+    (found,) = classify(models, ["ab"], eos=False, workers=workers)
+    plain = score(models["narrow"], ["ab"], eos=False, workers=workers)[0].log_prob
+    assert found.log_probs["narrow"] == pytest.approx(plain - math.log(0x110000 - 0x800 - 1))
+    whole = score(models["wide"], ["ab"], eos=False, workers=workers)[0].log_prob
+    assert found.log_probs["wide"] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("second_is_of_lines", [False, True])
+def test_all_models_score_the_same_event(
+    make_checkpoint: MakeCheckpoint, workers: Workers, second_is_of_lines: bool
+) -> None:
+    models = {"a": make_checkpoint(), "b": make_checkpoint(lines=second_is_of_lines)}
+    (found,) = classify(models, ["abc"], workers=workers)
+    assert found.eos == second_is_of_lines
+    for name, checkpoint in models.items():
+        (expected,) = score(checkpoint, ["abc"], eos=found.eos, workers=workers)
+        assert found.log_probs[name] == pytest.approx(expected.log_prob)
+
+
+def test_confusions_count_pairs() -> None:
+    found = Confusions.count(["x", "x", "y"], ["x", "y", "y"])
+    assert found.confusions == {"x": {"x": 1, "y": 1}, "y": {"y": 1}}
+    assert found.figures() == {"texts": 3, "accuracy": pytest.approx(2 / 3)}
+    assert Confusions.count([], []).accuracy is None
