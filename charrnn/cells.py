@@ -81,13 +81,16 @@ class Cell(ABC):
             out[t] = self.h[t + 1]
         return np.stack([own[len(keep)] for own in self.states])
 
-    def backward(self, W_T: Array, keep: Keep, dout: Array) -> Array:
+    def backward(
+        self, W_T: Array, keep: Keep, dout: Array, trace: list[Array] | None = None
+    ) -> Array:
         """Backpropagate through the steps of the last forward.
 
         Args:
             W_T: a contiguous copy of W.T (K, num_gates·H); a view would slow every product.
             keep: as given to forward.
             dout: (T, H, B), gradient by the outputs.
+            trace: receives the gradient by the state before each step, the last step first.
 
         Returns:
             Gradient by the state before the first step (num_states, H, B).
@@ -101,6 +104,8 @@ class Cell(ABC):
             if kept is not None:
                 for down in dstate:
                     down *= kept
+            if trace is not None:
+                trace.append(np.stack(dstate))
         return np.stack(dstate)
 
     def weight_gradient(self, steps: int, dW: Array) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # NumPy is not needed to show an error
 
 _BITS = 1 / math.log(2)
 _SHOWN_CHARACTERS = 100
+_DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
+_LOWEST_DECADE = -12
 
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
@@ -206,6 +208,18 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     for true, row in confusions.confusions.items():
         table.add_row(Text(visible(true)), *(str(row.get(label, 0)) for label in labels))
     Console(highlight=False).print(table)
+
+
+def gradient_flow_bars(fields: dict[str, Any]) -> None:
+    """The norm of a gradient by distance, on stdout; a column of a bar is a third of a decade."""
+    for name in ("h", "C"):
+        if name not in fields:
+            continue
+        print(f"distance k   median norm of dloss/d{name}")
+        for k in _DISTANCES:
+            norm = fields[name][k - 1]
+            decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
+            print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
 
 
 def inspection(fields: dict[str, Any]) -> None:

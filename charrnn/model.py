@@ -209,8 +209,16 @@ class Unrolled:
         _, state = self.forward(inputs, state)
         return -self.loss(targets), state
 
-    def backward(self, targets: Array, scale: float = 1.0) -> Array:
+    def backward(
+        self, targets: Array, scale: float = 1.0, trace: list[Array] | None = None
+    ) -> Array:
         """Backpropagate scale · (sum of the loss) after `loss`; fills `gradients`.
+
+        Args:
+            targets: as given to `loss`.
+            scale: of the gradient.
+            trace: receives the gradient (num_states, H, B) by the state of the top layer before
+                each step, the last step first.
 
         Returns:
             Gradient by the state before the first step (num_layers, num_states, H, B).
@@ -226,7 +234,9 @@ class Unrolled:
                 cell, name = self.cells[layer], f"layers.{layer}.weight"
                 if self.dropped:
                     dout *= self.masks[layer][:steps]
-                dstate.append(cell.backward(parameters[name].T.copy(), self.keep, dout))
+                top = layer == len(self.cells) - 1
+                W_T = parameters[name].T.copy()
+                dstate.append(cell.backward(W_T, self.keep, dout, trace if top else None))
                 cell.weight_gradient(steps, gradients[name])
                 dout = cell.dx[:steps]
             if "embedding" in gradients:

@@ -285,6 +285,17 @@ def test_sample_reads_a_prompt_from_stdin(
     assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
 
 
+def test_gradient_flow_of_a_text(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "long.txt").write_text(TEXT * 5)
+    (found,) = run("inspect", "-c", trained, "--gradient-flow", "long.txt", "--json").objects()
+    assert found["distance"] == list(range(1, 101))
+    assert len(found["h"]) == len(found["C"]) == 100
+    assert 0 < found["h"][99] < found["h"][0]
+    shown = run("inspect", "-c", trained, "--gradient-flow", "long.txt").out.splitlines()
+    assert len(shown) == 2 * 11
+    assert shown[1].split()[:2] == ["1", f"{found['h'][0]:.2e}"]
+
+
 def test_several_models_classify(run: Run, trained: Path, folder: Path) -> None:
     run("train", "hello", *TINY, "-o", "other.npz")
     models = ("-c", trained, "-c", "other.npz")
@@ -492,6 +503,7 @@ ERRORS = [
     ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
     ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
     ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    ("inspect -c model.npz --gradient-flow text.txt", 1, "longer text"),
     ("score h -c model.npz --labels text.txt", 2, "several models"),
     ("score h -c model.npz -c model.npz", 2, "different names"),
     ("score -c model.npz -c folder/model.npz --labels text.txt", 1, "folder/model.npz"),

@@ -1,31 +1,77 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from charrnn.cli.options import AsJson, CheckpointPath, as_line
+import typer
+
+from charrnn.cli.options import AsJson, CheckpointPath, Encoding, as_line
+from charrnn.errors import ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from charrnn.checkpoint import Checkpoint
+
+_DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and from how many places
 
 
-def inspect(checkpoint: CheckpointPath = None, as_json: AsJson = False) -> None:
+def inspect(
+    checkpoint: CheckpointPath = None,
+    gradient_flow: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Show on a text how far the gradient of a loss flows back: the median norm of its "
+            "derivative by the state k characters before.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Encoding = "utf-8",
+    as_json: AsJson = False,
+) -> None:
     """Show what is in a checkpoint.
 
     Its configuration, its size, its vocabulary and its training history.
     """
     from charrnn import checkpoint as checkpoints
-    from charrnn.display import inspection
+    from charrnn.display import gradient_flow_bars, inspection
 
     path = checkpoints.find(checkpoint)
     loaded = checkpoints.load(path)
-    fields: dict[str, Any] = {
-        "checkpoint": str(path),
-        "model": asdict(loaded.model.config),
-        "parameters": loaded.model.size,
-        "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
-        "lines": loaded.lines,
-        "vocabulary": list(loaded.vocabulary.characters),
-        "training": loaded.training,
-    }
+    if gradient_flow is not None:
+        fields = {"checkpoint": str(path)} | _flow(loaded, gradient_flow, encoding)
+    else:
+        fields = {
+            "checkpoint": str(path),
+            "model": asdict(loaded.model.config),
+            "parameters": loaded.model.size,
+            "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
+            "lines": loaded.lines,
+            "vocabulary": list(loaded.vocabulary.characters),
+            "training": loaded.training,
+        }
     if as_json:
         print(as_line(fields))
+    elif gradient_flow is not None:
+        gradient_flow_bars(fields)
     else:
         inspection(fields)
+
+
+def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
+    """Distances, and the median norms of the gradient by h and, where there is one, by C."""
+    import numpy as np
+
+    from charrnn.corpus import read_text
+    from charrnn.gradient_flow import gradient_flow
+    from charrnn.model import CharRNN
+
+    if not isinstance(loaded.model, CharRNN):
+        raise ConfigError("an ngram has no gradient; --gradient-flow is for the others")
+    tokens = loaded.vocabulary.encode(read_text(file, encoding))
+    try:
+        flow = gradient_flow(loaded.model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
+    except ValueError as error:
+        raise CorpusError(f"{file}: {error}") from None
+    norms = {name: row.tolist() for name, row in zip(("h", "C"), flow, strict=False)}
+    return {"distance": list(range(1, _DISTANCE + 1)), **norms}
