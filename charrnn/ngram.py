@@ -95,13 +95,11 @@ class NGram:
         for k in range(1, len(arrays) // 3 + 1):
             order = Order(*(arrays[f"orders.{k}.{name}"] for name in ("keys", "probs", "backoff")))
             keys, probs, backoff = order.keys, order.probs, order.backoff
-            in_order = (keys[1:] > keys[:-1]).all() and (keys >= 0).all()
-            if not in_order or (keys >= num_contexts * config.vocab_size).any():
+            in_order = keys.size > 0 and keys[0] >= 0 and (keys[1:] > keys[:-1]).all()
+            if not in_order or keys[-1] >= num_contexts * config.vocab_size:
                 raise ValueError(f"the {k}-grams are not in order")
-            if (
-                not ((probs > 0) & (probs <= 1)).all()
-                or not ((backoff >= 0) & (backoff <= 1)).all()
-            ):
+            possible = probs.min() > 0 and probs.max() <= 1
+            if not possible or backoff.min() < 0 or backoff.max() > 1:
                 raise ValueError(f"the probabilities of the {k}-grams are not all between 0 and 1")
             orders.append(order)
             num_contexts = len(keys)

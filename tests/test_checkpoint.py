@@ -183,6 +183,14 @@ def test_an_ngram_model_that_is_none_is_refused(
         load(counted)
 
 
+def test_an_ngram_model_of_an_order_without_ngrams_is_refused(counted: Path) -> None:
+    arrays = dict(np.load(counted))
+    empty = {name: arrays[name][:0] for name in ("orders.3.keys", "orders.3.probs")}
+    np.savez(counted, **{**arrays, **empty})
+    with pytest.raises(CheckpointError, match="not in order"):
+        load(counted)
+
+
 @pytest.mark.parametrize("name", ["orders.1.probs", "orders.2.keys", "orders.3.backoff"])
 def test_an_ngram_model_of_the_wrong_size_is_refused(counted: Path, name: str) -> None:
     arrays = dict(np.load(counted))

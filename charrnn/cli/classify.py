@@ -5,13 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import as_line, load_checkpoint, printable
+from charrnn.cli.options import BLOCK, as_line, load_checkpoint, printable
 from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from charrnn.classification import Classification
-
-_BLOCK = 4096  # texts scored side by side
 
 
 def classify_texts(
@@ -43,8 +41,8 @@ def classify_texts(
     texts = [*texts, *(text for text, _ in labelled)]
     found: list[Classification] = []
     with Workers(threads) as workers:
-        for first in range(0, len(texts), _BLOCK):
-            block = texts[first : first + _BLOCK]
+        for first in range(0, len(texts), BLOCK):
+            block = texts[first : first + BLOCK]
             found += classify(models, block, eos=eos, workers=workers)
     if labels is None:
         for item in found:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
 
 STARTED = time.monotonic()
+BLOCK = 4096  # texts scored at a time
 
 CheckpointPath = Annotated[
     Path | None,

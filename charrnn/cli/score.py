@@ -11,6 +11,7 @@ import typer
 
 from charrnn.cli.classify import classify_texts
 from charrnn.cli.options import (
+    BLOCK,
     AsJson,
     Encoding,
     Threads,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
     from charrnn.scoring import Score
 
-_BLOCK = 4096  # texts scored side by side
 _PER_CHAR = "Score every character: its log P in nats, then in bits."
 
 
@@ -174,7 +174,7 @@ def _scored(
     from charrnn.scoring import score
 
     with Workers(threads) as workers:
-        while block := list(islice(named, _BLOCK)):
+        while block := list(islice(named, BLOCK)):
             texts = [text for _, text in block]
             found = score(model, texts, eos=eos, context=context, workers=workers)
             yield from zip((name for name, _ in block), found, strict=True)
