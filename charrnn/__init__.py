@@ -16,6 +16,7 @@ _HOMES = {
     "Score": "scoring",
     "TrainConfig": "config",
     "Vocabulary": "vocabulary",
+    "VocabularyConfig": "config",
     "Workers": "parallel",
     "evaluate": "evaluation",
     "generate": "sampling",

@@ -1,13 +1,14 @@
 """Checkpoints: one .npz file is one model, written whole or not at all and loaded without trust.
 
 The file is an uncompressed zip of .npy members: the parameter arrays under the names of
-`charrnn.model.parameter_shapes`, float32 (of an n-gram model, those of
+`charrnn.parameters.parameter_shapes`, float32 (of an n-gram model, those of
 `charrnn.ngram.Order` for each order), and `metadata`, one JSON text with
 
     format      "charrnn"
     version     1
-    model       the fields of ModelConfig
-    vocabulary  the characters, in the order of their ids after <EOS> and <UNK>
+    model       the fields of ModelConfig; what is missing has its default
+    tokens      the fields of VocabularyConfig; what is missing has its default
+    vocabulary  the tokens, in the order of their ids after <EOS> and <UNK>
     lines       whether the model was trained on lines, else on whole files
     training    how it was trained: command, settings, corpus and its hash, figures, history
 """
@@ -20,19 +21,20 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from charrnn.config import ModelConfig
+from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.evaluation import Model
-from charrnn.model import CharRNN, parameter_shapes
+from charrnn.model import CharRNN
 from charrnn.ngram import NGram
+from charrnn.parameters import parameter_shapes
 from charrnn.resources import bundled_model
-from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
+from charrnn.vocabulary import Vocabulary
 
 FORMAT, VERSION = "charrnn", 1
 FOLDER = Path("checkpoints")
@@ -69,7 +71,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "format": FORMAT,
         "version": VERSION,
         "model": asdict(checkpoint.model.config),
-        "vocabulary": list(checkpoint.vocabulary.characters),
+        "tokens": asdict(checkpoint.vocabulary.config),
+        "vocabulary": list(checkpoint.vocabulary.tokens),
         "lines": checkpoint.lines,
         "training": checkpoint.training,
     }
@@ -293,20 +296,34 @@ def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
             f"it has format version {str(metadata.get('version'))[:20]}, and this charrnn reads "
             f"version {VERSION}; use the charrnn that wrote it"
         )
-    model, characters = metadata.get("model"), metadata.get("vocabulary")
+    model: dict[str, Any] = _fields(metadata.get("model"), ModelConfig)
+    tokens = _fields(metadata.get("tokens", {}), VocabularyConfig)
     lines, training = metadata.get("lines"), metadata.get("training")
-    if not (isinstance(model, dict) and model.keys() == ModelConfig.__dataclass_fields__.keys()):
-        raise CheckpointError("its metadata lacks the model's configuration")
-    if not (
-        isinstance(characters, list)
-        and all(isinstance(char, str) and len(char) == 1 for char in characters)
-        and len(set(characters)) == len(characters)
-        and not any("\ud800" <= char <= "\udfff" for char in characters)
-    ):
-        raise CheckpointError("its vocabulary is no list of distinct characters")
     if not (isinstance(lines, bool) and isinstance(training, dict)):
         raise CheckpointError("its metadata is incomplete")
+    if "vocab_size" not in model:
+        raise CheckpointError("its metadata lacks the model's configuration")
     config = ModelConfig(**model)
-    if config.vocab_size != NUM_SPECIAL + len(characters):
+    vocabulary = _vocabulary(metadata.get("vocabulary"), VocabularyConfig(**tokens))
+    if config.vocab_size != len(vocabulary):
         raise CheckpointError("its vocabulary does not fit its configuration")
-    return config, Vocabulary(characters), lines, training
+    return config, vocabulary, lines, training
+
+
+def _fields(value: Any, kind: type) -> dict[str, Any]:
+    """A part of the metadata that holds fields of a configuration and nothing else."""
+    if not (isinstance(value, dict) and value.keys() <= {each.name for each in fields(kind)}):
+        raise CheckpointError(f"its metadata holds no {kind.__name__}")
+    return value
+
+
+def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
+    longest = 1 if config.tokens == "char" else _MAX_METADATA
+    if not (
+        isinstance(tokens, list)
+        and all(isinstance(token, str) and 1 <= len(token) <= longest for token in tokens)
+        and len(set(tokens)) == len(tokens)
+        and not any("\ud800" <= char <= "\udfff" for token in tokens for char in token)
+    ):
+        raise CheckpointError(f"its vocabulary is no list of distinct {config.unit}s")
+    return Vocabulary(tokens, config)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from charrnn.checkpoint import Checkpoint
+from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
-from charrnn.scoring import score
+from charrnn.scoring import Score, score
 
 _CODE_POINTS = 0x110000 - 0x800  # all of Unicode but the surrogates
 
@@ -43,7 +44,8 @@ def classify(
     """Score texts under every model, all of them the same event.
 
     A character outside a model's vocabulary costs that model P(<UNK>) and an equal share among all
-    code points outside, so that the probabilities of all texts add up to one under each model.
+    code points outside, so that the probabilities of all texts add up to one under each model. The
+    words outside a vocabulary have no number, so that P(<UNK>) cannot be shared out among them.
 
     Args:
         checkpoints: models by label.
@@ -51,18 +53,31 @@ def classify(
 
     Raises:
         CorpusError: a text is not valid Unicode.
+        ConfigError: a text has a word that a model of words does not know.
     """
     if eos is None:
         eos = all(checkpoint.lines for checkpoint in checkpoints.values())
     found: list[dict[str, float]] = [{} for _ in texts]
     for label, checkpoint in checkpoints.items():
-        share = math.log(_CODE_POINTS - len(checkpoint.vocabulary.characters))
+        share = math.log(_CODE_POINTS - len(checkpoint.vocabulary.tokens))
         scores = score(checkpoint, texts, eos=eos, workers=workers)
+        if checkpoint.vocabulary.config.tokens == "word":
+            _check_same_event(label, scores)
         for log_probs, scored in zip(found, scores, strict=True):
             log_probs[label] = scored.log_prob - scored.unk * share
     return [
         Classification(text, log_probs, eos) for text, log_probs in zip(texts, found, strict=True)
     ]
+
+
+def _check_same_event(label: str, scores: Sequence[Score]) -> None:
+    for scored in scores:
+        if scored.unk:
+            raise ConfigError(
+                f"{label} is a model of words and does not know {scored.unk} of {scored.text!r}: "
+                "what it scores is not this text but any with unknown words there, which no model "
+                "of characters can be compared with; leave one of them out"
+            )
 
 
 @dataclass

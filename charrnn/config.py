@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from charrnn.errors import ConfigError
 
-CELLS = ("rnn", "lstm", "gru", "ngram")
+TOKENS = ("char", "word")
+FORMS = ("nfc", "nfd")
+CELLS = ("rnn", "lstm", "gru", "jordan", "ngram")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
+FEEDBACKS = ("logits", "target")
+_DEFAULT_WORDS = 10_000
 MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
 
 
@@ -44,6 +48,41 @@ def check_float(
 
 
 @dataclass(frozen=True)
+class VocabularyConfig:
+    """What a token is, and which tokens a model knows; saved with the vocabulary.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    tokens: str = "char"  # or "word"
+    normalize: str = "nfc"  # of characters; "nfd" takes composed ones apart, Hangul into jamo
+    min_count: int = 1  # what occurs less often is <UNK>
+    vocab_size: int | None = None  # the most frequent so many; None: all characters, 10,000 words
+
+    def __post_init__(self) -> None:
+        check_choice("tokens", self.tokens, TOKENS)
+        check_choice("normalize", self.normalize, FORMS)
+        check_int("min_count", self.min_count, 1, 10**12)
+        if self.vocab_size is not None:
+            check_int("vocab_size", self.vocab_size, 1)
+        if self.tokens == "word" and self.normalize != "nfc":
+            raise ConfigError(f"normalize {self.normalize} is for characters, not for words")
+
+    @property
+    def unit(self) -> str:
+        """A token in words: character, decomposed character or word."""
+        if self.tokens == "word":
+            return "word"
+        return "character" if self.normalize == "nfc" else "decomposed character"
+
+    @property
+    def max_size(self) -> int | None:
+        """How many tokens there are at most, None where there is no limit."""
+        return self.vocab_size or (_DEFAULT_WORDS if self.tokens == "word" else None)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The shape of a network; saved with its weights.
 
@@ -54,6 +93,7 @@ class ModelConfig:
     vocab_size: int
     cell: str = "lstm"
     activation: str = "tanh"  # of the rnn cell
+    feedback: str = "logits"  # of the jordan cell: what of its last output it is given
     hidden_size: int = 256
     num_layers: int = 1
     embedding_size: int = 0  # 0: the input is a one-hot column
@@ -64,6 +104,7 @@ class ModelConfig:
         check_int("vocab_size", self.vocab_size, 2, 0x110000 + 2)
         check_choice("cell", self.cell, CELLS)
         check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("feedback", self.feedback, FEEDBACKS)
         check_int("hidden_size", self.hidden_size, 1)
         check_int("num_layers", self.num_layers, 1, 1000)
         check_int("embedding_size", self.embedding_size, 0)
@@ -73,6 +114,10 @@ class ModelConfig:
             raise ConfigError(
                 f"activation {self.activation} is for the rnn cell, not for {self.cell}"
             )
+        if self.feedback != "logits" and self.cell != "jordan":
+            raise ConfigError(f"feedback {self.feedback} is for the jordan cell, not {self.cell}")
+        if self.num_layers > 1 and self.cell == "jordan":
+            raise ConfigError("num_layers must be 1 for the jordan cell")
 
 
 @dataclass(frozen=True)
@@ -94,6 +139,8 @@ class TrainConfig:
     clip_norm: float = 1.0  # largest global norm of the gradient
     unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
     restart_rate: float = 0.02  # share of a whole file's chunks that start afresh
+    scheduled_sampling: float = 0.0  # share of inputs that the model draws, at the end of the run
+    max_ngrams: int = 10_000_000  # of the ngram model: what says least is left out
     evaluations: int = 10  # validations in a run
     seed: int = 0
 
@@ -114,6 +161,8 @@ class TrainConfig:
         check_float("clip_norm", self.clip_norm, 0, math.inf, above=True)
         check_float("unk_rate", self.unk_rate, 0, 1, below=True)
         check_float("restart_rate", self.restart_rate, 0, 1)
+        check_float("scheduled_sampling", self.scheduled_sampling, 0, 1)
+        check_int("max_ngrams", self.max_ngrams, 1, 10**12)
         check_int("evaluations", self.evaluations, 1)
         check_int("seed", self.seed, 0, 2**63 - 1)
 

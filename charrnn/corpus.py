@@ -2,7 +2,7 @@
 
 Letters: T steps, B batch size (streams side by side), N tokens of a split.
 
-A split is one array of tokens: the characters of each document and then <EOS>, or IGNORE where
+A split is one array of tokens: those of each document and then <EOS>, or IGNORE where
 the split has cut the document. Whatever follows one of the two starts afresh, so that this one
 array tells where documents begin and end, and the arrays cut from it do too.
 """
@@ -221,21 +221,36 @@ def _ended(documents: Sequence[str]) -> list[str]:
     return [strip_last_newline(document) for document in documents]
 
 
-def encode_documents(vocabulary: Vocabulary, documents: Sequence[str], cut: bool = False) -> Array:
-    """All documents as one array (N,) of tokens, each with its <EOS>.
+@dataclass(frozen=True)
+class Encoded:
+    """A split as a model reads it."""
+
+    tokens: Array  # (N,) ids: each document and then <EOS>, or IGNORE where it was cut
+    chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
+
+    def count(self, *, eos: bool) -> int:
+        """Characters to divide by, with one for each <EOS> or without them."""
+        return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
+
+
+def encode_documents(
+    vocabulary: Vocabulary, documents: Sequence[str], cut: bool = False
+) -> Encoded:
+    """All documents as one array of tokens, each with its <EOS>.
 
     Args:
         cut: the last document goes on elsewhere; it ends with IGNORE instead.
     """
-    ends = np.cumsum([len(document) + 1 for document in documents]) - 1
+    pieces = [vocabulary.split(document) for document in documents]
+    ends = np.cumsum([len(piece) + 1 for piece in pieces]) - 1
     tokens = np.empty(ends[-1] + 1, vocabulary.dtype)
-    is_character = np.ones(len(tokens), bool)
-    is_character[ends] = False
-    tokens[is_character] = vocabulary.encode("".join(documents))
+    is_end = np.zeros(len(tokens), bool)
+    is_end[ends] = True
+    tokens[~is_end] = vocabulary.ids(pieces)
     tokens[ends] = EOS
     if cut:
         tokens[-1] = IGNORE
-    return tokens
+    return Encoded(tokens, sum(map(len, documents)))
 
 
 def split_documents(tokens: Array) -> list[Array]:
@@ -253,7 +268,7 @@ class Batches:
 
     Args:
         tokens: (N,) as `encode_documents` returns them.
-        unk_rate: share of the characters read as <UNK>, drawn afresh in each pass.
+        unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
         restart_rate: share of the chunks of a stream in which it starts afresh once.
         line_end: the token after which such a restart is placed, if the chunk has one.
     """

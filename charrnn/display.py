@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.training import Progress
 
 _BITS = 1 / math.log(2)
-_SHOWN_CHARACTERS = 100
+_SHOWN_TOKENS = 100
 _DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 _LOWEST_DECADE = -12
 
@@ -85,6 +85,8 @@ class TrainingDisplay:
         """Say what is trained on what."""
         model, config = run.model.config, run.config
         documents = count(len(run.corpus.documents), "line" if run.corpus.lines else "document")
+        kind = run.vocabulary.config.unit
+        unit = "" if kind == "character" else f" ({kind}s)"
         validation = (
             f"{count(sum(map(len, split.val)), 'character')} for validation"
             if split.val
@@ -92,7 +94,7 @@ class TrainingDisplay:
         )
         self.note(
             f"{run.corpus.name}: {count(run.corpus.chars, 'character')} in {documents}, "
-            f"{len(run.vocabulary):,} tokens; {validation}"
+            f"{len(run.vocabulary):,} tokens{unit}; {validation}"
         )
         budget = next(
             f"{value:,} {name}"
@@ -129,7 +131,10 @@ class TrainingDisplay:
             ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
         ]
         if result["val_bits_per_char"] is not None:
-            rows.append(("validation", f"{result['val_bits_per_char']:.4f} bits per character"))
+            shown = f"{result['val_bits_per_char']:.4f} bits per character"
+            if "val_unk_share" in result:
+                shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
+            rows.append(("validation", shown))
         rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
         rows.append(("written to", f"{run.output}"))
         path = shlex.quote(str(run.output))
@@ -212,7 +217,7 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
 
 def gradient_flow_bars(fields: dict[str, Any]) -> None:
     """The norm of a gradient by distance, on stdout; a column of a bar is a third of a decade."""
-    for name in ("h", "C"):
+    for name in ("h", "C", "o"):
         if name not in fields:
             continue
         print(f"distance k   median norm of dloss/d{name}")
@@ -224,14 +229,15 @@ def gradient_flow_bars(fields: dict[str, Any]) -> None:
 
 def inspection(fields: dict[str, Any]) -> None:
     """What `charrnn inspect` says of a checkpoint, on stdout."""
-    model, training, characters = fields["model"], fields["training"], fields["vocabulary"]
+    model, training, tokens = fields["model"], fields["training"], fields["vocabulary"]
     print(f"{visible(fields['checkpoint'])}: {fields['parameters']:,} parameters")
     print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
     for name, shape in fields["arrays"].items():
         print(f"  {name:<18} {' x '.join(map(str, shape))}")
     print(f"documents   {'lines' if fields['lines'] else 'whole files'}")
-    sample = spelled_out("".join(characters[:_SHOWN_CHARACTERS]))
-    more = len(characters) - _SHOWN_CHARACTERS
+    between = "" if fields["tokens"]["tokens"] == "char" else " "
+    sample = spelled_out(between.join(tokens[:_SHOWN_TOKENS]))
+    more = len(tokens) - _SHOWN_TOKENS
     print(f"vocabulary  <EOS> <UNK> {visible(sample)}" + (f" and {more:,} more" * (more > 0)))
     if "command" in training:
         print(f"trained by  {visible(str(training['command']))}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from charrnn.corpus import split_documents
+from charrnn.corpus import Encoded, split_documents
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
@@ -103,12 +103,10 @@ def _last_log_probs(model: CharRNN, inputs: Array, targets: Array) -> Array:
     T, B = inputs.shape
     steps = min(T, _WINDOW_STEPS)
     unrolled, state = model.unroll(steps, B), model.zero_state(B)
-    wanted = np.full((T, B), IGNORE)
-    wanted[-1] = targets
-    for start in range(0, T, steps):
-        part = slice(start, start + steps)
-        log_probs, state = unrolled.log_probs(inputs[part], wanted[part], state)
-    last: Array = log_probs[-1]
+    for start in range(0, T - 1, steps):
+        state = unrolled.run(inputs[start : min(start + steps, T - 1)], state)
+    log_probs, _ = unrolled.log_probs(inputs[-1:], targets[None], state)
+    last: Array = log_probs[0]
     return last
 
 
@@ -118,7 +116,8 @@ class Evaluation:
 
     nats: float  # -log P of all tokens
     chars: int  # characters, and each <EOS> that counts
-    unk: int  # of them outside the vocabulary
+    unk: int  # tokens outside the vocabulary
+    tokens: int  # predicted
 
     @property
     def loss(self) -> float:
@@ -132,9 +131,9 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, tokens: Array, workers: Workers, *, count_eos: bool, pieces: int = 64
+    model: Model, split: Encoded, workers: Workers, *, count_eos: bool, pieces: int = 64
 ) -> Evaluation:
-    """The loss over a split (N,), state carried through every document.
+    """The loss over a split, state carried through every document.
 
     Long documents are cut, to run side by side; each piece is preceded by the last _BURN_IN tokens
     before it, which are fed and not counted.
@@ -143,9 +142,9 @@ def evaluate(
         count_eos: whether the ends of documents count.
         pieces: about how many pieces to make, 1 to cut nothing.
     """
-    size = max(math.ceil(len(tokens) / pieces), 4 * _BURN_IN)
+    size = max(math.ceil(len(split.tokens) / pieces), 4 * _BURN_IN)
     sequences, skips = [], []
-    for document in split_documents(tokens):
+    for document in split_documents(split.tokens):
         if not count_eos:
             document = np.where(document == EOS, IGNORE, document)
         for start in range(0, len(document), size if pieces > 1 else len(document)):
@@ -153,9 +152,9 @@ def evaluate(
             skips.append(skip)
             sequences.append(document[start - skip : start + size if pieces > 1 else None])
     found = token_log_probs(model, sequences, workers)
-    counted = [sequence[skip:] for sequence, skip in zip(sequences, skips, strict=True)]
     return Evaluation(
         nats=-math.fsum(float(part[skip:].sum()) for part, skip in zip(found, skips, strict=True)),
-        chars=sum(int(np.count_nonzero(part != IGNORE)) for part in counted),
-        unk=sum(int(np.count_nonzero(part == UNK)) for part in counted),
+        chars=split.count(eos=count_eos),
+        unk=int(np.count_nonzero(split.tokens == UNK)),
+        tokens=int(np.count_nonzero(split.tokens > (IGNORE if count_eos else EOS))),
     )

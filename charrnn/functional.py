@@ -89,3 +89,17 @@ def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
     probs[np.maximum(targets, 0), np.arange(len(targets))] -= 1
     probs *= np.where(targets == IGNORE, 0, scale).astype(probs.dtype)
     return probs
+
+
+def draw(weights: Array, uniforms: Array) -> Array:
+    """One row of each column, with a probability in proportion to its weight.
+
+    Args:
+        weights: (V, B), not negative, not necessarily adding up to one.
+        uniforms: (B,) random numbers from 0 to 1, which decide.
+    """
+    cumulative = np.cumsum(weights, axis=0)
+    rows = (cumulative <= uniforms * cumulative[-1]).sum(axis=0)
+    last = len(weights) - 1 - (weights[::-1] > 0).argmax(axis=0)
+    found: Array = np.minimum(rows, last)  # rounding may leave a sum below every uniform
+    return found

@@ -26,7 +26,7 @@ def gradient_flow(
         positions: how many t, drawn with `rng` from all that have so many tokens before them.
 
     Returns:
-        (num_states, distance): row 0 for h, row 1 for C where the cell has one.
+        (num_states, distance): row 0 for h, row 1 for C where the cell has one; for o in jordan.
 
     Raises:
         ValueError: there are too few tokens.
@@ -38,10 +38,8 @@ def gradient_flow(
     inputs = tokens[ends + np.arange(-T, 0)[:, None]].astype(np.int64)  # (T, B)
     targets = np.full(inputs.shape, IGNORE)
     targets[-1] = tokens[ends]
-    unrolled, trace = model.unroll(T, positions), list[Array]()
-    unrolled.forward(inputs, model.zero_state(positions))
-    unrolled.loss(targets)
-    unrolled.backward(targets, trace=trace)
+    trace = list[Array]()
+    model.unroll(T, positions).gradient(inputs, targets, model.zero_state(positions), trace=trace)
     norms = np.sqrt(np.square(np.array(trace, np.float64)).sum(axis=2))  # (T, num_states, B)
     medians: Array = np.median(norms, axis=-1).T
     return medians

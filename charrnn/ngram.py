@@ -11,10 +11,15 @@ occurrences, below it the different tokens seen before the k-gram. A document st
 that is only ever context; k-grams that begin with it have nothing before them and keep their
 occurrences.
 
+A model can be pruned to a stated size. What goes are the k-grams without which the text would lose
+the least log-likelihood (the weighted difference of Seymore & Rosenfeld 1996); what stays keeps its
+probability, and γ is computed anew so that every distribution still adds up to one.
+
 Whole contexts do not fit 64 bits, so k-grams are numbered order by order: the key of a k-gram is
 (number of its context)·V + token, its own number the rank of that key among all k-grams. A context
 of k tokens is the k-gram before, and has its number. Of single tokens the number is the id, and the
-start marker has the id of <EOS>, which is never context.
+start marker has the id of <EOS>, which is never context. So a model that has a k-gram has its
+context too; the k-gram less its first token may have been pruned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +33,8 @@ from charrnn.vocabulary import EOS
 
 Array = np.ndarray
 
-_NONE = -1  # the number of a context that was never seen, or that would reach over a start
+_NONE = -1  # the number of a context that is not there, or that would reach over a start
+_NO_MASS = 1e-12  # less probability than this is what rounding leaves of none
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,10 @@ class Order:
         places = np.searchsorted(self.keys, keys)
         found = self.keys[np.minimum(places, len(self.keys) - 1)] == keys
         return np.where(found & (contexts != _NONE), places, _NONE)
+
+    def rounded(self) -> "Order":
+        """In float32, from the float64 that it was computed in."""
+        return Order(self.keys, self.probs.astype(np.float32), self.backoff.astype(np.float32))
 
 
 class NGram:
@@ -98,37 +108,26 @@ class NGram:
             in_order = keys.size > 0 and keys[0] >= 0 and (keys[1:] > keys[:-1]).all()
             if not in_order or keys[-1] >= num_contexts * config.vocab_size:
                 raise ValueError(f"the {k}-grams are not in order")
-            possible = probs.min() > 0 and probs.max() <= 1
-            if not possible or backoff.min() < 0 or backoff.max() > 1:
-                raise ValueError(f"the probabilities of the {k}-grams are not all between 0 and 1")
+            possible = 0 < probs.min() <= probs.max() <= 1
+            if not possible or not 0 < backoff.min() <= backoff.max() < np.inf:
+                raise ValueError(f"the probabilities or weights of the {k}-grams are out of range")
             orders.append(order)
             num_contexts = len(keys)
         return cls(config, orders)
 
     @classmethod
-    def fit(cls, config: ModelConfig, tokens: Array) -> "NGram":
-        """Count and discount the k-grams of a split (N,), as `corpus.encode_documents` gives it."""
-        vocab_size = config.vocab_size
-        tokens = tokens.astype(np.int64)
-        predicted = tokens != IGNORE
-        starts = np.append(True, tokens[:-1] <= EOS)
-        numbers = [tokens]  # of the k-gram that ends at each place
-        all_keys, firsts = [np.arange(vocab_size)], []
-        for k in range(2, config.order + 1):
-            before = np.append(_NONE, numbers[-1][:-1])
-            context = np.where(starts, EOS if k == 2 else _NONE, before)
-            valid = predicted & (context != _NONE)
-            if not valid.any():
-                break  # no document is that long
-            keys, first, inverse = np.unique(
-                context[valid] * vocab_size + tokens[valid], return_index=True, return_inverse=True
-            )
-            number = np.full_like(tokens, _NONE)
-            number[valid] = inverse
-            numbers.append(number)
-            all_keys.append(keys)
-            firsts.append(np.flatnonzero(valid)[first])
-        return cls(config, _discounted(vocab_size, all_keys, numbers, firsts))
+    def fit(cls, config: ModelConfig, tokens: Array, max_size: int | None = None) -> "NGram":
+        """Count, discount and prune the k-grams of a split.
+
+        Args:
+            tokens: (N,), as `corpus.encode_documents` gives it.
+            max_size: at most so many k-grams stay, and the unigrams in any case; None: all.
+        """
+        counted = _count(config, tokens)
+        orders = _discounted(counted)
+        if max_size is not None and max_size < sum(len(order.keys) for order in orders):
+            orders = _pruned(counted, orders, max_size)
+        return cls(config, [order.rounded() for order in orders])
 
     def zero_state(self, batch_size: int) -> Array:
         """The state before a document (n - 1, B): the numbers of its contexts of 1..n-1 tokens."""
@@ -139,6 +138,10 @@ class NGram:
     def unroll(self, seq_len: int, batch_size: int) -> "NGram":
         """Itself: unlike a network it needs no work buffers."""
         return self
+
+    def run(self, inputs: Array, state: Array) -> Array:
+        """The state after inputs (T, B), without predicting anything."""
+        return self._contexts(inputs, state)[1]
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """log P of whatever may follow each input, which serve as logits.
@@ -188,36 +191,69 @@ class NGram:
         return contexts, contexts[:, -1]
 
 
-def _discounted(
-    vocab_size: int, all_keys: list[Array], numbers: list[Array], firsts: list[Array]
-) -> list[Order]:
-    """Counts to probabilities, order by order from below.
+@dataclass(frozen=True)
+class _Counted:
+    """The k-grams of one order as they are in a text, each array int64, one number a k-gram.
 
-    Args:
-        all_keys: the keys of each order.
-        numbers: for each order, the number of the k-gram that ends at each place (N,).
-        firsts: for each order from 2 on, a place where each k-gram ends.
+    Attributes:
+        keys: sorted.
+        contexts: number of all but the last token, among the (k - 1)-grams.
+        shorter: number of all but the first token, among the (k - 1)-grams.
+        times: occurrences.
     """
+
+    keys: Array
+    contexts: Array
+    shorter: Array
+    times: Array
+
+
+def _count(config: ModelConfig, tokens: Array) -> list[_Counted]:
+    """The k-grams of tokens (N,) for k = 1..n, less where no document is that long."""
+    vocab_size = config.vocab_size
+    tokens = tokens.astype(np.int64)
+    predicted = tokens != IGNORE
+    starts = np.append(True, tokens[:-1] <= EOS)
+    none = np.zeros(vocab_size, np.int64)  # the empty context
+    times = np.bincount(tokens[predicted], minlength=vocab_size)
+    counted = [_Counted(np.arange(vocab_size), none, none, times)]
+    number = tokens  # of the k-gram that ends at each place
+    for k in range(2, config.order + 1):
+        context = np.where(starts, EOS if k == 2 else _NONE, np.append(_NONE, number[:-1]))
+        places = np.flatnonzero(predicted & (context != _NONE))
+        if not places.size:
+            break
+        keys, firsts, inverse, times = np.unique(
+            context[places] * vocab_size + tokens[places],
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        counted.append(_Counted(keys, keys // vocab_size, number[places[firsts]], times))
+        number = np.full_like(tokens, _NONE)
+        number[places] = inverse
+    return counted
+
+
+def _discounted(counted: Sequence[_Counted]) -> list[Order]:
+    """Counts to probabilities, order by order from below, all in float64."""
     orders: list[Order] = []
-    highest = len(all_keys)
-    for k, keys in enumerate(all_keys, start=1):
-        ending = numbers[k - 1]
-        counts = np.bincount(ending[ending >= 0], minlength=len(keys))
-        if k < highest:
-            different = np.bincount(ending[firsts[k - 1]], minlength=len(keys))
+    for k, grams in enumerate(counted, start=1):
+        counts = grams.times
+        if k < len(counted):
+            different = np.bincount(counted[k].shorter, minlength=len(counts))
             counts = np.where(different > 0, different, counts)
-        context = keys // vocab_size
-        num_contexts = len(all_keys[k - 2]) if k > 1 else 1
-        totals = np.bincount(context, counts, minlength=num_contexts)
+        num_contexts = len(orders[-1].keys) if orders else 1
+        totals = np.bincount(grams.contexts, counts, num_contexts)
         discounts = _discounts(counts)[np.minimum(counts, 3)]
-        removed = np.bincount(context, discounts, minlength=num_contexts)
+        removed = np.bincount(grams.contexts, discounts, num_contexts)
         with np.errstate(invalid="ignore"):
             backoff = np.where(totals > 0, removed / totals, 1.0)
-        lower = 1 / vocab_size if k == 1 else orders[-1].probs[numbers[k - 2][firsts[k - 2]]]
-        probs = backoff[context] * lower
-        probs += np.where(counts > 0, (counts - discounts) / np.maximum(totals[context], 1), 0.0)
-        orders.append(Order(keys, probs, backoff))
-    return [Order(o.keys, o.probs.astype(np.float32), o.backoff.astype(np.float32)) for o in orders]
+        lower = orders[-1].probs[grams.shorter] if orders else 1 / len(grams.keys)
+        probs = backoff[grams.contexts] * lower
+        probs += (counts - discounts) / np.maximum(totals[grams.contexts], 1)
+        orders.append(Order(grams.keys, probs, backoff))
+    return orders
 
 
 def _discounts(counts: Array) -> Array:
@@ -230,3 +266,49 @@ def _discounts(counts: Array) -> Array:
     d2 = 2 - 3 * y * n3 / n2
     d3 = 3 - 4 * y * n4 / n3 if n3 else d2
     return np.array([0.0, *np.clip((d1, d2, d3), 0.01, (1, 2, 3))])
+
+
+def _pruned(counted: Sequence[_Counted], orders: Sequence[Order], max_size: int) -> list[Order]:
+    """The k-grams that `_kept` chooses, with new keys and the γ that fit them, all in float64."""
+    kept = _kept(counted, orders, max_size)
+    vocab_size = len(orders[0].keys)
+    pruned = [orders[0]]
+    # Of every k-gram of the text, kept or not: P_k in the pruned model, and its number there.
+    probs, numbers = orders[0].probs, orders[0].keys
+    for grams, order, keep in zip(counted[1:], orders[1:], kept[1:], strict=True):
+        if not keep.any():
+            break
+        contexts, lower = numbers[grams.contexts], probs[grams.shorter]
+        num_contexts = len(pruned[-1].keys)
+        backoff = _mass_left(contexts[keep], order.probs[keep], num_contexts)
+        backoff /= _mass_left(contexts[keep], lower[keep], num_contexts)
+        keys = contexts[keep] * vocab_size + grams.keys[keep] % vocab_size
+        pruned.append(Order(keys, order.probs[keep], backoff))
+        backed_off = np.where(contexts == _NONE, 1.0, backoff[contexts]) * lower
+        probs = np.where(keep, order.probs, backed_off)
+        numbers = np.where(keep, np.cumsum(keep) - 1, _NONE)
+    return pruned
+
+
+def _mass_left(contexts: Array, probs: Array, num_contexts: int) -> Array:
+    """What the probabilities of the tokens after each context leave for all other tokens."""
+    return np.maximum(1 - np.bincount(contexts, probs, num_contexts), _NO_MASS)
+
+
+def _kept(counted: Sequence[_Counted], orders: Sequence[Order], max_size: int) -> list[Array]:
+    """For each order, whether each k-gram is one of the `max_size` that are worth most.
+
+    A k-gram is worth the log-likelihood that the text loses if it backs off instead, or, if that is
+    more, what a longer one is worth whose context it is. Shorter ones win a tie, so that none is
+    kept without its context.
+    """
+    worths = [np.full(len(orders[0].keys), np.inf)]
+    for grams, order, below in zip(counted[1:], orders[1:], orders[:-1], strict=True):
+        backed_off = order.backoff[grams.contexts] * below.probs[grams.shorter]
+        worths.append(grams.times * np.log(order.probs / backed_off))
+    for k in range(len(worths) - 1, 0, -1):
+        np.maximum.at(worths[k - 1], counted[k].contexts, worths[k])
+    ranking = np.argsort(-np.concatenate(worths), kind="stable")
+    kept = np.zeros(len(ranking), np.bool_)
+    kept[ranking[: max(max_size, len(worths[0]))]] = True
+    return np.split(kept, np.cumsum([len(worth) for worth in worths])[:-1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn import checkpoint
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import TrainConfig
+from charrnn.config import TrainConfig, VocabularyConfig
 from charrnn.corpus import Batches, Corpus, Split, encode_documents
 from charrnn.errors import CorpusError
 from charrnn.evaluation import Model
@@ -23,6 +23,7 @@ from charrnn.training import NGramTrainer, Progress, Trainer
 from charrnn.vocabulary import UNK, Vocabulary
 
 _BITS = 1 / math.log(2)  # a nat in bits
+_CHARACTERS = VocabularyConfig()
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Run:
         `chars_per_sec` counts training steps only; `seconds` is everything since the start.
         """
         best = [entry for entry in self.history if entry["best"]][-1]
-        return {
+        fields = {
             "checkpoint": str(self.output),
             "cell": self.model.config.cell,
             "parameters": self.model.size,
@@ -108,6 +109,9 @@ class Run:
             "best_step": best["step"],
             "seed": self.config.seed,
         }
+        if self.vocabulary.config.unit != "character" and best["val_tokens"]:
+            fields["val_unk_share"] = best["val_unk"] / best["val_tokens"]
+        return fields
 
 
 def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
@@ -120,6 +124,7 @@ def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
         "train_bits_per_char": _finite(train_loss * _BITS),
         "val_bits_per_char": _finite(found.bits_per_char) if found else None,
         "val_unk": found.unk if found else None,
+        "val_tokens": found.tokens if found else None,
         "best": progress.best,
     }
 
@@ -136,7 +141,7 @@ def prepare(
     *,
     output: Path,
     workers: Workers,
-    min_count: int = 1,
+    tokens: VocabularyConfig = _CHARACTERS,
     command: str = "",
     started: float | None = None,
 ) -> Run:
@@ -144,7 +149,7 @@ def prepare(
 
     Args:
         options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
-        min_count: characters that occur less often in the training split become <UNK>.
+        tokens: what a token is, and which ones the vocabulary gets.
         command: the command line, for the metadata.
         started: when the process started on `time.monotonic`.
 
@@ -154,22 +159,24 @@ def prepare(
         CheckpointError: the output cannot be written.
     """
     started = time.monotonic() if started is None else started
-    vocabulary = Vocabulary.from_texts(split.train, min_count)
-    if not vocabulary.characters:
-        raise CorpusError(f"no character occurs {min_count} times in the text; lower --min-count")
-    tokens = encode_documents(vocabulary, split.train, split.cut)
-    model_config, config = plan(len(tokens), len(vocabulary), corpus.lines, options)
+    vocabulary = Vocabulary.from_texts(split.train, tokens)
+    if not vocabulary.tokens:
+        raise CorpusError(
+            f"no {tokens.unit} occurs {tokens.min_count} times in the text; lower --min-count"
+        )
+    encoded = encode_documents(vocabulary, split.train, split.cut)
+    model_config, config = plan(len(encoded.tokens), len(vocabulary), corpus.lines, options)
     checkpoint.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
     if model_config.cell == "ngram":
         trainer = NGramTrainer(
-            model_config, tokens, validation, count_eos=corpus.lines, workers=workers
+            model_config, encoded, validation, config, count_eos=corpus.lines, workers=workers
         )
         return Run(corpus, vocabulary, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
     batches = Batches(
-        tokens,
+        encoded.tokens,
         config.batch_size,
         config.seq_len,
         config.seed,
@@ -184,6 +191,7 @@ def prepare(
         config,
         count_eos=corpus.lines,
         workers=workers,
+        chars_per_token=encoded.count(eos=True) / np.count_nonzero(encoded.tokens != IGNORE),
         started=started,
     )
     return Run(corpus, vocabulary, config, trainer, output, command, started)

@@ -5,16 +5,18 @@ Letters: V vocabulary size, B batch size (samples side by side).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
-from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, normalize
+from charrnn.functional import draw
+from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, Composer, Vocabulary, normalize
 
 Array = np.ndarray
 
-_PROMPT_STEPS = 128  # a prompt is read in chunks of so many characters
+_PROMPT_STEPS = 128  # a prompt is read in chunks of so many tokens
 
 
 @dataclass
@@ -23,42 +25,73 @@ class Sample:
 
     prompt: str
     seed: int
-    drawn: str = ""  # what follows the prompt, without the stop text
-    log_prob: float = 0.0  # nats of what was drawn, a drawn <EOS> included
+    text: str = ""  # prompt and continuation, without the stop text
+    log_prob: float = 0.0  # nats of the tokens drawn whole, a drawn <EOS> included
     stop: str | None = None  # why it ended: "eos", "length" or "stop"
     _held: list[tuple[str, float]] = field(default_factory=list)  # may begin the stop text
+    _composer: Composer | None = None  # where tokens are decomposed characters
 
     @property
-    def text(self) -> str:
-        """Prompt and continuation."""
-        return self.prompt + self.drawn
+    def drawn(self) -> str:
+        """The continuation alone."""
+        return self.text[len(self.prompt) :]
 
-    def add(self, character: str, log_prob: float, config: SampleConfig) -> str:
-        """Take in a drawn character, and return what can be shown of the text by now."""
-        self._held.append((character, log_prob))
-        held = "".join(character for character, _ in self._held)
-        if config.stop and held.endswith(config.stop):
-            shown = self._release(len(held) - len(config.stop))
-            self.stop, self._held = "stop", []
-        elif len(self.drawn) + len(held) >= config.length:
-            shown = self.end("length")
+    def begin(self, vocabulary: Vocabulary, config: SampleConfig) -> str:
+        """Take in the prompt, and return what of it no drawn token can change."""
+        self.prompt = normalize(self.prompt)
+        self.stop = None if config.length else "length"
+        if vocabulary.config.normalize == "nfd" and config.length:
+            self._composer = Composer()
+            for character in vocabulary.split(self.prompt):
+                self.text += _joined(self._composer.push(character, 0.0))
         else:
-            shown = self._release(len(held) - _overlap(held, config.stop))
+            self.text = self.prompt
+        return self.text
+
+    def add(self, token: str, log_prob: float, config: SampleConfig) -> str:
+        """Take in a drawn token, and return what can be shown of the text by now."""
+        composer = self._composer
+        self._held += composer.push(token, log_prob) if composer else [(token, log_prob)]
+        return self._settle(config)
+
+    def end(self, log_prob: float, config: SampleConfig) -> str:
+        """Take in a drawn <EOS>, and return what was still held back."""
+        if self._composer:
+            self._held += self._composer.flush()
+        shown = self._settle(config)
+        if self.stop is None:
+            shown += self._release(len(_joined(self._held)))
+            self.stop = "eos"
+            self.log_prob += log_prob
         return shown
 
-    def end(self, reason: str, log_prob: float = 0.0) -> str:
-        """End the text, and return what was still held back."""
-        self.stop = reason
-        shown = self._release(len(self._held))
-        self.log_prob += log_prob
-        return shown
+    def _settle(self, config: SampleConfig) -> str:
+        """Look for the stop text and the length in what is held, and release what is settled."""
+        held, room = _joined(self._held), len(self.prompt) + config.length - len(self.text)
+        place = held.find(config.stop) if config.stop else -1
+        if 0 <= place <= room:
+            self.stop = "stop"
+            shown = self._release(place)
+            rest = held[len(shown) : place]  # a word that is cut
+            self.text += rest
+            return shown + rest
+        if len(held) >= room:
+            self.stop = "length"
+            return self._release(room)
+        return self._release(len(held) - _overlap(held, config.stop))
 
-    def _release(self, count: int) -> str:
+    def _release(self, room: int) -> str:
+        """Move as many of the tokens held back to the text as have at most `room` characters."""
+        sizes = accumulate(len(token) for token, _ in self._held)
+        count = sum(size <= room for size in sizes)
         out, self._held = self._held[:count], self._held[count:]
         self.log_prob += sum(log_prob for _, log_prob in out)
-        shown = "".join(character for character, _ in out)
-        self.drawn += shown
-        return shown
+        self.text += _joined(out)
+        return _joined(out)
+
+
+def _joined(tokens: Sequence[tuple[str, float]]) -> str:
+    return "".join(token for token, _ in tokens)
 
 
 def _overlap(text: str, stop: str) -> int:
@@ -70,29 +103,29 @@ def _overlap(text: str, stop: str) -> int:
 def generate(
     checkpoint: Checkpoint, samples: Sequence[Sample], config: SampleConfig
 ) -> Iterator[tuple[int, str]]:
-    """Draw the continuations of all samples side by side, each from its own generator.
+    """Draw the texts of all samples side by side, each from its own generator.
 
     A prompt starts a document: without one, the first character is drawn from zero input and zero
-    state. A sample ends at <EOS>, at the length or at the stop text.
+    state. A sample ends at <EOS>, at the length or at the stop text. A word that would go beyond
+    the length is left out.
 
     Args:
         samples: fresh ones; they hold the results afterwards.
 
     Yields:
-        (which sample, its next characters) as they are drawn.
+        (which sample, its next characters): the prompt, and then what is drawn.
 
     Raises:
         CorpusError: a prompt is not valid Unicode.
     """
-    if config.length == 0:
-        for sample in samples:
-            sample.stop = "length"
-    live = [index for index, sample in enumerate(samples) if sample.stop is None]
-    rngs = {index: np.random.default_rng(samples[index].seed) for index in live}
-    if not live:
+    for index, sample in enumerate(samples):
+        if shown := sample.begin(checkpoint.vocabulary, config):
+            yield index, shown
+    if not samples or not config.length:
         return
-    prompts = [normalize(samples[index].prompt) for index in live]
-    inputs, state = _read_prompts(checkpoint, prompts)
+    live = [*range(len(samples))]
+    rngs = [np.random.default_rng(sample.seed) for sample in samples]
+    inputs, state = _read_prompts(checkpoint, [sample.prompt for sample in samples])
     unrolled = checkpoint.model.unroll(1, len(live))
     while live:
         logits, state = unrolled.forward(inputs[None], state)
@@ -101,9 +134,9 @@ def generate(
         for index, token, log_prob in zip(live, inputs, log_probs, strict=True):
             sample = samples[index]
             if token == EOS:
-                shown = sample.end("eos", log_prob)
+                shown = sample.end(log_prob, config)
             else:
-                shown = sample.add(checkpoint.vocabulary.decode([token]), log_prob, config)
+                shown = sample.add(checkpoint.vocabulary.token(token), log_prob, config)
             if shown:
                 yield index, shown
         going = [column for column, index in enumerate(live) if samples[index].stop is None]
@@ -113,8 +146,8 @@ def generate(
             unrolled = checkpoint.model.unroll(1, len(live))
 
 
-def next_characters(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
-    """What may follow a prompt, the likeliest first: (character, its log P in nats).
+def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
+    """What may follow a prompt, the likeliest first: (token, its log P in nats).
 
     <EOS> and <UNK> go by these names; nothing is removed, so that the probabilities add up to one.
 
@@ -126,27 +159,27 @@ def next_characters(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, floa
     with np.errstate(all="ignore"):
         log_probs = log_softmax(logits[0, :, 0].astype(np.float64))
     order = np.argsort(-log_probs, kind="stable")
-    names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.characters]
+    names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.tokens]
     return [(names[token], float(log_probs[token])) for token in order]
 
 
 def _read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
-    """Feed each prompt but its last character; return that one (B,) and the states (…, B).
+    """Feed each prompt but its last token; return that one (B,) and the states (…, B).
 
     Prompts of one length are read side by side, and the same prompt once.
     """
     model = checkpoint.model
+    encoded = {prompt: np.append(EOS, checkpoint.vocabulary.encode(prompt)) for prompt in prompts}
     by_length: dict[int, list[str]] = {}
-    for prompt in dict.fromkeys(prompts):
-        by_length.setdefault(len(prompt), []).append(prompt)
+    for prompt, tokens in encoded.items():
+        by_length.setdefault(len(tokens), []).append(prompt)
     found = {}
     for group in by_length.values():
-        texts = [np.append(EOS, checkpoint.vocabulary.encode(prompt)) for prompt in group]
-        tokens = np.stack(texts, axis=1)  # (steps, prompts)
+        tokens = np.stack([encoded[prompt] for prompt in group], axis=1)  # (steps, prompts)
         last, B = len(tokens) - 1, len(group)
         unrolled, state = model.unroll(max(1, min(_PROMPT_STEPS, last)), B), model.zero_state(B)
         for start in range(0, last, _PROMPT_STEPS):
-            _, state = unrolled.forward(tokens[start : min(start + _PROMPT_STEPS, last)], state)
+            state = unrolled.run(tokens[start : min(start + _PROMPT_STEPS, last)], state)
         for column, prompt in enumerate(group):
             found[prompt] = tokens[last, column], state[..., column]
     inputs = np.array([found[prompt][0] for prompt in prompts])
@@ -174,10 +207,7 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
             probs = np.exp((logits - logits.max(axis=0)) / config.temperature)
             if config.top_k is not None or config.top_p < 1:
                 probs = _truncate(probs, config)
-            cumulative = np.cumsum(probs, axis=0)
-            tokens = (cumulative <= uniforms * cumulative[-1]).sum(axis=0)
-            last = len(probs) - 1 - (probs[::-1] > 0).argmax(axis=0)
-            tokens = np.minimum(tokens, last)  # rounding may leave a sum below every uniform
+            tokens = draw(probs, uniforms)
     return tokens, np.take_along_axis(plain, tokens[None], axis=0)[0]
 
 

@@ -1,6 +1,7 @@
 """How probable texts are: log P of whole sentences by the chain rule."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +23,9 @@ class Score:
     """The log-probabilities of a text's characters, and of its end where that counts."""
 
     text: str  # in NFC
-    log_probs: np.ndarray  # nats, one a character, and a last one for <EOS>
-    unk: int  # characters outside the vocabulary
+    tokens: Sequence[str]  # as the model reads it: a string where they are characters
+    log_probs: np.ndarray  # nats, one a token, and a last one for <EOS>
+    unk: int  # tokens outside the vocabulary
     eos: bool  # whether the end counts
 
     @property
@@ -34,17 +36,35 @@ class Score:
     @property
     def chars(self) -> int:
         """Characters predicted, and one for <EOS> where it counts."""
-        return len(self.log_probs)
+        return len(self.text) + self.eos
 
     def figures(self) -> dict[str, float | None]:
         """`bits_per_char` and `perplexity`."""
-        return _figures(self.log_prob, self.chars)
+        return _figures(self.log_prob, self.chars, len(self.log_probs))
+
+    @property
+    def per_token(self) -> list[tuple[str, float]]:
+        """Each token, at last <EOS> where it counts, with its log P in nats."""
+        return self._named(self.tokens, self.log_probs)
 
     @property
     def per_char(self) -> list[tuple[str, float]]:
-        """Each character, at last <EOS> where it counts, with its log P in nats."""
-        names = [*self.text, EOS_NAME] if self.eos else [*self.text]
-        return list(zip(names, map(float, self.log_probs), strict=True))
+        """The same for each character in NFC, with the log P of all that it is composed of.
+
+        Raises:
+            ValueError: the tokens are words.
+        """
+        if not isinstance(self.tokens, str):
+            raise ValueError("a model of words has no probability of a character")
+        sizes = [1] * len(self.text)
+        if len(self.tokens) > len(self.text):
+            sizes = [len(unicodedata.normalize("NFD", char)) for char in self.text]
+        starts = np.cumsum([0, *sizes, *([1] if self.eos else [])])[:-1]
+        sums = np.add.reduceat(self.log_probs, starts) if starts.size else self.log_probs
+        return self._named(self.text, sums)
+
+    def _named(self, names: Sequence[str], log_probs: np.ndarray) -> list[tuple[str, float]]:
+        return list(zip([*names, EOS_NAME][: len(log_probs)], map(float, log_probs), strict=True))
 
 
 @dataclass
@@ -53,6 +73,7 @@ class Total:
 
     texts: int = 0
     chars: int = 0
+    tokens: int = 0
     unk: int = 0
     _log_probs: list[float] = field(default_factory=list)  # one sum for each block of texts
 
@@ -60,6 +81,7 @@ class Total:
         """Count a block of texts in."""
         self.texts += len(scores)
         self.chars += sum(score.chars for score in scores)
+        self.tokens += sum(len(score.log_probs) for score in scores)
         self.unk += sum(score.unk for score in scores)
         self._log_probs.append(math.fsum(score.log_prob for score in scores))
 
@@ -71,17 +93,17 @@ class Total:
             "log_prob": log_prob,
             "chars": self.chars,
             "unk": self.unk,
-            **_figures(log_prob, self.chars),
+            **_figures(log_prob, self.chars, self.tokens),
         }
 
 
-def _figures(log_prob: float, chars: int) -> dict[str, float | None]:
-    """Bits per character and perplexity per token of `chars` predictions, None without any."""
-    if not chars:
+def _figures(log_prob: float, chars: int, tokens: int) -> dict[str, float | None]:
+    """Bits per character and perplexity per token, None where nothing was predicted."""
+    if not tokens:
         return {"bits_per_char": None, "perplexity": None}
-    nats = -log_prob / chars
+    nats = -log_prob / tokens
     perplexity = math.exp(nats) if nats < _MAX_EXPONENT else None
-    return {"bits_per_char": nats / math.log(2), "perplexity": perplexity}
+    return {"bits_per_char": -log_prob / chars / math.log(2), "perplexity": perplexity}
 
 
 def score(
@@ -105,7 +127,8 @@ def score(
     """
     eos = checkpoint.lines if eos is None else eos
     texts = [normalize(text) for text in texts]
-    sequences = [checkpoint.vocabulary.encode(text) for text in texts]
+    tokens = [checkpoint.vocabulary.split(text) for text in texts]
+    sequences = [checkpoint.vocabulary.ids([split]) for split in tokens]
     unks = [int(np.count_nonzero(sequence == UNK)) for sequence in sequences]
     if eos:
         sequences = [np.append(sequence, EOS) for sequence in sequences]
@@ -116,6 +139,6 @@ def score(
     else:
         raise ConfigError("an ngram sees the characters of its order; --context is for the others")
     return [
-        Score(text, log_probs, unk, eos)
-        for text, log_probs, unk in zip(texts, found, unks, strict=True)
+        Score(text, split, log_probs, unk, eos)
+        for text, split, log_probs, unk in zip(texts, tokens, found, unks, strict=True)
     ]

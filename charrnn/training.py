@@ -12,14 +12,16 @@ from itertools import count, pairwise
 import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches
+from charrnn.corpus import Batches, Encoded
 from charrnn.errors import DivergedError
 from charrnn.evaluation import Evaluation, evaluate
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN, Parameters
+from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
+from charrnn.parameters import Parameters, is_weight
+from charrnn.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
 
@@ -56,11 +58,22 @@ class Shards:
         shards = _NUM_SHARDS if B >= _NUM_SHARDS * _SHARD_COLUMNS else 1
         edges = [B * shard // shards for shard in range(shards + 1)]
         self.columns = [slice(a, b) for a, b in pairwise(edges)]
-        self.unrolled = [model.unroll(config.seq_len, c.stop - c.start) for c in self.columns]
-        self.dropouts = np.random.default_rng(config.seed).spawn(shards)
+        sizes = [columns.stop - columns.start for columns in self.columns]
+        self.unrolled = [model.unroll(config.seq_len, size) for size in sizes]
+        rng = np.random.default_rng(config.seed)
+        self.dropouts = rng.spawn(shards)
+        self.sampling = [
+            ScheduledSampling(model, size, own)
+            for size, own in zip(sizes, rng.spawn(shards), strict=True)
+        ]
 
     def gradient(
-        self, inputs: Array, targets: Array, state: Array, workers: Workers
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        workers: Workers,
+        drawn: float = 0.0,
     ) -> tuple[float, Parameters, Array]:
         """One forward and backward pass over a chunk.
 
@@ -68,6 +81,7 @@ class Shards:
             inputs: (T, B) ids.
             targets: (T, B) ids.
             state: (num_layers, num_states, H, B) before the chunk.
+            drawn: the share of the inputs that the model draws itself.
 
         Returns:
             The sum of the loss in nats, the gradient of its mean (a work buffer that the next call
@@ -76,14 +90,18 @@ class Shards:
         scale = 1 / max(1, int(np.count_nonzero(targets != IGNORE)))
 
         def run(shard: int) -> tuple[float, Array]:
-            columns, unrolled = self.columns[shard], self.unrolled[shard]
-            own_targets = targets[:, columns]
-            _, new_state = unrolled.forward(
-                inputs[:, columns], state[..., columns], self.dropouts[shard]
+            columns = self.columns[shard]
+            own_inputs, own_state = inputs[:, columns], state[..., columns]
+            if drawn > 0:
+                own_inputs = self.sampling[shard].replace(own_inputs, own_state, drawn)
+            nats, new_state, _ = self.unrolled[shard].gradient(
+                own_inputs,
+                targets[:, columns],
+                own_state,
+                scale=scale,
+                dropout=self.dropouts[shard],
             )
-            nats = unrolled.loss(own_targets).sum(dtype=np.float64)
-            unrolled.backward(own_targets, scale)
-            return float(nats), new_state
+            return float(nats.sum(dtype=np.float64)), new_state
 
         results = workers.map(run, range(len(self.columns)))
         gradients = self.unrolled[0].gradients
@@ -134,8 +152,9 @@ class Trainer:
 
     Args:
         model: trained in place; after `train` it holds the best weights.
-        validation: tokens (N,); None where there is no split, and the last weights are the best.
+        validation: None where there is no split, and the last weights are the best.
         count_eos: whether validation counts the ends of documents.
+        chars_per_token: characters that a token stands for on average.
         started: when the process started on `time.monotonic`, for a budget in minutes.
     """
 
@@ -143,28 +162,30 @@ class Trainer:
         self,
         model: CharRNN,
         batches: Batches,
-        validation: Array | None,
+        validation: Encoded | None,
         config: TrainConfig,
         *,
         count_eos: bool,
         workers: Workers,
+        chars_per_token: float = 1.0,
         started: float | None = None,
     ) -> None:
         self.model, self.batches, self.config, self.workers = model, batches, config, workers
         self.validation, self.count_eos = validation, count_eos
+        self.chars_per_token = chars_per_token
         self.budget = Budget.of(config, batches.steps_per_epoch, started or time.monotonic())
         self.optimizer = Adam(
-            model.parameters.flat, weight_decay=config.weight_decay, decayed=is_weight(model)
+            model.parameters.flat, weight_decay=config.weight_decay, decayed=is_weight(model.config)
         )
         self.shards = Shards(model, config)
         self.step = 0
-        self.chars = 0  # predicted so far
+        self.chars = 0.0  # predicted so far
         self.seconds = 0.0  # spent in training steps so far
         self.validations = 0
         self.validation_seconds = 0.0
         self.best: Array | None = None  # flat weights
         self.best_loss = math.inf
-        self._nats_since, self._chars_since = 0.0, 0
+        self._nats_since, self._chars_since = 0.0, 0.0
 
     def train(self) -> Iterator[Progress]:
         """Run until the budget is used up.
@@ -194,7 +215,8 @@ class Trainer:
     def _update(self, inputs: Array, targets: Array, state: Array) -> tuple[Progress, Array]:
         """One step of gradient descent on a chunk."""
         clock, config = time.monotonic(), self.config
-        nats, gradient, state = self.shards.gradient(inputs, targets, state, self.workers)
+        drawn = config.scheduled_sampling * self.budget.fraction(self.step)
+        nats, gradient, state = self.shards.gradient(inputs, targets, state, self.workers, drawn)
         norm = clip_by_global_norm(gradient.flat, config.clip_norm)
         if not (math.isfinite(nats) and math.isfinite(norm)):
             raise self._diverged()
@@ -202,13 +224,16 @@ class Trainer:
         fraction = self.budget.fraction(self.step)
         rate = learning_rate(fraction, config.learning_rate, config.warmup)
         self.optimizer.update(gradient.flat, rate)
-        chars = int(np.count_nonzero(targets != IGNORE))
+        chars = np.count_nonzero(targets != IGNORE) * self.chars_per_token
         self.chars += chars
         self._nats_since, self._chars_since = self._nats_since + nats, self._chars_since + chars
         self.seconds += time.monotonic() - clock
         epochs = self.step / self.batches.steps_per_epoch
-        loss = nats / max(1, chars)
-        return Progress(self.step, epochs, fraction, loss, rate, self.chars, self.seconds), state
+        loss = nats / max(1.0, chars)
+        progress = Progress(
+            self.step, epochs, fraction, loss, rate, round(self.chars), self.seconds
+        )
+        return progress, state
 
     def _validation_is_due(self, progress: Progress) -> bool:
         if progress.fraction == 1:
@@ -224,8 +249,8 @@ class Trainer:
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split and keep the weights if they are the best."""
         clock = time.monotonic()
-        train_loss = self._nats_since / max(1, self._chars_since)
-        self._nats_since, self._chars_since = 0.0, 0
+        train_loss = self._nats_since / max(1.0, self._chars_since)
+        self._nats_since, self._chars_since = 0.0, 0.0
         found, loss = None, train_loss
         if self.validation is not None:
             found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
@@ -251,18 +276,19 @@ class NGramTrainer:
 
     def __init__(
         self,
-        config: ModelConfig,
-        tokens: Array,
-        validation: Array | None,
+        model_config: ModelConfig,
+        split: Encoded,
+        validation: Encoded | None,
+        config: TrainConfig,
         *,
         count_eos: bool,
         workers: Workers,
     ) -> None:
-        self.config, self.tokens, self.validation = config, tokens, validation
-        self.count_eos, self.workers = count_eos, workers
-        self.model = NGram.fit(config, np.array([IGNORE]))  # uniform until it has counted
+        self.model_config, self.split, self.validation = model_config, split, validation
+        self.config, self.count_eos, self.workers = config, count_eos, workers
+        self.model = NGram.fit(model_config, np.array([IGNORE]))  # uniform until it has counted
         self.step = 0
-        self.chars = 0
+        self.chars = 0.0
         self.seconds = 0.0
 
     def train(self) -> Iterator[Progress]:
@@ -272,25 +298,22 @@ class NGramTrainer:
             The progress at the end.
         """
         clock = time.monotonic()
-        self.model = NGram.fit(self.config, self.tokens)
-        self.step, self.chars = 1, int(np.count_nonzero(self.tokens != IGNORE))
+        self.model = NGram.fit(self.model_config, self.split.tokens, self.config.max_ngrams)
+        self.step, self.chars = 1, self.split.count(eos=True)
         self.seconds = time.monotonic() - clock
-        train = evaluate(self.model, self.tokens, self.workers, count_eos=self.count_eos)
+        train = evaluate(self.model, self.split, self.workers, count_eos=self.count_eos)
         found = None
         if self.validation is not None:
             found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
         yield Progress(
-            1, 1.0, 1.0, train.loss, 0.0, self.chars, self.seconds, train.loss, found, best=True
+            1,
+            1.0,
+            1.0,
+            train.loss,
+            0.0,
+            self.split.count(eos=True),
+            self.seconds,
+            train.loss,
+            found,
+            best=True,
         )
-
-
-def is_weight(model: CharRNN) -> Array:
-    """For each number in `parameters.flat`, 1 where weight decay applies and 0 for biases."""
-    mask = Parameters(model.config, np.bool_)
-    mask.flat.fill(True)
-    for name, part in mask.items():
-        if name == "head.weight":
-            part[:, 0] = False
-        elif name != "embedding":
-            part[:, part.shape[1] - 1 - model.config.hidden_size] = False
-    return mask.flat

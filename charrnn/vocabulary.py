@@ -1,16 +1,23 @@
-"""Text to token ids and back.
+"""Text to tokens to ids and back.
+
+A token is a string: a character (Unicode code point) of the text composed (NFC) or decomposed
+(NFD, Hangul as jamo), or a word. All tokens of a text, joined, are the text.
 
 Two ids are always there: EOS ends a document and is only ever predicted, never an input; UNK
-stands for every character outside the vocabulary. The other ids are characters (Unicode code
-points) in code point order, so that the same text always gives the same ids.
+stands for every token outside the vocabulary. The other ids are tokens in code point order, so
+that the same text always gives the same ids.
 """
 
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Literal
 
 import numpy as np
 
+from charrnn.config import VocabularyConfig
 from charrnn.errors import CorpusError
 
 EOS, UNK = 0, 1
@@ -18,6 +25,8 @@ EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
 _CODE_POINTS = 0x110000
 _PART = 1 << 20  # characters counted at a time
+_FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
+_CHARACTERS = VocabularyConfig()
 
 
 def normalize(text: str) -> str:
@@ -36,51 +45,135 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def split_words(text: str) -> list[str]:
+    """Words, numbers and single signs, each with the spaces before it; a newline is one by itself.
+
+    So that a word at the start of a line is the one at the start of a document, and joined they are
+    the text.
+    """
+    marks = {char for char in set(text) if unicodedata.category(char)[0] == "M"}
+    return _words("".join(sorted(marks))).findall(text)
+
+
+@cache
+def _words(marks: str) -> re.Pattern[str]:
+    """Matches one word; `marks` are the combining characters of the text, which belong to words."""
+    letter = rf"[\w{re.escape(marks)}]"
+    return re.compile(rf"\n|[^\S\n]*+(?:{letter}++(?:['’]{letter}++)*+|[^\s\w])|[^\S\n]++")
+
+
 def _code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le"), np.uint32)
 
 
 class Vocabulary:
-    """The characters a model knows.
+    """The tokens a model knows.
 
     Args:
-        characters: distinct single characters; their ids follow EOS and UNK in this order.
+        tokens: distinct; their ids follow EOS and UNK in this order.
+        config: what a token is.
     """
 
-    def __init__(self, characters: Sequence[str]) -> None:
-        self.characters = tuple(characters)
+    def __init__(self, tokens: Sequence[str], config: VocabularyConfig = _CHARACTERS) -> None:
+        self.tokens = tuple(tokens)
+        self.config = config
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], min_count: int = 1) -> "Vocabulary":
-        """The characters that occur at least `min_count` times in `texts`."""
-        text, counts = "".join(texts), np.zeros(_CODE_POINTS, np.int64)
-        for start in range(0, len(text), _PART):
-            part = _code_points(text[start : start + _PART])
-            counts += np.bincount(part, minlength=_CODE_POINTS)
-        return cls([chr(code_point) for code_point in np.flatnonzero(counts >= max(1, min_count))])
+    def from_texts(
+        cls, texts: Iterable[str], config: VocabularyConfig = _CHARACTERS
+    ) -> "Vocabulary":
+        """The most frequent tokens of `texts`, as many as `config` wants."""
+        counts = (
+            _count_words(texts) if config.tokens == "word" else _count_characters(texts, config)
+        )
+        found = [token for token, count in counts.items() if count >= config.min_count]
+        found = sorted(found, key=lambda token: (-counts[token], token))[: config.max_size]
+        return cls(sorted(found), config)
 
     def __len__(self) -> int:
-        return NUM_SPECIAL + len(self.characters)
-
-    @cached_property
-    def _id_of_code_point(self) -> np.ndarray:
-        table = np.full(_CODE_POINTS, UNK, self.dtype)
-        table[_code_points("".join(self.characters))] = np.arange(NUM_SPECIAL, len(self))
-        return table
+        return NUM_SPECIAL + len(self.tokens)
 
     @cached_property
     def dtype(self) -> np.dtype:
         """The smallest signed integer type that holds every id, and IGNORE."""
         return np.min_scalar_type(-len(self))
 
+    def split(self, text: str) -> Sequence[str]:
+        """The tokens of a text in NFC, known or not; a string where they are characters."""
+        if self.config.tokens == "word":
+            return split_words(text)
+        return unicodedata.normalize(_FORMS[self.config.normalize], text)
+
     def encode(self, text: str) -> np.ndarray:
-        """Ids (len(text),) of the characters of a normalised text, UNK for those not known."""
-        ids: np.ndarray = self._id_of_code_point[_code_points(text)]
-        return ids
+        """Ids (N,) of the tokens of a text in NFC, UNK for those not known."""
+        return self.ids([self.split(text)])
+
+    def ids(self, pieces: Sequence[Sequence[str]]) -> np.ndarray:
+        """Ids (N,) of all tokens of several texts that `split` has cut, one after another."""
+        if self.config.tokens == "word":
+            tokens = [token for piece in pieces for token in piece]
+            known = self._id_of_word
+            return np.fromiter((known.get(token, UNK) for token in tokens), self.dtype, len(tokens))
+        found: np.ndarray = self._id_of_code_point[_code_points("".join(map(str, pieces)))]
+        return found
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; UNK reads as U+FFFD, EOS as nothing."""
+        """The text of the ids, in NFC; UNK reads as U+FFFD, EOS as nothing."""
+        return unicodedata.normalize("NFC", "".join(map(self.token, ids)))
+
+    def token(self, id: int) -> str:
+        """One token; UNK is U+FFFD, EOS nothing."""
         special = ("", UNK_CHARACTER)
-        return "".join(
-            special[i] if i < NUM_SPECIAL else self.characters[i - NUM_SPECIAL] for i in ids
-        )
+        return special[id] if id < NUM_SPECIAL else self.tokens[id - NUM_SPECIAL]
+
+    @cached_property
+    def _id_of_code_point(self) -> np.ndarray:
+        table = np.full(_CODE_POINTS, UNK, self.dtype)
+        table[_code_points("".join(self.tokens))] = np.arange(NUM_SPECIAL, len(self))
+        return table
+
+    @cached_property
+    def _id_of_word(self) -> dict[str, int]:
+        return {token: id for id, token in enumerate(self.tokens, start=NUM_SPECIAL)}
+
+
+def _count_words(texts: Iterable[str]) -> Counter[str]:
+    counts = Counter[str]()
+    for text in texts:
+        counts.update(split_words(text))
+    return counts
+
+
+def _count_characters(texts: Iterable[str], config: VocabularyConfig) -> dict[str, int]:
+    text, counts = "".join(texts), np.zeros(_CODE_POINTS, np.int64)
+    for start in range(0, len(text), _PART):
+        part = unicodedata.normalize(_FORMS[config.normalize], text[start : start + _PART])
+        counts += np.bincount(_code_points(part), minlength=_CODE_POINTS)
+    return {chr(code_point): int(counts[code_point]) for code_point in np.flatnonzero(counts)}
+
+
+class Composer:
+    """Composes decomposed text as it comes, and holds back what may still change.
+
+    The last starter and what follows it wait for a character that starts anew: one that is no
+    combining mark, and that stays as it is when the two are composed (Unicode Standard Annex 15).
+    """
+
+    def __init__(self) -> None:
+        self._held, self._log_prob = "", 0.0
+
+    def push(self, character: str, log_prob: float) -> list[tuple[str, float]]:
+        """Take in a character, and return what is settled by now with the sum of its log P."""
+        settled = []
+        before, together = normalize(self._held), normalize(self._held + character)
+        if not unicodedata.combining(character) and together == before + character:
+            settled = self.flush()
+        self._held += character
+        self._log_prob += log_prob
+        return settled
+
+    def flush(self) -> list[tuple[str, float]]:
+        """What was held back, as nothing follows it."""
+        settled = [(normalize(self._held), self._log_prob)] if self._held else []
+        self._held, self._log_prob = "", 0.0
+        return settled

@@ -8,11 +8,17 @@ import pytest
 
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import ModelConfig
+from charrnn.corpus import Encoded
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
+from charrnn.vocabulary import EOS, NUM_SPECIAL, Vocabulary
 
 MakeCheckpoint = Callable[..., Checkpoint]
+
+
+def encoded(tokens: np.ndarray) -> Encoded:
+    """A split whose tokens are characters."""
+    return Encoded(tokens, int(np.count_nonzero(tokens > EOS)))
 
 
 @pytest.fixture

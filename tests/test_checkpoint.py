@@ -123,7 +123,7 @@ def test_what_is_saved_is_what_is_loaded(
     save(made, tmp_path / "a.npz")
     loaded = load(tmp_path / "a.npz")
     assert loaded.model.config == made.model.config
-    assert loaded.vocabulary.characters == made.vocabulary.characters
+    assert loaded.vocabulary.tokens == made.vocabulary.tokens
     assert (loaded.lines, loaded.training) == (lines, TRAINING)
     assert [*loaded.model.arrays] == [*made.model.arrays]
     np.testing.assert_equal(loaded.model.arrays, made.model.arrays)

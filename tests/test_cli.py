@@ -631,7 +631,7 @@ def test_an_interrupted_run_leaves_a_model(folder: Path, number: int, code: int)
     last = result.err.splitlines()[-1]
     assert last.startswith("interrupted at step ")
     assert last.endswith("the model so far is in h.npz")
-    assert checkpoint.load(folder / "h.npz").vocabulary.characters == tuple("ehlo")
+    assert checkpoint.load(folder / "h.npz").vocabulary.tokens == tuple("ehlo")
     assert [path.name for path in folder.iterdir()] == ["h.npz"]
 
 

@@ -345,8 +345,11 @@ def test_every_document_ends_with_eos_and_a_cut_one_with_ignore(
     expected = [id for text in documents for id in (*vocabulary.encode(text).tolist(), EOS)]
     if cut:
         expected[-1] = IGNORE
-    tokens = encode_documents(vocabulary, documents, cut)
+    split = encode_documents(vocabulary, documents, cut)
+    tokens = split.tokens
     assert tokens.tolist() == expected
+    assert split.count(eos=False) == sum(map(len, documents))
+    assert split.count(eos=True) == np.count_nonzero(tokens != IGNORE)
     assert tokens.dtype == vocabulary.dtype
 
 
@@ -354,7 +357,7 @@ def test_every_document_ends_with_eos_and_a_cut_one_with_ignore(
 @given(some_documents, st.booleans())
 def test_split_documents_is_the_inverse(documents: list[str], cut: bool) -> None:
     vocabulary = Vocabulary("abc\n")
-    tokens = encode_documents(vocabulary, documents, cut)
+    tokens = encode_documents(vocabulary, documents, cut).tokens
     parts = split_documents(tokens)
     assert [vocabulary.decode(part[:-1]) for part in parts] == documents
     assert all(np.shares_memory(part, tokens) for part in parts)

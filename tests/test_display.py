@@ -60,7 +60,7 @@ def test_count(number: int, words: str) -> None:
 
 
 def scored(text: str, *log_probs: float) -> tuple[str, Score]:
-    return text, Score(text, np.array(log_probs), unk=0, eos=False)
+    return text, Score(text, text, np.array(log_probs), unk=0, eos=False)
 
 
 def test_the_table_begins_with_the_best(capsys: pytest.CaptureFixture[str]) -> None:

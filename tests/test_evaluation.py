@@ -9,7 +9,7 @@ from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, UNK
 
-from .conftest import MakeCheckpoint
+from .conftest import MakeCheckpoint, encoded
 
 
 def sequences(count: int = 70, longest: int = 300) -> list[np.ndarray]:
@@ -88,8 +88,8 @@ def test_cutting_long_documents_changes_next_to_nothing(
     model = make_checkpoint().model
     tokens = np.random.default_rng(1).integers(1, 5, 9000)
     tokens[[4000, -1]] = EOS
-    whole = evaluate(model, tokens, workers, count_eos=True, pieces=1)
-    cut = evaluate(model, tokens, workers, count_eos=True)
+    whole = evaluate(model, encoded(tokens), workers, count_eos=True, pieces=1)
+    cut = evaluate(model, encoded(tokens), workers, count_eos=True)
     assert cut.chars == whole.chars == 9000
     assert cut.unk == whole.unk == np.count_nonzero(tokens == UNK)
     assert cut.loss == pytest.approx(whole.loss, abs=1e-6)
@@ -101,10 +101,10 @@ def test_ends_and_cuts_count_only_as_asked(
     model = make_checkpoint().model
     tokens = np.array([2, 3, EOS, 4, UNK, IGNORE])
     log_probs = token_log_probs(model, [tokens[:3], tokens[3:5]], workers)
-    with_ends = evaluate(model, tokens, workers, count_eos=True)
+    with_ends = evaluate(model, encoded(tokens), workers, count_eos=True)
     assert (with_ends.chars, with_ends.unk) == (5, 1)
     assert with_ends.nats == pytest.approx(-sum(map(math.fsum, log_probs)))
-    without = evaluate(model, tokens, workers, count_eos=False)
+    without = evaluate(model, encoded(tokens), workers, count_eos=False)
     assert without.chars == 4
     assert without.nats == pytest.approx(with_ends.nats + log_probs[0][-1])
     assert without.bits_per_char == pytest.approx(without.nats / 4 / math.log(2))

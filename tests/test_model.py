@@ -3,7 +3,8 @@ import pytest
 
 from charrnn.config import ModelConfig
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN, parameter_shapes
+from charrnn.model import CharRNN
+from charrnn.parameters import parameter_shapes
 from charrnn.vocabulary import EOS
 
 from .test_cells import VARIANTS, numerical_gradient
@@ -41,11 +42,11 @@ def test_every_gradient_is_the_numerical_one(
     state = np.random.default_rng(4).standard_normal(model.zero_state(B).shape) / 3
 
     def loss() -> float:
-        unrolled.forward(inputs, state)
-        return float(unrolled.loss(targets).sum())
+        return -float(unrolled.log_probs(inputs, targets, state)[0].sum())
 
-    loss()
-    gradients = {"state": unrolled.backward(targets)}
+    nats, _, dstate = unrolled.gradient(inputs, targets, state)
+    assert float(nats.sum()) == pytest.approx(loss())
+    gradients = {"state": dstate}
     gradients |= {name: array.copy() for name, array in unrolled.gradients.items()}
     assert gradients.keys() == {"state", *parameter_shapes(model.config)}
     for name, gradient in gradients.items():
@@ -62,20 +63,20 @@ def test_gradients_with_dropout_are_those_of_the_thinned_network() -> None:
     state = model.zero_state(B)
 
     def loss() -> float:
-        unrolled.forward(inputs, state, np.random.default_rng(5))  # the same units each time
-        return float(unrolled.loss(targets).sum())
+        rng = np.random.default_rng(5)  # the same units each time
+        return float(unrolled.gradient(inputs, targets, state, dropout=rng)[0].sum())
 
     loss()
-    unrolled.backward(targets)
-    for name, gradient in unrolled.gradients.items():
+    gradients = {name: array.copy() for name, array in unrolled.gradients.items()}
+    for name, gradient in gradients.items():
         expected = numerical_gradient(loss, model.parameters[name])
-        np.testing.assert_allclose(gradient.copy(), expected, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(gradient, expected, atol=1e-7, err_msg=name)
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = make(hidden_size=200, dropout=0.25)  # type: ignore[arg-type]
     unrolled = model.unroll(T, B)
-    unrolled.forward(chunk_with_boundaries()[0], model.zero_state(B), np.random.default_rng(0))
+    unrolled.run(chunk_with_boundaries()[0], model.zero_state(B), np.random.default_rng(0))
     mask = unrolled.masks[0]
     assert set(np.unique(mask)) == {0, 1 / 0.75}
     assert abs((mask == 0).mean() - 0.25) < 0.02
@@ -141,18 +142,34 @@ def test_zero_weights_predict_a_uniform_distribution() -> None:
         CharRNN(ModelConfig(vocab_size=V, hidden_size=3)),
         chunk_with_boundaries(),
     )
-    unrolled = model.unroll(T, B)
-    unrolled.forward(inputs, model.zero_state(B))
-    nats = unrolled.loss(targets)
-    np.testing.assert_allclose(nats[targets != IGNORE], np.log(V), rtol=1e-6)
-    assert not nats[targets == IGNORE].any()
+    log_probs, _ = model.unroll(T, B).log_probs(inputs, targets, model.zero_state(B))
+    np.testing.assert_allclose(log_probs[targets != IGNORE], -np.log(V), rtol=1e-6)
+    assert not log_probs[targets == IGNORE].any()
 
 
-def test_logits_are_a_view_that_the_next_call_overwrites() -> None:
-    model, (inputs, _) = make(), chunk_with_boundaries()
-    unrolled = model.unroll(T, B)
-    logits, _ = unrolled.forward(inputs, model.zero_state(B))
-    assert np.shares_memory(logits, unrolled.logits)
+@pytest.mark.parametrize("cell", ["lstm", "jordan"])
+def test_a_large_vocabulary_goes_through_the_head_in_parts(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, (inputs, targets) = make(cell), chunk_with_boundaries()
+    whole = model.unroll(T, B)
+    expected, _, _ = whole.gradient(inputs, targets, model.zero_state(B))
+    monkeypatch.setattr("charrnn.unrolled._MAX_LOGITS", 5 * V)
+    parts = model.unroll(T, B)
+    nats, _, _ = parts.gradient(inputs, targets, model.zero_state(B))
+    assert parts._logits.size == 5 * V
+    np.testing.assert_allclose(nats, expected, atol=1e-12)
+    np.testing.assert_allclose(parts.gradients.flat, whole.gradients.flat, atol=1e-12)
+    log_probs, _ = parts.log_probs(inputs, targets, model.zero_state(B))
+    np.testing.assert_allclose(log_probs, -expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
+def test_reading_without_predicting_leaves_the_same_state(cell: str) -> None:
+    model, (inputs, _) = make(cell), chunk_with_boundaries()
+    _, expected = model.unroll(T, B).forward(inputs, model.zero_state(B))
+    found = model.unroll(T, B).run(inputs, model.zero_state(B))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_parameters_are_views_of_one_vector() -> None:

@@ -6,7 +6,7 @@ import pytest
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
 from charrnn.parallel import Workers
-from charrnn.sampling import Sample, choose, generate, next_characters
+from charrnn.sampling import Sample, choose, generate, next_tokens
 from charrnn.scoring import score
 from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
 
@@ -23,7 +23,7 @@ def draw(
     for index, text in generate(checkpoint, samples, config):
         shown[index] += 1
         texts[index] += text
-    assert texts == [sample.drawn for sample in samples]
+    assert texts == [sample.text for sample in samples]
     return samples
 
 
@@ -96,11 +96,11 @@ def test_prompts_of_any_length_side_by_side_are_read_as_alone(
 
 
 @pytest.mark.parametrize("prompt", ["", "ab"])
-def test_next_characters_are_the_distribution_that_score_uses(
+def test_next_tokens_are_the_distribution_that_score_uses(
     make_checkpoint: MakeCheckpoint, workers: Workers, prompt: str
 ) -> None:
     checkpoint = make_checkpoint()
-    found = next_characters(checkpoint, prompt)
+    found = next_tokens(checkpoint, prompt)
     assert {name for name, _ in found} == {"<EOS>", "<UNK>", *"abc"}
     assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
     assert np.exp([p for _, p in found]).sum() == pytest.approx(1, abs=1e-6)

@@ -9,21 +9,25 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches
+from charrnn.corpus import Batches, Encoded
 from charrnn.errors import DivergedError
 from charrnn.evaluation import evaluate
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer, is_weight
+from charrnn.parameters import is_weight
+from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer
 from charrnn.vocabulary import EOS
+
+from .conftest import encoded
 
 V = 5
 PATTERN = np.array([2, 3, 4, 2, 4, EOS] * 60)
+SPLIT = encoded(PATTERN)
 
 
 def make(
-    validation: np.ndarray | None = None, workers: Workers | None = None, **options: Any
+    validation: Encoded | None = None, workers: Workers | None = None, **options: Any
 ) -> Trainer:
     """A trainer of a small model on a pattern that is easy to learn."""
     sizes = {key: options.pop(key) for key in ("cell", "dropout", "num_layers") if key in options}
@@ -43,7 +47,7 @@ def run(trainer: Trainer) -> list[Progress]:
     return list(trainer.train())
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
 def test_it_learns(cell: str) -> None:
     trainer = make(cell=cell)
     history = run(trainer)
@@ -77,16 +81,17 @@ def test_the_gradient_of_shards_is_the_gradient_of_the_whole() -> None:
     nats, gradient, state = shards.gradient(
         tokens[:-1], tokens[1:], model.zero_state(37), Workers(1)
     )
-    whole = model.unroll(4, 37)
-    _, expected_state = whole.forward(tokens[:-1], model.zero_state(37))
-    assert nats == pytest.approx(whole.loss(tokens[1:]).sum())
-    whole.backward(tokens[1:], 1 / np.count_nonzero(tokens[1:] != IGNORE))
+    whole, scale = model.unroll(4, 37), 1 / np.count_nonzero(tokens[1:] != IGNORE)
+    expected, expected_state, _ = whole.gradient(
+        tokens[:-1], tokens[1:], model.zero_state(37), scale=scale
+    )
+    assert nats == pytest.approx(expected.sum())
     np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
     np.testing.assert_allclose(state, expected_state, atol=1e-12)
 
 
 def test_the_best_validated_weights_are_left_in_the_model() -> None:
-    noise = np.append(np.random.default_rng(0).integers(2, V, 200), EOS)  # to be overfitted against
+    noise = encoded(np.append(np.random.default_rng(0).integers(2, V, 200), EOS))  # to overfit
     trainer = make(noise, learning_rate=0.05, evaluations=20)
     validated = [progress for progress in run(trainer) if progress.validation]
     assert len(validated) == 20
@@ -138,7 +143,7 @@ def test_a_loss_that_is_no_number_ends_with_an_error(learning_rate: float) -> No
 
 
 def test_weights_that_diverge_later_leave_the_best_ones() -> None:
-    trainer = make(PATTERN, evaluations=60)
+    trainer = make(SPLIT, evaluations=60)
     progress = itertools.islice(trainer.train(), 30)
     best = [item for item in progress if item.best][-1]
     trainer.model.parameters.flat[:] = np.nan
@@ -146,26 +151,28 @@ def test_weights_that_diverge_later_leave_the_best_ones() -> None:
         for _ in trainer.train():
             pass
     assert best.validation is not None
-    found = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    found = evaluate(trainer.model, SPLIT, Workers(1), count_eos=True)
     assert found.loss == pytest.approx(best.validation.loss)
 
 
 def test_an_ngram_is_counted_in_one_step() -> None:
     config = ModelConfig(vocab_size=V, cell="ngram", order=4)
-    trainer = NGramTrainer(config, PATTERN, PATTERN, count_eos=True, workers=Workers(1))
-    uniform = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    trainer = NGramTrainer(
+        config, SPLIT, SPLIT, TrainConfig(steps=1), count_eos=True, workers=Workers(1)
+    )
+    uniform = evaluate(trainer.model, SPLIT, Workers(1), count_eos=True)
     assert uniform.loss == pytest.approx(math.log(V))
     (progress,) = trainer.train()
     assert progress.best
     assert progress.validation is not None
     assert progress.validation.loss < 0.2
-    found = evaluate(trainer.model, PATTERN, Workers(1), count_eos=True)
+    found = evaluate(trainer.model, SPLIT, Workers(1), count_eos=True)
     assert found.loss == progress.validation.loss
 
 
 def test_weight_decay_is_for_weights_and_not_for_biases() -> None:
-    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=3, embedding_size=2, num_layers=2))
-    mask = is_weight(model)
+    config = ModelConfig(vocab_size=V, hidden_size=3, embedding_size=2, num_layers=2)
+    mask = is_weight(config)
     biases = 4 * 3 + 4 * 3 + V
     assert np.count_nonzero(~mask) == biases
-    assert len(mask) == model.parameters.flat.size
+    assert len(mask) == CharRNN(config).size

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import vocabulary as module
+from charrnn.config import VocabularyConfig
 from charrnn.errors import CorpusError
 from charrnn.functional import IGNORE
 from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, UNK_CHARACTER, Vocabulary, normalize
@@ -24,7 +25,7 @@ def test_the_smallest_vocabulary_is_eos_and_unk() -> None:
 
 def test_hello_is_four_characters_and_two_tokens() -> None:
     hello = Vocabulary.from_texts(["hello"])
-    assert hello.characters == ("e", "h", "l", "o")
+    assert hello.tokens == ("e", "h", "l", "o")
     assert len(hello) == 6
     assert hello.encode("hello").tolist() == [3, 2, 4, 4, 5]
 
@@ -32,9 +33,9 @@ def test_hello_is_four_characters_and_two_tokens() -> None:
 @quick
 @given(st.lists(texts, max_size=4))
 def test_ids_follow_code_points_whatever_the_order_of_the_texts(found: list[str]) -> None:
-    characters = Vocabulary.from_texts(found).characters
+    characters = Vocabulary.from_texts(found).tokens
     assert [*characters] == sorted(set("".join(found)), key=ord)
-    assert Vocabulary.from_texts(reversed(found)).characters == characters
+    assert Vocabulary.from_texts(reversed(found)).tokens == characters
 
 
 @quick
@@ -67,15 +68,15 @@ def test_eos_reads_as_nothing() -> None:
 def test_min_count_counts_over_all_texts(found: list[str], min_count: int) -> None:
     counts = Counter("".join(found))
     expected = {char for char in counts if counts[char] >= min_count}
-    assert {*Vocabulary.from_texts(found, min_count).characters} == expected
+    assert {*Vocabulary.from_texts(found, VocabularyConfig(min_count=min_count)).tokens} == expected
 
 
 def test_a_text_is_counted_whole_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     text = TRICKY + "aab"
     for size in (1, 2, 5, len(text)):
         monkeypatch.setattr(module, "_PART", size)
-        assert Vocabulary.from_texts([text]).characters == tuple(sorted(set(text)))
-        assert Vocabulary.from_texts([text], 2).characters == ("a", "b")
+        assert Vocabulary.from_texts([text]).tokens == tuple(sorted(set(text)))
+        assert Vocabulary.from_texts([text], 2).tokens == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def inspect(
             "parameters": loaded.model.size,
             "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
             "lines": loaded.lines,
-            "vocabulary": list(loaded.vocabulary.characters),
+            "tokens": asdict(loaded.vocabulary.config),
+            "vocabulary": list(loaded.vocabulary.tokens),
             "training": loaded.training,
         }
     if as_json:
@@ -66,12 +67,16 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
     from charrnn.gradient_flow import gradient_flow
     from charrnn.model import CharRNN
 
+    config = loaded.model.config
     if not isinstance(loaded.model, CharRNN):
         raise ConfigError("an ngram has no gradient; --gradient-flow is for the others")
+    if config.feedback == "target":
+        raise ConfigError("with --feedback target no step depends on another: no gradient flows")
     tokens = loaded.vocabulary.encode(read_text(file, encoding))
     try:
         flow = gradient_flow(loaded.model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
     except ValueError as error:
         raise CorpusError(f"{file}: {error}") from None
-    norms = {name: row.tolist() for name, row in zip(("h", "C"), flow, strict=False)}
+    names = ("o",) if config.cell == "jordan" else ("h", "C")
+    norms = {name: row.tolist() for name, row in zip(names, flow, strict=False)}
     return {"distance": list(range(1, _DISTANCE + 1)), **norms}

@@ -51,7 +51,7 @@ def sample(
     ] = SampleConfig.top_k,
     top_p: Annotated[
         float,
-        typer.Option(help="Draw from the fewest characters that together are so probable."),
+        typer.Option(help="Draw from the fewest tokens that together are so probable."),
     ] = SampleConfig.top_p,
     num_samples: Annotated[
         int, typer.Option(help="Samples to draw side by side.", min=1, max=100_000)
@@ -113,7 +113,6 @@ def sample(
         samples = [Sample(prompt, seed + index) for index in range(num_samples)]
         _print_whole(model, samples, config, as_json)
     else:
-        print(printable(prompt), end="", flush=True)
         for _, text in generate(model, [Sample(prompt, seed)], config):
             print(printable(text), end="", flush=True)
         print()
@@ -139,19 +138,22 @@ def _print_whole(
 
 def _show_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
     from charrnn.display import spelled_out
-    from charrnn.sampling import next_characters
+    from charrnn.sampling import next_tokens
 
-    found = next_characters(model, prompt)
+    found = next_tokens(model, prompt)
     if as_json:
+        unit = "char" if model.vocabulary.config.tokens == "char" else "token"
         following = [
-            {"char": char, "prob": math.exp(log_prob), "log_prob": log_prob}
-            for char, log_prob in found
+            {unit: token, "prob": math.exp(log_prob), "log_prob": log_prob}
+            for token, log_prob in found
         ]
         print(as_line({"prompt": prompt, "next": following}))
         return
-    for char, log_prob in found[:_LIKELIEST]:
+    names = [printable(spelled_out(token)) for token, _ in found[:_LIKELIEST]]
+    width = max(map(len, names))
+    for name, (_, log_prob) in zip(names, found, strict=False):
         prob = math.exp(log_prob)
-        print(f"{printable(spelled_out(char)):<6} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())
+        print(f"{name:<{width}} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())
 
 
 def _fields(sample: "Sample") -> dict[str, object]:

@@ -19,14 +19,14 @@ from charrnn.cli.options import (
     load_checkpoint,
     printable,
 )
-from charrnn.config import check_int
+from charrnn.config import VocabularyConfig, check_int
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
     from charrnn.scoring import Score
 
-_PER_CHAR = "Score every character: its log P in nats, then in bits."
+_PER_CHAR = "Score every character, or word: its log P in nats, then in bits."
 
 
 def score(
@@ -79,7 +79,7 @@ def score(
         str | None,
         typer.Option(
             metavar="N[,N]...",
-            help="Sum over all texts, each character predicted from zero state after the N before "
+            help="Sum over all texts, each token predicted from zero state after the N before "
             "it only: a line for each N.  [default: all before it]",
             show_default=False,
         ),
@@ -136,9 +136,9 @@ def score(
         _print_total(scored, as_json)
     elif as_json:
         for name, score in scored:
-            print(as_line(_fields(name, score, per_char)))
+            print(as_line(_fields(name, score, model.vocabulary.config, per_char)))
     elif per_char:
-        _print_characters(scored)
+        _print_each(scored, model.vocabulary.config)
     elif sys.stdout.isatty():
         _show(list(scored))
     else:
@@ -180,7 +180,7 @@ def _scored(
             yield from zip((name for name, _ in block), found, strict=True)
 
 
-def _fields(name: str, score: "Score", per_char: bool) -> dict[str, Any]:
+def _fields(name: str, score: "Score", tokens: VocabularyConfig, per_char: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "text": name,
         "log_prob": score.log_prob,
@@ -190,9 +190,15 @@ def _fields(name: str, score: "Score", per_char: bool) -> dict[str, Any]:
         "unk": score.unk,
         "eos": score.eos,
     }
-    if per_char:
+    if tokens.unit != "character":
+        fields["tokens"] = len(score.log_probs)
+    if per_char and tokens.tokens == "char":
         fields["per_char"] = [
             {"char": char, "log_prob": log_prob} for char, log_prob in score.per_char
+        ]
+    if per_char and tokens.unit != "character":
+        fields["per_token"] = [
+            {"token": token, "log_prob": log_prob} for token, log_prob in score.per_token
         ]
     return fields
 
@@ -232,13 +238,13 @@ def _print_total(
             print(f"{name}\t{_number(value)}")
 
 
-def _print_characters(scored: Iterable[tuple[str, "Score"]]) -> None:
-    """A line a character, and an empty one after each text."""
+def _print_each(scored: Iterable[tuple[str, "Score"]], tokens: VocabularyConfig) -> None:
+    """A line a character, or a word, and an empty one after each text."""
     from charrnn.display import spelled_out
 
     for _, score in scored:
-        for char, log_prob in score.per_char:
-            shown = printable(spelled_out(char))
+        for name, log_prob in score.per_char if tokens.tokens == "char" else score.per_token:
+            shown = printable(spelled_out(name))
             print(f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}")
         print()
 

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.options import STARTED, Encoding, Terminated, Threads, as_line
-from charrnn.config import ACTIVATIONS, CELLS, ModelConfig, TrainConfig, check_float
+from charrnn.config import (
+    ACTIVATIONS,
+    CELLS,
+    FEEDBACKS,
+    FORMS,
+    TOKENS,
+    ModelConfig,
+    TrainConfig,
+    VocabularyConfig,
+    check_float,
+)
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -20,7 +30,9 @@ if TYPE_CHECKING:
     from charrnn.training import Progress
 
 
-_SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
+_SETTINGS = (ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()) - {
+    "vocab_size"  # the option is a limit, of VocabularyConfig
+}
 _SAMPLE_CHARS = 200
 
 
@@ -54,13 +66,22 @@ def train(
     activation: Annotated[
         str, typer.Option(help=f"Of the rnn cell: {', '.join(ACTIVATIONS)}.")
     ] = ModelConfig.activation,
+    feedback: Annotated[
+        str,
+        typer.Option(
+            help=f"Of the jordan cell, what it gets of its last output: {', '.join(FEEDBACKS)}."
+        ),
+    ] = ModelConfig.feedback,
     order: Annotated[
-        int, typer.Option(help="Of the ngram: it sees the last order - 1 characters.")
+        int, typer.Option(help="Of the ngram: it sees the last order - 1 tokens.")
     ] = ModelConfig.order,
+    max_ngrams: Annotated[
+        int, typer.Option(help="Of the ngram: how many it keeps at most.")
+    ] = TrainConfig.max_ngrams,
     hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
     num_layers: Annotated[int, typer.Option(help="Layers.")] = ModelConfig.num_layers,
     embedding_size: Annotated[
-        int | None, _chosen("Size of the learned embedding of a character, 0 for one-hot input.")
+        int | None, _chosen("Size of the learned embedding of a token, 0 for one-hot input.")
     ] = None,
     dropout: Annotated[
         float | None, _chosen("Share of units dropped between layers and before the head, 0 to 1.")
@@ -87,11 +108,28 @@ def train(
             help="A text file to validate on instead.  [default: none]", show_default=False
         ),
     ] = None,
+    tokens: Annotated[
+        str, typer.Option(help=f"What the model reads and writes: {', '.join(TOKENS)}.")
+    ] = VocabularyConfig.tokens,
+    normalize: Annotated[
+        str,
+        typer.Option(
+            help=f"Of characters: {', '.join(FORMS)}; nfd takes them apart, Hangul into jamo, and "
+            "composes what is printed."
+        ),
+    ] = VocabularyConfig.normalize,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep the most frequent tokens only.  [default: all characters, 10000 words]",
+            show_default=False,
+        ),
+    ] = VocabularyConfig.vocab_size,
     min_count: Annotated[
-        int, typer.Option(help="Characters that occur less often become <UNK>.", min=1)
-    ] = 1,
+        int, typer.Option(help="Tokens that occur less often become <UNK>.")
+    ] = VocabularyConfig.min_count,
     unk_rate: Annotated[
-        float, typer.Option(help="Share of characters read as <UNK>, so that it is learned.")
+        float, typer.Option(help="Share of tokens read as <UNK>, so that it is learned.")
     ] = TrainConfig.unk_rate,
     encoding: Encoding = "utf-8",
     epochs: Annotated[
@@ -109,7 +147,7 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[int | None, _chosen("Streams of text read side by side.")] = None,
-    seq_len: Annotated[int | None, _chosen("Characters between updates of the weights.")] = None,
+    seq_len: Annotated[int | None, _chosen("Tokens between updates of the weights.")] = None,
     learning_rate: Annotated[
         float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
     ] = None,
@@ -119,6 +157,13 @@ def train(
     clip_norm: Annotated[
         float, typer.Option(help="Largest global norm of the gradient.")
     ] = TrainConfig.clip_norm,
+    scheduled_sampling: Annotated[
+        float,
+        typer.Option(
+            help="Share of the inputs that the model draws itself instead of reading them; rises "
+            "to this over the run."
+        ),
+    ] = TrainConfig.scheduled_sampling,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
     sample_every: Annotated[
         int | None,
@@ -153,6 +198,7 @@ def train(
     from charrnn.run import prepare
 
     options = {name: value for name, value in locals().items() if name in _SETTINGS}
+    vocabulary = VocabularyConfig(tokens, normalize, min_count, vocab_size)
     text = read_corpus(corpus or [], lines=lines, encoding=encoding)
     split = _split(text, val, val_fraction, encoding)
     output = output or FOLDER / f"{text.name}.npz"
@@ -165,7 +211,7 @@ def train(
             options,
             output=output,
             workers=workers,
-            min_count=min_count,
+            tokens=vocabulary,
             command=shlex.join(["charrnn", *sys.argv[1:]]),
             started=STARTED,
         )
