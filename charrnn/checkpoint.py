@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
+from unicodedata import is_normalized
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "lines": checkpoint.lines,
         "training": checkpoint.training,
     }
-    text = json.dumps(metadata, allow_nan=False)
+    text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
     with atomic_write(path) as file:
         arrays: dict[str, Any] = {_METADATA: np.array(text), **checkpoint.model.arrays}
         np.savez(file, **arrays)
@@ -324,6 +325,7 @@ def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
         and all(isinstance(token, str) and 1 <= len(token) <= longest for token in tokens)
         and len(set(tokens)) == len(tokens)
         and not any("\ud800" <= char <= "\udfff" for token in tokens for char in token)
+        and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
     ):
         raise CheckpointError(f"its vocabulary is no list of distinct {config.unit}s")
     return Vocabulary(tokens, config)

@@ -74,9 +74,10 @@ def _check_same_event(label: str, scores: Sequence[Score]) -> None:
     for scored in scores:
         if scored.unk:
             raise ConfigError(
-                f"{label} is a model of words and does not know {scored.unk} of {scored.text!r}: "
-                "what it scores is not this text but any with unknown words there, which no model "
-                "of characters can be compared with; leave one of them out"
+                f"{label} is a model of words and does not know {scored.unk} of those "
+                f"in {scored.text[:60]!r}: what it scores is not this text but any with unknown "
+                "words there, which no model of characters can be compared with; leave one of "
+                "them out"
             )
 
 

@@ -142,6 +142,6 @@ class UnrolledJordan(Unrolled):
             if kept is not None:
                 do *= kept
             if trace is not None:
-                trace.append(do[None].copy())
+                trace.append(do[None])
         dstate: Array = do[None, None]
         return dstate

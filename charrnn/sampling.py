@@ -52,6 +52,8 @@ class Sample:
         """Take in a drawn token, and return what can be shown of the text by now."""
         composer = self._composer
         self._held += composer.push(token, log_prob) if composer else [(token, log_prob)]
+        if composer and len(composer.held) > self._room(config):  # marks may follow without end
+            self._held += composer.flush()
         return self._settle(config)
 
     def end(self, log_prob: float, config: SampleConfig) -> str:
@@ -65,10 +67,15 @@ class Sample:
             self.log_prob += log_prob
         return shown
 
+    def _room(self, config: SampleConfig) -> int:
+        """How many characters the text may still grow by."""
+        return len(self.prompt) + config.length - len(self.text)
+
     def _settle(self, config: SampleConfig) -> str:
         """Look for the stop text and the length in what is held, and release what is settled."""
-        held, room = _joined(self._held), len(self.prompt) + config.length - len(self.text)
-        place = held.find(config.stop) if config.stop else -1
+        held, room = _joined(self._held), self._room(config)
+        drawn = max(0, len(self.prompt) - len(self.text))  # where the prompt ends in it
+        place = held.find(config.stop, drawn) if config.stop else -1
         if 0 <= place <= room:
             self.stop = "stop"
             shown = self._release(place)

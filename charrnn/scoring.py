@@ -1,7 +1,6 @@
 """How probable texts are: log P of whole sentences by the chain rule."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from charrnn.errors import ConfigError
 from charrnn.evaluation import token_log_probs, window_log_probs
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.vocabulary import EOS, EOS_NAME, UNK, normalize
+from charrnn.vocabulary import EOS, EOS_NAME, UNK, normalize, sum_composed
 
 _MAX_EXPONENT = 700  # exp of more does not fit a float
 
@@ -45,7 +44,7 @@ class Score:
     @property
     def per_token(self) -> list[tuple[str, float]]:
         """Each token, at last <EOS> where it counts, with its log P in nats."""
-        return self._named(self.tokens, self.log_probs)
+        return self._named(self.tokens, [*self.log_probs])
 
     @property
     def per_char(self) -> list[tuple[str, float]]:
@@ -56,14 +55,13 @@ class Score:
         """
         if not isinstance(self.tokens, str):
             raise ValueError("a model of words has no probability of a character")
-        sizes = [1] * len(self.text)
-        if len(self.tokens) > len(self.text):
-            sizes = [len(unicodedata.normalize("NFD", char)) for char in self.text]
-        starts = np.cumsum([0, *sizes, *([1] if self.eos else [])])[:-1]
-        sums = np.add.reduceat(self.log_probs, starts) if starts.size else self.log_probs
+        sums = [*self.log_probs]
+        if self.tokens != self.text:
+            size = len(self.tokens)
+            sums[:size] = sum_composed(self.text, sums[:size])
         return self._named(self.text, sums)
 
-    def _named(self, names: Sequence[str], log_probs: np.ndarray) -> list[tuple[str, float]]:
+    def _named(self, names: Sequence[str], log_probs: Sequence[float]) -> list[tuple[str, float]]:
         return list(zip([*names, EOS_NAME][: len(log_probs)], map(float, log_probs), strict=True))
 
 

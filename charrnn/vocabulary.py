@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
 _CODE_POINTS = 0x110000
 _PART = 1 << 20  # characters counted at a time
+_JOINERS = "\u200c\u200d"
 _FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 _CHARACTERS = VocabularyConfig()
 
@@ -49,17 +51,18 @@ def split_words(text: str) -> list[str]:
     """Words, numbers and single signs, each with the spaces before it; a newline is one by itself.
 
     So that a word at the start of a line is the one at the start of a document, and joined they are
-    the text.
+    the text. Marks and joiners stay with the character before them (Unicode Standard Annex 29).
     """
-    marks = {char for char in set(text) if unicodedata.category(char)[0] == "M"}
-    return _words("".join(sorted(marks))).findall(text)
+    return _word().findall(text)
 
 
 @cache
-def _words(marks: str) -> re.Pattern[str]:
-    """Matches one word; `marks` are the combining characters of the text, which belong to words."""
-    letter = rf"[\w{re.escape(marks)}]"
-    return re.compile(rf"\n|[^\S\n]*+(?:{letter}++(?:['’]{letter}++)*+|[^\s\w])|[^\S\n]++")
+def _word() -> re.Pattern[str]:
+    marks = [code for code in range(_CODE_POINTS) if unicodedata.category(chr(code))[0] == "M"]
+    runs = [[*run] for _, run in groupby(enumerate(marks), lambda pair: pair[1] - pair[0])]
+    extend = _JOINERS + "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in runs)
+    word = rf"\w[\w{extend}]*+(?:['’][\w{extend}]++)*+"
+    return re.compile(rf"\n|[^\S\n]*+(?:{word}|\S[{extend}]*+)|[^\S\n]++")
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -145,11 +148,30 @@ def _count_words(texts: Iterable[str]) -> Counter[str]:
 
 
 def _count_characters(texts: Iterable[str], config: VocabularyConfig) -> dict[str, int]:
-    text, counts = "".join(texts), np.zeros(_CODE_POINTS, np.int64)
+    form, counts = _FORMS[config.normalize], np.zeros(_CODE_POINTS, np.int64)
+    text = "".join(unicodedata.normalize(form, text) for text in texts)
     for start in range(0, len(text), _PART):
-        part = unicodedata.normalize(_FORMS[config.normalize], text[start : start + _PART])
-        counts += np.bincount(_code_points(part), minlength=_CODE_POINTS)
+        part = _code_points(text[start : start + _PART])
+        counts += np.bincount(part, minlength=_CODE_POINTS)
     return {chr(code_point): int(counts[code_point]) for code_point in np.flatnonzero(counts)}
+
+
+def sum_composed(text: str, values: Iterable[float]) -> list[float]:
+    """For each character of a text in NFC, the sum over the characters it is composed of.
+
+    Args:
+        values: one for each character of the text in NFD, where marks are in canonical order.
+    """
+    found, run = [], 0
+    for place, composed in enumerate(text):
+        for char in unicodedata.normalize("NFD", composed):
+            rank = unicodedata.combining(char)
+            run += rank == 0
+            found.append((run, rank, place))
+    sums = [0.0] * len(text)
+    for (*_, place), value in zip(sorted(found), values, strict=True):
+        sums[place] += value
+    return sums
 
 
 class Composer:
@@ -160,20 +182,23 @@ class Composer:
     """
 
     def __init__(self) -> None:
-        self._held, self._log_prob = "", 0.0
+        self.held = ""  # composed
+        self._parts: list[tuple[str, float]] = []  # decomposed
 
     def push(self, character: str, log_prob: float) -> list[tuple[str, float]]:
-        """Take in a character, and return what is settled by now with the sum of its log P."""
+        """Take in a character, and return those settled by now, each with the sum of its log P."""
         settled = []
-        before, together = normalize(self._held), normalize(self._held + character)
-        if not unicodedata.combining(character) and together == before + character:
-            settled = self.flush()
-        self._held += character
-        self._log_prob += log_prob
+        together = normalize(self.held + character)
+        if not unicodedata.combining(character) and together == self.held + character:
+            settled, together = self.flush(), character
+        self.held = together
+        self._parts.append((character, log_prob))
         return settled
 
     def flush(self) -> list[tuple[str, float]]:
         """What was held back, as nothing follows it."""
-        settled = [(normalize(self._held), self._log_prob)] if self._held else []
-        self._held, self._log_prob = "", 0.0
+        parts = sorted(self._parts, key=lambda part: unicodedata.combining(part[0]))
+        sums = sum_composed(self.held, [log_prob for _, log_prob in parts])
+        settled = list(zip(self.held, sums, strict=True))
+        self.held, self._parts = "", []
         return settled

@@ -1,19 +1,22 @@
 """What tests share: small models, quickly made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import ModelConfig
+from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.corpus import Encoded
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, NUM_SPECIAL, Vocabulary
 
 MakeCheckpoint = Callable[..., Checkpoint]
+
+CHARACTERS, WORDS = VocabularyConfig(), VocabularyConfig("word")
+JAMO = VocabularyConfig(normalize="nfd")
 
 
 def encoded(tokens: np.ndarray) -> Encoded:
@@ -23,15 +26,20 @@ def encoded(tokens: np.ndarray) -> Encoded:
 
 @pytest.fixture
 def make_checkpoint() -> MakeCheckpoint:
-    """A function that makes a checkpoint of a random model over some characters."""
+    """A function that makes a checkpoint of a random model over some tokens."""
 
     def make(
-        characters: str = "abc", *, lines: bool = True, seed: int = 0, **config: Any
+        tokens: Sequence[str] = "abc",
+        kind: VocabularyConfig = CHARACTERS,
+        *,
+        lines: bool = True,
+        seed: int = 0,
+        **config: Any,
     ) -> Checkpoint:
-        sizes = {"hidden_size": 8, "vocab_size": NUM_SPECIAL + len(characters)}
+        sizes = {"hidden_size": 8, "vocab_size": NUM_SPECIAL + len(tokens)}
         model = CharRNN(ModelConfig(**{**sizes, **config}))
         model.initialize(np.random.default_rng(seed))
-        return Checkpoint(model, Vocabulary(characters), lines)
+        return Checkpoint(model, Vocabulary(tokens, kind), lines)
 
     return make
 

@@ -7,7 +7,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,14 +25,14 @@ from charrnn.checkpoint import (
     load,
     save,
 )
-from charrnn.config import ModelConfig
+from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.resources import bundled_model
 from charrnn.vocabulary import Vocabulary
 
-from .conftest import MakeCheckpoint
+from .conftest import JAMO, MakeCheckpoint
 
 Array = np.ndarray
 TRAINING = {"command": "charrnn train x", "history": [{"step": 1, "loss": 0.1, "val": None}]}
@@ -197,6 +197,42 @@ def test_an_ngram_model_of_the_wrong_size_is_refused(counted: Path, name: str) -
     np.savez(counted, **{**arrays, name: arrays[name][:-1]})
     with pytest.raises(CheckpointError, match="orders"):
         load(counted)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kind"),
+    [
+        (
+            ["\n", " 각", "'", "don't", "é", "  "],
+            VocabularyConfig("word", min_count=2, vocab_size=9),
+        ),
+        ("ᄀ\u1161\u11a8 e\u0301\ufffd", JAMO),
+    ],
+)
+def test_a_vocabulary_of_any_tokens_comes_back_as_it_was(
+    tmp_path: Path, make_checkpoint: MakeCheckpoint, tokens: Sequence[str], kind: VocabularyConfig
+) -> None:
+    save(make_checkpoint(tokens, kind), tmp_path / "a.npz")
+    loaded = load(tmp_path / "a.npz").vocabulary
+    assert loaded.tokens == tuple(tokens)
+    assert loaded.config == kind
+    text = "각 각\ndon't é"
+    np.testing.assert_equal(loaded.encode(text), Vocabulary(tokens, kind).encode(text))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "jordan"])
+def test_what_older_metadata_lacks_has_its_default(
+    tmp_path: Path, make_checkpoint: MakeCheckpoint, cell: str
+) -> None:
+    path = tmp_path / "old.npz"
+    save(make_checkpoint(cell=cell), path)
+    found = metadata(path)
+    del found["tokens"]
+    found["model"] = {"cell": cell, "vocab_size": 5, "hidden_size": 8}
+    rewrite(path, metadata=npy(json.dumps(found)))
+    loaded = load(path)
+    assert loaded.vocabulary.config == VocabularyConfig()
+    assert loaded.model.config == ModelConfig(5, cell, hidden_size=8)
 
 
 def test_loaded_weights_can_be_trained_on(path: Path) -> None:
@@ -588,6 +624,39 @@ def test_a_claim_of_huge_arrays_allocates_nothing(path: Path, config: dict[str, 
     ids=str,
 )
 def test_metadata_with_a_wrong_field_is_refused(path: Path, changed: dict[str, Any]) -> None:
+    found = metadata(path)
+    rewrite(path, metadata=npy(json.dumps({**found, **changed})))
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tokens": None},
+        {"tokens": "word"},
+        {"tokens": {"tokens": "syllable"}},
+        {"tokens": {"tokens": ["char"]}},
+        {"tokens": {"tokens": "line\nline"}},
+        {"tokens": {"normalize": "nfkc"}},
+        {"tokens": {"normalize": None}},
+        {"tokens": {"tokens": "word", "normalize": "nfd"}},
+        {"tokens": {"min_count": "1"}},
+        {"tokens": {"min_count": 0}},
+        {"tokens": {"vocab_size": 10**30}},
+        {"tokens": {"vocab_size": True}},
+        {"tokens": {"unknown": 1}},
+        {"tokens": {"normalize": "nfd"}, "vocabulary": ["a", "b", "가"]},
+        {"tokens": {"normalize": "nfd"}, "vocabulary": ["a", "b", "\u212b"]},
+        {"vocabulary": ["a", "b", " c"]},
+        {"tokens": {"tokens": "word"}, "vocabulary": ["a", "b", "b"]},
+        {"tokens": {"tokens": "word"}, "vocabulary": ["a", "b", ""]},
+        {"tokens": {"tokens": "word"}, "vocabulary": ["a", "b", 3]},
+        {"tokens": {"tokens": "word"}, "vocabulary": ["a", "b", "c\udc80"]},
+        {"tokens": {"tokens": "word"}, "vocabulary": ["a", "b"]},
+    ],
+    ids=str,
+)
+def test_a_vocabulary_that_is_none_is_refused(path: Path, changed: dict[str, Any]) -> None:
     found = metadata(path)
     rewrite(path, metadata=npy(json.dumps({**found, **changed})))
     refusal(path)

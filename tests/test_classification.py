@@ -3,10 +3,11 @@ import math
 import pytest
 
 from charrnn.classification import Classification, Confusions, classify
+from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
 from charrnn.scoring import score
 
-from .conftest import MakeCheckpoint
+from .conftest import JAMO, WORDS, MakeCheckpoint
 
 
 def test_the_posterior_is_bayes_rule_from_equal_priors(
@@ -56,3 +57,42 @@ def test_confusions_count_pairs() -> None:
     assert found.confusions == {"x": {"x": 1, "y": 1}, "y": {"y": 1}}
     assert found.figures() == {"texts": 3, "accuracy": pytest.approx(2 / 3)}
     assert Confusions.count([], []).accuracy is None
+
+
+def test_models_of_any_tokens_are_compared_on_what_all_of_them_know(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    models = {
+        "characters": make_checkpoint("가각 "),
+        "jamo": make_checkpoint("ᄀ\u1161\u11a8 ", JAMO),
+        "words": make_checkpoint(["가", " 각"], WORDS),
+    }
+    (found,) = classify(models, ["가 각"], workers=workers)
+    for label, checkpoint in models.items():
+        (expected,) = score(checkpoint, ["가 각"], workers=workers)
+        assert found.log_probs[label] == pytest.approx(expected.log_prob)
+    assert math.fsum(found.posterior.values()) == pytest.approx(1)
+    assert found.posterior[found.label] == max(found.posterior.values())
+
+
+def test_every_unknown_jamo_costs_its_share_of_unk(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    models = {"jamo": make_checkpoint("ᄀ", JAMO), "characters": make_checkpoint("ᄀ")}
+    (found,) = classify(models, ["각"], workers=workers)
+    share = math.log(0x110000 - 0x800 - 1)
+    for label, unknown in (("jamo", 2), ("characters", 1)):
+        (plain,) = score(models[label], ["각"], workers=workers)
+        assert found.log_probs[label] == pytest.approx(plain.log_prob - unknown * share)
+
+
+def test_a_model_of_words_that_does_not_know_them_all_takes_no_part(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    models = {"characters": make_checkpoint(), "words": make_checkpoint(["a", " b"], WORDS)}
+    with pytest.raises(ConfigError) as caught:
+        classify(models, ["a b", "a c b" + " b" * 10**4 + "\n"], workers=workers)
+    message = str(caught.value)
+    assert message.startswith("words is a model of words and does not know 2 of those in 'a c b")
+    assert "\n" not in message
+    assert len(message) < 400

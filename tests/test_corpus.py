@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import corpus as module
+from charrnn.config import VocabularyConfig
 from charrnn.corpus import (
     MIN_VALIDATION_CHARS,
     Batches,
@@ -26,7 +27,9 @@ from charrnn.corpus import (
 from charrnn.errors import ConfigError, CorpusError
 from charrnn.functional import IGNORE
 from charrnn.resources import bundled_corpora
-from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
+from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary, normalize
+
+from .conftest import CHARACTERS, JAMO, WORDS
 
 Array = np.ndarray
 
@@ -361,6 +364,21 @@ def test_split_documents_is_the_inverse(documents: list[str], cut: bool) -> None
     parts = split_documents(tokens)
     assert [vocabulary.decode(part[:-1]) for part in parts] == documents
     assert all(np.shares_memory(part, tokens) for part in parts)
+
+
+@pytest.mark.parametrize("kind", [CHARACTERS, JAMO, WORDS])
+@quick
+@given(st.lists(st.text("각a\u0301 \n'").map(normalize), min_size=1, max_size=6), st.booleans())
+def test_characters_are_counted_in_nfc_whatever_the_tokens_are(
+    kind: VocabularyConfig, documents: list[str], cut: bool
+) -> None:
+    vocabulary = Vocabulary.from_texts(documents, kind)
+    split = encode_documents(vocabulary, documents, cut)
+    assert split.count(eos=False) == sum(map(len, documents))
+    assert split.count(eos=True) == sum(map(len, documents)) + len(documents) - cut
+    parts = split_documents(split.tokens)
+    assert [vocabulary.decode(part[:-1]) for part in parts] == documents
+    assert [int(part[-1]) for part in parts[:-1]] == [EOS] * (len(documents) - 1)
 
 
 # Tokens to batches

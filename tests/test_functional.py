@@ -6,6 +6,7 @@ from charrnn.functional import (
     IGNORE,
     cross_entropy,
     cross_entropy_backward,
+    draw,
     sigmoid,
 )
 
@@ -68,3 +69,31 @@ def test_cross_entropy_backward_is_the_derivative() -> None:
     np.testing.assert_allclose(analytic, numeric, atol=1e-8)
     assert not analytic[:, 2].any()
     assert analytic[:, 0].any()
+
+
+WEIGHTS = np.array([0.0, 0.4, 0.0, 1.0, 0.6, 0.0])
+
+
+def test_rows_are_drawn_in_proportion_to_their_weights() -> None:
+    uniforms = (np.arange(1000) + 0.5) / 1000
+    rows = draw(np.repeat(WEIGHTS[:, None], 1000, axis=1), uniforms)
+    np.testing.assert_array_equal(np.bincount(rows, minlength=6), [0, 200, 0, 500, 300, 0])
+
+
+def test_each_column_is_drawn_from_its_own_weights() -> None:
+    weights, uniforms = (
+        np.random.default_rng(0).random((5, 40)),
+        np.random.default_rng(1).random(40),
+    )
+    together = draw(weights, uniforms)
+    alone = [draw(weights[:, n : n + 1], uniforms[n : n + 1])[0] for n in range(40)]
+    np.testing.assert_array_equal(together, alone)
+    assert len({*together}) == 5
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 5e-324, 1e300])
+def test_extreme_uniforms_and_weights_draw_no_row_of_weight_zero(scale: float) -> None:
+    weights = (scale * np.sign(WEIGHTS))[:, None]
+    assert draw(weights, np.array([0.0])) == 1
+    assert draw(weights, np.array([np.nextafter(1, 0)])) == 4
+    assert draw(weights, np.array([1.0])) == 4

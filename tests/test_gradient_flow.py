@@ -1,20 +1,27 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.corpus import read_corpus, split_corpus
 from charrnn.gradient_flow import gradient_flow
 from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.run import prepare
 
 V = 6
 
 
-def make(cell: str, **config: int) -> CharRNN:
-    sizes = {"vocab_size": V, "hidden_size": 7, **config}
-    model = CharRNN(ModelConfig(cell=cell, **sizes), np.float64)  # type: ignore[arg-type]
+def make(cell: str, **config: Any) -> CharRNN:
+    model = CharRNN(ModelConfig(V, cell, hidden_size=7, **config), np.float64)
     return model.initialize(np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(("cell", "num_layers"), [("rnn", 1), ("lstm", 2), ("gru", 1)])
+@pytest.mark.parametrize(
+    ("cell", "num_layers"), [("rnn", 1), ("lstm", 2), ("gru", 1), ("jordan", 1)]
+)
 def test_it_is_the_numerical_derivative(cell: str, num_layers: int) -> None:
     model, distance = make(cell, num_layers=num_layers), 4
     tokens = np.array([2, 3, 5, 4, 3])
@@ -31,8 +38,8 @@ def test_it_is_the_numerical_derivative(cell: str, num_layers: int) -> None:
             return float(np.log(np.exp(x).sum()) - x[tokens[distance]])
 
         for row in range(len(found)):
-            gradient = np.zeros(7)
-            for unit in range(7):
+            gradient = np.zeros(state.shape[2])
+            for unit in range(len(gradient)):
                 step = np.zeros_like(state)
                 step[-1, row, unit] = 1e-6
                 gradient[unit] = (loss(state + step) - loss(state - step)) / 2e-6
@@ -42,12 +49,32 @@ def test_it_is_the_numerical_derivative(cell: str, num_layers: int) -> None:
 def test_small_recurrent_weights_make_it_vanish_and_large_ones_explode() -> None:
     tokens, norms = np.random.default_rng(1).integers(1, V, 200), {}
     for scale in (0.5, 1.5):
-        model = make("rnn", activation="relu")  # type: ignore[arg-type]
+        model = make("rnn", activation="relu")
         model.parameters["layers.0.weight"][:, V + 1 :] *= scale
         flow = gradient_flow(model, tokens, 30, 50, np.random.default_rng(2))[0]
         norms[scale] = flow[-1] / flow[0]
     assert norms[0.5] < 1e-6
     assert norms[1.5] > 100 * norms[0.5]
+
+
+def test_over_a_long_distance_an_lstm_keeps_more_of_the_gradient_than_an_rnn(
+    workers: Workers, tmp_path: Path
+) -> None:
+    corpus = read_corpus(["english"], lines=False)
+    split = split_corpus(corpus)
+    size, flows = {"hidden_size": 64, "dropout": 0.0, "steps": 300, "evaluations": 1}, {}
+    for cell in ("lstm", "rnn"):
+        options = {"cell": cell, **size}
+        run = prepare(corpus, split, options, output=tmp_path / "x.npz", workers=workers)
+        for _ in run.train():
+            pass
+        assert isinstance(run.model, CharRNN)
+        tokens = run.vocabulary.encode(split.val[0])
+        h = gradient_flow(run.model, tokens, 100, 256, np.random.default_rng(0))[0]
+        flows[cell] = h
+        at = h[[0, 9, 19, 39, 59, 79, 99]]
+        assert (at[1:] < at[:-1] / 2).all()
+    assert (flows["lstm"][59:] > 1e4 * flows["rnn"][59:]).all()
 
 
 def test_too_short_a_text_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""The recipes of the README do what it says, at full size."""
+"""The recipes of the README do what it says, at full size, and the model that ships has learned."""
 
 import datetime
 import json
@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+from charrnn import checkpoint
+from charrnn.corpus import read_corpus, split_corpus
+from charrnn.parallel import Workers
+from charrnn.resources import bundled_model
+from charrnn.scoring import score
 
 MONTHS = "January February March April May June July August September October November December"
 
@@ -45,3 +51,20 @@ def test_dates_are_rewritten(tmp_path: Path) -> None:
     found = [json.loads(line)["text"] for line in out.splitlines()]
     right = [text == f"{s}\t{t}" for text, (s, t) in zip(found, unseen, strict=True)]
     assert np.mean(right) > 0.95
+
+
+def shuffled(sentence: str, rng: np.random.Generator) -> str:
+    """The words in another order."""
+    words = sentence.split()
+    while (found := " ".join(rng.permutation(words))) == sentence:
+        pass
+    return found
+
+
+def test_a_sentence_is_more_probable_than_its_words_in_another_order(workers: Workers) -> None:
+    model, rng = checkpoint.load(bundled_model()), np.random.default_rng(0)
+    unseen = [line for line in split_corpus(read_corpus(["english"])).val if len(line.split()) > 4]
+    assert len(unseen) > 100
+    mixed = [shuffled(sentence, rng) for sentence in unseen]
+    pairs = zip(*(score(model, texts, workers=workers) for texts in (unseen, mixed)), strict=True)
+    assert np.mean([one.log_prob > other.log_prob for one, other in pairs]) > 0.95

@@ -1,16 +1,18 @@
+import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import SampleConfig
+from charrnn.config import SampleConfig, VocabularyConfig
 from charrnn.parallel import Workers
 from charrnn.sampling import Sample, choose, generate, next_tokens
 from charrnn.scoring import score
-from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
+from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER, Vocabulary
 
-from .conftest import MakeCheckpoint
+from .conftest import JAMO, WORDS, MakeCheckpoint
 
 
 def draw(
@@ -165,3 +167,113 @@ def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
     checkpoint.model.arrays["head.weight"][[EOS, UNK], 0] -= 100  # a character it must be
     sample = draw(checkpoint, SampleConfig(length=1, temperature=0), 0)[0]
     assert sample.text == checkpoint.vocabulary.decode([likeliest])
+
+
+# Other tokens than composed characters
+
+HANGUL = "ᄀᄂ\u1161\u1165\u11a8"
+SOME_WORDS = ("\n", " a", " bb", " ccc", ".")  # however drawn, they are read as the same words
+
+
+def difference(checkpoint: Checkpoint, sample: Sample, workers: Workers) -> float:
+    """What score gives for a sample less what it gives for its prompt."""
+    whole = score(checkpoint, [sample.text], eos=sample.stop == "eos", workers=workers)[0]
+    start = score(checkpoint, [sample.prompt], eos=False, workers=workers)[0]
+    return whole.log_prob - start.log_prob
+
+
+@pytest.mark.parametrize("prompt", ["", "가", "나각ᅥ", "한글 x"])
+def test_log_prob_of_jamo_is_what_score_gives_for_the_whole_less_the_prompt(
+    make_checkpoint: MakeCheckpoint, workers: Workers, prompt: str
+) -> None:
+    checkpoint = make_checkpoint(HANGUL, JAMO)
+    reasons = set()
+    for sample in draw(checkpoint, SampleConfig(length=6, stop="거"), *range(60), prompt=prompt):
+        reasons.add(sample.stop)
+        assert unicodedata.is_normalized("NFC", sample.text)
+        assert len(sample.text) <= len(prompt) + 6
+        assert (sample.stop == "length") == (len(sample.text) == len(prompt) + 6)
+        expected = difference(checkpoint, sample, workers)
+        assert sample.log_prob == pytest.approx(expected, abs=1e-3)
+    assert reasons == {"eos", "length", "stop"}
+
+
+def test_jamo_complete_the_last_syllable_of_a_prompt(make_checkpoint: MakeCheckpoint) -> None:
+    samples = draw(make_checkpoint(HANGUL, JAMO), SampleConfig(length=3), *range(40), prompt="나가")
+    assert {sample.text[:2] for sample in samples} == {"나가", "나각"}
+    assert all(sample.prompt == "나가" for sample in samples)
+
+
+def test_syllables_are_shown_when_the_next_one_begins(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint, sample = make_checkpoint(HANGUL, JAMO), Sample("나가", 0)
+    checkpoint.model.arrays["head.weight"][EOS, 0] = -100  # its bias: no text ever ends
+    shown = [text for _, text in generate(checkpoint, [sample], SampleConfig(length=20))]
+    assert shown[0] == "나"
+    assert "".join(shown) == sample.text
+    assert [len(text) for text in shown] == [1] * (2 + 20)
+
+
+@pytest.mark.parametrize("kind", [JAMO, WORDS])
+def test_a_length_of_nothing_gives_the_prompt(
+    make_checkpoint: MakeCheckpoint, kind: VocabularyConfig
+) -> None:
+    (sample,) = draw(make_checkpoint("ᄀa", kind), SampleConfig(length=0), 0, prompt="ᄀ 가")
+    assert (sample.text, sample.log_prob, sample.stop) == ("ᄀ 가", 0, "length")
+
+
+def test_the_stop_text_is_not_looked_for_in_a_prompt(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint("ᄀ\u1161", JAMO)
+    for sample in draw(checkpoint, SampleConfig(length=9, stop="가"), *range(20), prompt="ᄀ가"):
+        assert sample.text.startswith("ᄀ가")
+        assert "가" not in sample.drawn
+
+
+def test_marks_without_end_end_at_the_length(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint("\u0301", JAMO)
+    checkpoint.model.arrays["head.weight"][EOS, 0] = -100  # its bias: no text ever ends
+    (sample,) = draw(checkpoint, SampleConfig(length=5), 0, prompt="xa")
+    assert (sample.text, sample.stop) == ("xá" + "\u0301" * 5, "length")
+
+
+@pytest.mark.parametrize("prompt", ["", " a bb", "Ω. a\n"])
+def test_log_prob_of_words_is_what_score_gives_for_the_whole_less_the_prompt(
+    make_checkpoint: MakeCheckpoint, workers: Workers, prompt: str
+) -> None:
+    checkpoint, config = make_checkpoint(SOME_WORDS, WORDS), SampleConfig(length=9, stop=" ccc")
+    reasons = set()
+    for sample in draw(checkpoint, config, *range(40), prompt=prompt):
+        reasons.add(sample.stop)
+        expected = difference(checkpoint, sample, workers)
+        assert sample.log_prob == pytest.approx(expected, abs=1e-3)
+    assert reasons == {"eos", "length", "stop"}
+
+
+def test_a_word_that_would_go_beyond_the_length_is_left_out(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    sizes = set()
+    for sample in draw(make_checkpoint(SOME_WORDS, WORDS), SampleConfig(length=6), *range(60)):
+        assert {*Vocabulary([], WORDS).split(sample.text)} <= {*SOME_WORDS}
+        if sample.stop == "length":
+            sizes.add(len(sample.text))
+    assert sizes == {3, 4, 5, 6}
+
+
+def test_a_stop_text_inside_a_word_cuts_it(make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint([" one", " two"], WORDS)
+    found = set()
+    for sample in draw(checkpoint, SampleConfig(length=20, stop="wo"), *range(20), prompt="two"):
+        assert "wo" not in sample.drawn
+        if sample.stop == "stop":
+            found.add(sample.text.replace(" one", ""))
+    assert found == {"two t"}
+
+
+@pytest.mark.parametrize(("tokens", "kind"), [(HANGUL, JAMO), (SOME_WORDS, WORDS)])
+def test_other_tokens_drawn_side_by_side_are_those_of_their_seeds(
+    make_checkpoint: MakeCheckpoint, tokens: Sequence[str], kind: VocabularyConfig
+) -> None:
+    checkpoint, config = make_checkpoint(tokens, kind), SampleConfig(length=15, stop="가가")
+    together = draw(checkpoint, config, 3, 4, 5, prompt="가 a")
+    alone = [draw(checkpoint, config, seed, prompt="가 a")[0] for seed in (3, 4, 5)]
+    assert [sample.text for sample in together] == [sample.text for sample in alone]

@@ -1,15 +1,29 @@
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from charrnn.config import VocabularyConfig
+from charrnn.corpus import encode_documents
 from charrnn.errors import CorpusError
+from charrnn.evaluation import evaluate
 from charrnn.parallel import Workers
 from charrnn.scoring import Total, score
 from charrnn.vocabulary import UNK_CHARACTER
 
-from .conftest import MakeCheckpoint
+from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "tokens"),
+    [
+        (CHARACTERS, "가각 xé\n"),
+        (JAMO, "ᄀ\u1161\u11a8 xe\u0301"),
+        (WORDS, ["각", " x", "\n", " é"]),
+    ],
+)
+TEXTS = ["각 x é", "x\n각 한국\u0316 .", "", "é", " x" * 400]
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -110,3 +124,82 @@ def test_a_perplexity_that_no_float_holds_is_none(
     assert figures["perplexity"] is None
     assert figures["bits_per_char"] is not None
     assert np.isfinite(figures["bits_per_char"])
+
+
+# Other tokens than composed characters
+
+
+@pytest.mark.parametrize("eos", [False, True])
+def test_a_character_has_the_probability_of_its_jamo(
+    make_checkpoint: MakeCheckpoint, workers: Workers, eos: bool
+) -> None:
+    checkpoint = make_checkpoint("ᄀ\u1161\u11a8x", JAMO)
+    (found,) = score(checkpoint, ["가x각한"], eos=eos, workers=workers)
+    tokens = [*"ᄀ\u1161xᄀ\u1161\u11a8ᄒ\u1161\u11ab"] + ["<EOS>"] * eos
+    assert [token for token, _ in found.per_token] == tokens
+    p = [log_prob for _, log_prob in found.per_token]
+    assert p == found.log_probs.tolist()
+    expected = [p[0] + p[1], p[2], sum(p[3:6]), sum(p[6:9]), *p[9:]]
+    assert [char for char, _ in found.per_char] == [*"가x각한"] + ["<EOS>"] * eos
+    assert [log_prob for _, log_prob in found.per_char] == pytest.approx(expected)
+    assert (found.chars, found.unk) == (4 + eos, 2)
+
+
+def test_a_mark_that_changes_places_is_counted_to_its_own_character(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint("ab\u0316\u0301", JAMO)
+    (found,) = score(checkpoint, ["ba\u0301\u0316"], eos=False, workers=workers)
+    assert [token for token, _ in found.per_token] == [*"ba\u0316\u0301"]
+    b, a, below, above = (log_prob for _, log_prob in found.per_token)
+    assert dict(found.per_char) == pytest.approx({"b": b, "á": a + above, "\u0316": below})
+
+
+def test_words_are_scored_by_the_word(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    (found,) = score(make_checkpoint(["a", " cat"], WORDS), ["a cat, é"], workers=workers)
+    assert [token for token, _ in found.per_token] == ["a", " cat", ",", " é", "<EOS>"]
+    assert [log_prob for _, log_prob in found.per_token] == found.log_probs.tolist()
+    assert (found.chars, found.unk) == (len("a cat, é") + 1, 2)
+    with pytest.raises(ValueError, match="a model of words"):
+        _ = found.per_char
+
+
+@KINDS
+def test_bits_are_by_the_character_and_perplexity_by_the_token(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+) -> None:
+    checkpoint = make_checkpoint(tokens, kind)
+    for array in checkpoint.model.arrays.values():
+        array[:] = 0
+    V, total = len(checkpoint.vocabulary), Total()
+    for text in TEXTS:
+        (found,) = score(checkpoint, [text], workers=workers)
+        total.add([found])
+        count = len(checkpoint.vocabulary.split(text)) + 1
+        figures = found.figures()
+        assert found.chars == len(text) + 1
+        assert figures["perplexity"] == pytest.approx(V, rel=1e-5)
+        assert figures["bits_per_char"] == pytest.approx(math.log2(V) * count / (len(text) + 1))
+    fields = total.fields()
+    assert fields["chars"] == sum(len(text) + 1 for text in TEXTS)
+    assert fields["perplexity"] == pytest.approx(V, rel=1e-5)
+
+
+@KINDS
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_split_is_evaluated_as_its_documents_are_scored(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+    lines: bool,
+) -> None:
+    checkpoint, total = make_checkpoint(tokens, kind, lines=lines), Total()
+    total.add(score(checkpoint, TEXTS, workers=workers))
+    split = encode_documents(checkpoint.vocabulary, TEXTS)
+    found = evaluate(checkpoint.model, split, workers, count_eos=lines)
+    assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
+    assert found.bits_per_char == pytest.approx(total.fields()["bits_per_char"])

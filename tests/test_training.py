@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from charrnn.evaluation import evaluate
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.parameters import is_weight
+from charrnn.scheduled_sampling import ScheduledSampling
 from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer
 from charrnn.vocabulary import EOS
 
@@ -30,7 +31,8 @@ def make(
     validation: Encoded | None = None, workers: Workers | None = None, **options: Any
 ) -> Trainer:
     """A trainer of a small model on a pattern that is easy to learn."""
-    sizes = {key: options.pop(key) for key in ("cell", "dropout", "num_layers") if key in options}
+    of_model = {field.name for field in fields(ModelConfig)} & options.keys()
+    sizes = {key: options.pop(key) for key in of_model}
     settings = {"batch_size": 4, "seq_len": 12, "learning_rate": 0.02, "unk_rate": 0.0, **options}
     if not settings.keys() & {"epochs", "minutes"}:
         settings.setdefault("steps", 60)
@@ -56,7 +58,22 @@ def test_it_learns(cell: str) -> None:
     assert [progress.step for progress in history] == list(range(1, 61))
 
 
-@pytest.mark.parametrize("options", [{}, {"dropout": 0.3, "num_layers": 2, "unk_rate": 0.05}])
+def test_it_learns_from_the_last_token_alone_what_that_one_tells() -> None:
+    history = run(make(cell="jordan", feedback="target", steps=120))
+    even = math.log(2) * 4 / 6  # after a 2 or a 4, either of two tokens comes
+    assert even - 0.02 < np.mean([progress.loss for progress in history[-10:]]) < even + 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dropout": 0.3, "num_layers": 2, "unk_rate": 0.05},
+        {"cell": "jordan", "dropout": 0.3},
+        {"cell": "jordan", "feedback": "target", "scheduled_sampling": 1.0},
+        *({"cell": cell, "scheduled_sampling": 1.0} for cell in ("rnn", "lstm", "gru", "jordan")),
+    ],
+)
 def test_a_seed_gives_the_same_weights_on_any_number_of_threads(options: dict[str, Any]) -> None:
     weights = []
     for threads in (1, 2, 3):
@@ -88,6 +105,48 @@ def test_the_gradient_of_shards_is_the_gradient_of_the_whole() -> None:
     assert nats == pytest.approx(expected.sum())
     np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
     np.testing.assert_allclose(state, expected_state, atol=1e-12)
+
+
+def test_what_the_model_draws_itself_is_a_constant_to_the_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=6), np.float64)
+    model.initialize(np.random.default_rng(0))
+    tokens, state = np.random.default_rng(1).integers(IGNORE, V, (9, 4)), model.zero_state(4)
+    inputs, targets = tokens[:-1], tokens[1:]
+    shards = Shards(model, TrainConfig(steps=1, batch_size=4, seq_len=8))
+    drawn, original = [], ScheduledSampling.replace
+
+    def spy(self: ScheduledSampling, *args: Any) -> np.ndarray:
+        drawn.append(original(self, *args))
+        return drawn[-1]
+
+    monkeypatch.setattr(ScheduledSampling, "replace", spy)
+    nats, gradient, after = shards.gradient(inputs, targets, state, Workers(1), drawn=1.0)
+    (replaced,) = drawn
+    assert (replaced != inputs).sum() > 10
+    whole, scale = model.unroll(8, 4), 1 / np.count_nonzero(targets != IGNORE)
+    expected, expected_after, _ = whole.gradient(replaced, targets, state, scale=scale)
+    assert nats == pytest.approx(expected.sum())
+    np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
+    np.testing.assert_allclose(after, expected_after, atol=1e-12)
+
+
+def test_the_share_that_the_model_draws_itself_rises_with_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares = []
+
+    def spy(self: ScheduledSampling, inputs: np.ndarray, state: np.ndarray, share: float) -> Any:
+        shares.append(share)
+        return inputs
+
+    monkeypatch.setattr(ScheduledSampling, "replace", spy)
+    run(make(steps=10, scheduled_sampling=0.5))
+    np.testing.assert_allclose(shares, 0.5 * np.arange(1, 10) / 10)  # none in the first step
+    shares.clear()
+    run(make(steps=10))
+    assert not shares
 
 
 def test_the_best_validated_weights_are_left_in_the_model() -> None:
@@ -142,8 +201,9 @@ def test_a_loss_that_is_no_number_ends_with_an_error(learning_rate: float) -> No
     np.testing.assert_array_equal(trainer.model.parameters.flat, before)
 
 
-def test_weights_that_diverge_later_leave_the_best_ones() -> None:
-    trainer = make(SPLIT, evaluations=60)
+@pytest.mark.parametrize("scheduled_sampling", [0.0, 1.0])
+def test_weights_that_diverge_later_leave_the_best_ones(scheduled_sampling: float) -> None:
+    trainer = make(SPLIT, evaluations=60, scheduled_sampling=scheduled_sampling)
     progress = itertools.islice(trainer.train(), 30)
     best = [item for item in progress if item.best][-1]
     trainer.model.parameters.flat[:] = np.nan
@@ -168,11 +228,3 @@ def test_an_ngram_is_counted_in_one_step() -> None:
     assert progress.validation.loss < 0.2
     found = evaluate(trainer.model, SPLIT, Workers(1), count_eos=True)
     assert found.loss == progress.validation.loss
-
-
-def test_weight_decay_is_for_weights_and_not_for_biases() -> None:
-    config = ModelConfig(vocab_size=V, hidden_size=3, embedding_size=2, num_layers=2)
-    mask = is_weight(config)
-    biases = 4 * 3 + 4 * 3 + V
-    assert np.count_nonzero(~mask) == biases
-    assert len(mask) == CharRNN(config).size
