@@ -89,8 +89,8 @@ def against_torch(
     workers: Workers, rounds: int, seconds: float
 ) -> Iterator[tuple[str, Ratio, float]]:
     """(what, ratio, flop a second of ours) for each configuration."""
-    for name, *shape in CONFIGURATIONS:
-        model, train = configured(*shape)
+    for name, cell, num_layers, hidden_size, batch_size, seq_len in CONFIGURATIONS:
+        model, train = configured(cell, num_layers, hidden_size, batch_size, seq_len)
         ratio = compare(
             our_step(model, train, workers), torch_step(model, train, seconds), rounds, seconds
         )
