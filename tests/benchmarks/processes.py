@@ -1,0 +1,136 @@
+"""What has to be measured in processes of its own: memory, start-up, and a busy neighbour."""
+
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from charrnn.parallel import Workers
+
+from .harness import rate
+from .training import configured, our_step
+
+_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+
+
+def _seconds(*command: str) -> float:
+    """Wall-clock time of a command, the median of seven runs."""
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def help_after_typer() -> float:
+    """Seconds that `charrnn --help` takes beyond the import of Typer."""
+    ours = _seconds(sys.executable, "-m", "charrnn", "--help")
+    return ours - _seconds(sys.executable, "-c", "import typer")
+
+
+def peak_memory(code: str) -> int:
+    """Peak resident bytes of a Python process that runs `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{_PEAK}"], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout.splitlines()[-1])
+
+
+def training_memory() -> Iterator[tuple[str, int, int]]:
+    """(what, bytes of charrnn, bytes of PyTorch) of a few training steps, import included."""
+    for num_layers, hidden_size, batch_size in ((2, 256, 50), (2, 512, 64)):
+        shape = f"*configured('lstm', {num_layers}, {hidden_size}, {batch_size}, {batch_size})"
+        ours = (
+            "from charrnn import blas; blas.use_one_thread()\n"
+            "from charrnn.parallel import Workers\n"
+            "from tests.benchmarks.training import configured, our_step\n"
+            f"step = our_step({shape}, Workers())\n"
+        )
+        theirs = (
+            "from tests.benchmarks.peers import torch_step\n"
+            "from tests.benchmarks.training import configured\n"
+            f"step = torch_step({shape}, 1.0)\n"
+        )
+        run = "for _ in range(5): step()"
+        name = f"lstm {num_layers}x{hidden_size}, batch {batch_size}, seq {batch_size}"
+        yield name, peak_memory(ours + run), peak_memory(theirs + run)
+
+
+@contextlib.contextmanager
+def busy_core() -> Iterator[None]:
+    """Another process that keeps one of the cores busy, bound to it where the system can."""
+    bind = "import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, {%d})\n"
+    core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    process = subprocess.Popen([sys.executable, "-c", bind % core + "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def beside_a_busy_process(rounds: int, seconds: float) -> list[float]:
+    """The rate of lstm 2x256, batch 64 on all threads by that on one, a core being busy."""
+    model, train = configured("lstm", 2, 256, 64, 64)
+    with Workers() as many, Workers(1) as one, busy_core():
+        steps = our_step(model, train, many), our_step(model, train, one)
+        for step in steps:
+            rate(step, seconds / 2)
+        pairs = [[rate(step, seconds) for step in steps] for _ in range(rounds)]
+    return [single / threaded for threaded, single in pairs]
+
+
+def whole_command() -> tuple[float, float]:
+    """Characters a second of the loop of `charrnn train`, and of the whole command."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "charrnn", "train", "--json", "-q"]
+        start = time.perf_counter()
+        done = subprocess.run(
+            [*command, "-o", f"{folder}/model.npz"], check=True, capture_output=True, text=True
+        )
+        seconds = time.perf_counter() - start
+    result = json.loads(done.stdout)
+    chars = result["chars_per_sec"] * _loop_seconds(result)
+    return result["chars_per_sec"], chars / seconds
+
+
+def _loop_seconds(result: dict[str, float]) -> float:
+    return result["loop_seconds"]
+
+
+def score_a_large_file(megabytes: int = 50) -> tuple[float, int, int]:
+    """Seconds, and peak bytes, of scoring a large file; the peak for a tenth of it."""
+    text = _words(megabytes << 20)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, tenth = Path(folder, "whole.txt"), Path(folder, "tenth.txt")
+        whole.write_text(text, encoding="utf-8")
+        tenth.write_text(text[: len(text) // 10], encoding="utf-8")
+        start = time.perf_counter()
+        peak = _scoring_peak(whole)
+        return time.perf_counter() - start, peak, _scoring_peak(tenth)
+
+
+def _scoring_peak(file: Path) -> int:
+    command = [sys.executable, "-m", "charrnn", "score", "--file", str(file), "--whole", "--total"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+    assert isinstance(usage, resource.struct_rusage)
+    return usage.ru_maxrss * 1024
+
+
+def _words(size: int) -> str:
+    rng = np.random.default_rng(0)
+    words = ["".join(map(chr, rng.integers(97, 123, length))) for length in rng.integers(2, 9, 999)]
+    text = " ".join(words[index] for index in rng.integers(len(words), size=size // 6))
+    return (text + " ")[:size]
