@@ -47,13 +47,13 @@ def torch_sampling(model: CharRNN, streams: int) -> Step:
     """The same with `nn.LSTM` called step by step, <UNK> never drawn."""
     network = TorchModel(model.config)
 
-    @torch.inference_mode()
     def step() -> None:
         inputs, state = torch.zeros((1, streams), dtype=torch.int64), None
-        for _ in range(_CHARS):
-            logits, state = network(inputs, state)
-            logits[..., [EOS, UNK]] = -torch.inf
-            inputs = torch.multinomial(logits[0].softmax(-1), 1).T
+        with torch.inference_mode():
+            for _ in range(_CHARS):
+                logits, state = network(inputs, state)
+                logits[..., [EOS, UNK]] = -torch.inf
+                inputs = torch.multinomial(logits[0].softmax(-1), 1).T
 
     return step
 
@@ -103,13 +103,13 @@ def torch_scoring(model: CharRNN, texts: list[np.ndarray]) -> Step:
         inputs = np.maximum(tokens[:-1], 0)
         batches.append((torch.from_numpy(inputs), torch.from_numpy(tokens[1:])))
 
-    @torch.inference_mode()
     def step() -> None:
-        for inputs, targets in batches:
-            logits, _ = network(inputs, None)
-            torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), targets.flatten(), reduction="none"
-            )
+        with torch.inference_mode():
+            for inputs, targets in batches:
+                logits, _ = network(inputs, None)
+                torch.nn.functional.cross_entropy(
+                    logits.flatten(0, 1), targets.flatten(), reduction="none"
+                )
 
     return step
 
