@@ -8,6 +8,11 @@ W (rows, K) applies input weights, bias and recurrent weights at once, as the te
 Columns of W: 0..D-1 input weights, D bias, D+1..K-1 recurrent weights.
 Rows of W, in blocks of H:  rnn: h.  lstm: i, f, o, g.  gru: z, r, h′.
 
+The backward pass needs the recurrent part of W step by step; the gradients by W and by the inputs
+are one product each over all steps. Derivatives that do not depend on the gradient are computed for
+a span of steps in one go, as many as stay in the cache: small arrays would cost more in calls than
+in arithmetic.
+
 A cell object owns the work buffers for chunks of at most T steps. Weights and state come in with
 each call, and nothing is remembered from one chunk to the next.
 """
@@ -18,12 +23,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.functional import ACTIVATIONS, sigmoid, sigmoid_backward, tanh, tanh_backward
+from charrnn.functional import ACTIVATIONS, sigmoid, tanh
 
 Array = np.ndarray
 Keep = Sequence[Array | None]
 """Where documents start: for each step None, or a row (B,) with 0 in the columns whose state is
 cleared before the step and 1 in the others."""
+
+
+_SPAN_NUMBERS = 1 << 16  # of all gates in a span of steps
 
 
 class Cell(ABC):
@@ -45,18 +53,24 @@ class Cell(ABC):
         self.h = self.block[:, D + 1 :]  # (T+1, H, B): h[t] enters step t
         self.states = (self.h,)
         self.gates = np.empty((T, self.num_gates * H, B), dtype)  # in backward, their gradients
-        self.dblock = np.empty((T, D + 1 + H, B), dtype)
-        self.dx = self.dblock[:, :D]  # (T, D, B)
+        self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[0].size))
 
     @abstractmethod
     def step(self, W: Array, t: int) -> None:
         """The equations of the cell: from block[t] and states[·][t] to states[·][t+1]."""
 
     @abstractmethod
-    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def differentiate(self, start: int, end: int) -> None:
+        """Compute what `step_backward` multiplies by, for the steps from start to end at once."""
+
+    @abstractmethod
+    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         """The same backwards: turns the gradient by states[·][t+1] into the one by states[·][t].
 
-        Overwrites gates[t] with the gradient by the gates' sums, and fills dx[t].
+        Overwrites gates[t] with the gradient by the gates' sums, and `dstate`.
+
+        Args:
+            W_h_T: the recurrent weights, transposed (H, num_gates·H).
         """
 
     def forward(self, W: Array, keep: Keep, state: Array, out: Array) -> Array:
@@ -82,12 +96,12 @@ class Cell(ABC):
         return np.stack([own[len(keep)] for own in self.states])
 
     def backward(
-        self, W_T: Array, keep: Keep, dout: Array, trace: list[Array] | None = None
+        self, W: Array, keep: Keep, dout: Array, trace: list[Array] | None = None
     ) -> Array:
         """Backpropagate through the steps of the last forward.
 
         Args:
-            W_T: a contiguous copy of W.T (K, num_gates·H); a view would slow every product.
+            W: as given to forward.
             keep: as given to forward.
             dout: (T, H, B), gradient by the outputs.
             trace: receives the gradient by the state before each step, the last step first.
@@ -95,11 +109,15 @@ class Cell(ABC):
         Returns:
             Gradient by the state before the first step (num_states, H, B).
         """
+        W_h_T = W[:, self.D + 1 :].T.copy()  # contiguous, as a view would slow every product
         dstate = tuple(np.zeros_like(own[0]) for own in self.states)
-        for t in reversed(range(len(keep))):
+        last = len(keep) - 1
+        for t in range(last, -1, -1):
+            if t == last or t % self.span == self.span - 1:
+                self.differentiate(t - t % self.span, t + 1)
             dh, *dothers = dstate
             dh += dout[t]
-            dstate = self.step_backward(W_T, t, dh, *dothers)
+            dstate = self.step_backward(W_h_T, t, dh, *dothers)
             kept = keep[t]
             if kept is not None:
                 for down in dstate:
@@ -108,9 +126,20 @@ class Cell(ABC):
                 trace.append(np.stack(dstate))
         return np.stack(dstate)
 
-    def weight_gradient(self, steps: int, dW: Array) -> None:
-        """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product."""
-        np.matmul(side_by_side(self.gates[:steps]), side_by_side(self.block[:steps]).T, out=dW)
+    def weight_gradient(self, dgates: Array, dW: Array) -> None:
+        """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product.
+
+        Args:
+            dgates: (num_gates·H, T·B), the gradients that backward left in `gates`, side by side.
+            dW: like W.
+        """
+        steps = dgates.shape[1] // self.gates.shape[-1]
+        np.matmul(dgates, side_by_side(self.block[:steps]).T, out=dW)
+
+    def input_gradient(self, W: Array, dgates: Array) -> Array:
+        """The gradient by x (T, D, B) = Wₓᵀ·dgates, as one product."""
+        dx: Array = W[:, : self.D].T @ dgates
+        return dx.reshape(self.D, -1, self.gates.shape[-1]).transpose(1, 0, 2)
 
 
 def side_by_side(array: Array) -> Array:
@@ -128,17 +157,18 @@ class RNN(Cell):
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
-        self.activation, self.activation_backward = ACTIVATIONS[config.activation]
+        self.activation, self.derivative = ACTIVATIONS[config.activation]
 
     def step(self, W: Array, t: int) -> None:
         self.h[t + 1] = self.activation(np.matmul(W, self.block[t], out=self.gates[t]))
 
-    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def differentiate(self, start: int, end: int) -> None:
+        self.derivative(self.gates[start:end])  # not of self.h, which a document's start clears
+
+    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        h = self.gates[t]  # not self.h[t + 1], which a document's start has cleared
-        h[:] = self.activation_backward(dh, h)
-        dblock = np.matmul(W_T, h, out=self.dblock[t])
-        return (dblock[self.D + 1 :],)
+        self.gates[t] *= dh
+        return (np.matmul(W_h_T, self.gates[t], out=dh),)
 
 
 class LSTM(Cell):
@@ -158,7 +188,8 @@ class LSTM(Cell):
         self.C = np.empty_like(self.h)  # (T+1, H, B): C[t] enters step t
         self.tanh_C = np.empty_like(self.h[1:])  # (T, H, B)
         self.states = (self.h, self.C)
-        self.work = np.empty_like(self.gates[0])
+        self.factors = np.empty_like(self.gates[: self.span])
+        self.spare = np.empty_like(self.h[0])
 
     def step(self, W: Array, t: int) -> None:
         H, h, C, tanh_C = self.H, self.h[t + 1], self.C[t + 1], self.tanh_C[t]
@@ -170,27 +201,36 @@ class LSTM(Cell):
         ifo += 0.5
         i, f, o, g = gates.reshape(4, H, -1)
         np.multiply(f, self.C[t], out=C)
-        C += np.multiply(i, g, out=self.work[:H])
+        C += np.multiply(i, g, out=self.spare)
         np.tanh(C, out=tanh_C)
         np.multiply(o, tanh_C, out=h)
 
-    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def differentiate(self, start: int, end: int) -> None:
+        H, gates, tanh_C = self.H, self.gates[start:end], self.tanh_C[start:end]
+        i, _, o, g = np.split(gates, 4, axis=1)
+        factors = np.multiply(gates, gates, out=self.factors[: end - start])
+        di, df, do, dg = np.split(factors, 4, axis=1)
+        np.subtract(gates[:, : 3 * H], factors[:, : 3 * H], out=factors[:, : 3 * H])  # σ′ = σ − σ²
+        np.subtract(1, dg, out=dg)  # tanh′ = 1 − tanh²
+        di *= g  # C = f * C₋₁ + i * g
+        df *= self.C[start:end]
+        dg *= i
+        do *= tanh_C  # h = o * tanh(C)
+        tanh_C *= tanh_C
+        np.subtract(1, tanh_C, out=tanh_C)
+        tanh_C *= o
+
+    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         dh, dC = dstate
-        H, gates, tanh_C = self.H, self.gates[t], self.tanh_C[t]
-        i, f, o, g = gates.reshape(4, H, -1)
-        di, df, do, dg = self.work.reshape(4, H, -1)
-        np.multiply(dh, tanh_C, out=do)  # h = o * tanh(C)
-        dh *= o
-        dC += tanh_backward(dh, tanh_C)
-        np.multiply(dC, g, out=di)  # C = f * C₋₁ + i * g
-        np.multiply(dC, i, out=dg)
-        np.multiply(dC, self.C[t], out=df)
-        dC *= f
-        tanh_backward(dg, g)
-        sigmoid_backward(self.work[: 3 * H], gates[: 3 * H])
-        gates[:] = self.work
-        dblock = np.matmul(W_T, gates, out=self.dblock[t])  # gates = W·block
-        return dblock[self.D + 1 :], dC
+        shape = 4, self.H, -1
+        gates, factors = self.gates[t].reshape(shape), self.factors[t % self.span].reshape(shape)
+        dC += np.multiply(dh, self.tanh_C[t], out=self.spare)
+        dC_before = np.multiply(dC, gates[1], out=self.spare)
+        np.multiply(factors[:2], dC, out=gates[:2])
+        np.multiply(factors[2], dh, out=gates[2])
+        np.multiply(factors[3], dC, out=gates[3])
+        self.spare = dC
+        return np.matmul(W_h_T, self.gates[t], out=dh), dC_before
 
 
 class GRU(Cell):
@@ -210,7 +250,9 @@ class GRU(Cell):
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         self.reset_block = np.ones_like(self.block[:-1])  # (T, K, B): [x; 1; r * h₋₁]
-        self.dreset_block = np.empty_like(self.block[0])
+        self.factors = np.empty_like(self.gates[: self.span])
+        self.spare = np.empty_like(self.h[0])
+        self.product = np.empty_like(self.h[0])
 
     def step(self, W: Array, t: int) -> None:
         D, H, h_before, h = self.D, self.H, self.h[t], self.h[t + 1]
@@ -225,27 +267,39 @@ class GRU(Cell):
         h *= z
         h += h_before
 
-    def step_backward(self, W_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def differentiate(self, start: int, end: int) -> None:
+        h_before = self.h[start:end]
+        z, r, candidate = np.split(self.gates[start:end], 3, axis=1)
+        dz, dr, dcandidate = np.split(self.factors[: end - start], 3, axis=1)
+        np.multiply(candidate, candidate, out=dcandidate)
+        np.subtract(1, dcandidate, out=dcandidate)
+        dcandidate *= z
+        np.subtract(1, r, out=dr)
+        dr *= r
+        dr *= h_before
+        candidate -= h_before  # h = h₋₁ + z * (h′ − h₋₁)
+        candidate *= z
+        np.subtract(1, z, out=z)  # from here on 1 − z
+        np.multiply(candidate, z, out=dz)
+
+    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        D, H, h_before, gates = self.D, self.H, self.h[t], self.gates[t]
-        z, r, candidate = gates.reshape(3, H, -1)
-        dz = dh * (candidate - h_before)  # h = h₋₁ + z * (h′ − h₋₁)
-        dcandidate = dh * z
-        dh_before = dh - dcandidate
-        candidate[:] = tanh_backward(dcandidate, candidate)
-        dreset_block = np.matmul(W_T[:, 2 * H :], candidate, out=self.dreset_block)
-        dreset = dreset_block[D + 1 :]
-        dh_before += dreset * r  # reset_block = [x; 1; r * h₋₁]
-        r[:] = sigmoid_backward(dreset * h_before, r)
-        z[:] = sigmoid_backward(dz, z)
-        dblock = np.matmul(W_T[:, : 2 * H], gates[: 2 * H], out=self.dblock[t])  # zr = W·block
-        dblock[:D] += dreset_block[:D]
-        dh_before += dblock[D + 1 :]
+        H, gates = self.H, self.gates[t]
+        not_z, r, candidate = gates.reshape(3, H, -1)
+        dz, dr, dcandidate = self.factors[t % self.span].reshape(3, H, -1)
+        dh_before = np.multiply(dh, not_z, out=self.spare)
+        np.multiply(dh, dcandidate, out=candidate)
+        np.multiply(dh, dz, out=not_z)
+        dreset = np.matmul(W_h_T[:, 2 * H :], candidate, out=dh)  # reset_block = [x; 1; r * h₋₁]
+        dh_before += np.multiply(dreset, r, out=self.product)
+        np.multiply(dreset, dr, out=r)
+        dh_before += np.matmul(W_h_T[:, : 2 * H], gates[: 2 * H], out=self.product)
+        self.spare = dh
         return (dh_before,)
 
-    def weight_gradient(self, steps: int, dW: Array) -> None:
+    def weight_gradient(self, dgates: Array, dW: Array) -> None:
         """As for every cell, but the rows of h′ go with the reset blocks."""
-        split, dgates = 2 * self.H, side_by_side(self.gates[:steps])
+        split, steps = 2 * self.H, dgates.shape[1] // self.gates.shape[-1]
         np.matmul(dgates[:split], side_by_side(self.block[:steps]).T, out=dW[:split])
         np.matmul(dgates[split:], side_by_side(self.reset_block[:steps]).T, out=dW[split:])
 

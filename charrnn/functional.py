@@ -1,4 +1,4 @@
-"""The elementwise mathematics of the network, each forward with its backward below it.
+"""The elementwise mathematics of the network, each forward with its derivative below it.
 
 V vocabulary size, N predictions side by side. Everything works in place on work buffers.
 """
@@ -21,11 +21,10 @@ def sigmoid(x: Array) -> Array:
     return x
 
 
-def sigmoid_backward(dy: Array, y: Array) -> Array:
-    """Turn dy into dx in place, given y = sigmoid(x): dx = dy * y * (1 - y)."""
-    dy *= y
-    dy *= 1 - y
-    return dy
+def sigmoid_derivative(y: Array) -> Array:
+    """Turn y = sigmoid(x) into dy/dx = y * (1 - y) in place."""
+    y -= y * y
+    return y
 
 
 def tanh(x: Array) -> Array:
@@ -34,10 +33,11 @@ def tanh(x: Array) -> Array:
     return x
 
 
-def tanh_backward(dy: Array, y: Array) -> Array:
-    """Turn dy into dx in place, given y = tanh(x): dx = dy * (1 - y²)."""
-    dy *= 1 - y * y
-    return dy
+def tanh_derivative(y: Array) -> Array:
+    """Turn y = tanh(x) into dy/dx = 1 - y² in place."""
+    np.multiply(y, y, out=y)
+    np.subtract(1, y, out=y)
+    return y
 
 
 def relu(x: Array) -> Array:
@@ -46,16 +46,16 @@ def relu(x: Array) -> Array:
     return x
 
 
-def relu_backward(dy: Array, y: Array) -> Array:
-    """Turn dy into dx in place, given y = relu(x)."""
-    dy *= y > 0
-    return dy
+def relu_derivative(y: Array) -> Array:
+    """Turn y = relu(x) into dy/dx in place: 1 where y is above 0, else 0."""
+    np.greater(y, 0, out=y)
+    return y
 
 
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
-    "tanh": (tanh, tanh_backward),
-    "relu": (relu, relu_backward),
-    "sigmoid": (sigmoid, sigmoid_backward),
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "tanh": (tanh, tanh_derivative),
+    "relu": (relu, relu_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
 }
 
 

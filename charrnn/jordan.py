@@ -16,7 +16,7 @@ The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none
 import numpy as np
 
 from charrnn.cells import side_by_side
-from charrnn.functional import cross_entropy, cross_entropy_backward, tanh, tanh_backward
+from charrnn.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.parameters import input_size
 from charrnn.unrolled import Unrolled, write_one_hot
 from charrnn.vocabulary import EOS
@@ -77,7 +77,8 @@ class UnrolledJordan(Unrolled):
         steps, W = len(dtop), self.parameters["layers.0.weight"]
         if self.dropped:
             dtop *= self.masks[0][:steps]
-        self.h[:steps] = tanh_backward(dtop, self.h[:steps])
+        tanh_derivative(self.h[:steps])
+        self.h[:steps] *= dtop
         dsums = side_by_side(self.h[:steps])
         np.matmul(dsums, side_by_side(self.block[:steps]).T, out=self.gradients["layers.0.weight"])
         dx = (W[:, : self.D].T @ dsums).reshape(self.D, steps, -1).transpose(1, 0, 2)
@@ -136,7 +137,8 @@ class UnrolledJordan(Unrolled):
             dh = head_T @ doutputs[t]  # o = head·[1; h]
             if self.dropped:
                 dh *= self.masks[0][t]
-            self.h[t] = tanh_backward(dh, self.h[t])  # h = tanh(W·block)
+            tanh_derivative(self.h[t])  # h = tanh(W·block)
+            self.h[t] *= dh
             do = feedback_T @ self.h[t]
             kept = self.keep[t]
             if kept is not None:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.cells import CELLS
+from charrnn.cells import CELLS, side_by_side
 from charrnn.functional import cross_entropy, cross_entropy_backward
 from charrnn.parameters import Parameters, input_size
 from charrnn.vocabulary import EOS
@@ -168,7 +168,7 @@ class Unrolled:
         """The layers backwards, from the gradient by h of the top one (T, H, B).
 
         Returns:
-            The gradients by x (T, D, B) and by the state before the first step.
+            The gradients by x (T, D, B), if it is learned, and by the state before the first step.
         """
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
@@ -176,10 +176,12 @@ class Unrolled:
             if self.dropped:
                 dout *= self.masks[layer][:steps]
             top = layer == len(self.cells) - 1
-            W_T = self.parameters[name].T.copy()
-            dstate.append(cell.backward(W_T, self.keep, dout, trace if top else None))
-            cell.weight_gradient(steps, self.gradients[name])
-            dout = cell.dx[:steps]
+            W = self.parameters[name]
+            dstate.append(cell.backward(W, self.keep, dout, trace if top else None))
+            dgates = side_by_side(cell.gates[:steps])
+            cell.weight_gradient(dgates, self.gradients[name])
+            if layer or "embedding" in self.gradients:
+                dout = cell.input_gradient(W, dgates)
         return dout, np.stack(dstate[::-1])
 
     def _keep(self, inputs: Array) -> list[Array | None]:

@@ -76,11 +76,15 @@ def test_forward_agrees_with_the_oracle(name: str, activation: str) -> None:
         np.testing.assert_allclose(last[:, :, b], column, atol=1e-12)
 
 
+@pytest.mark.parametrize("span", [1, 2, T])
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)
 def test_gradients_by_input_state_and_weights_are_numerical_ones(
-    name: str, activation: str
+    name: str, activation: str, span: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rows = CELLS[name].num_gates * H
+    monkeypatch.setattr("charrnn.cells._SPAN_NUMBERS", span * rows * B)
     cell, W, x, state = make(name, activation)
+    assert cell.span == span
     keep: list[Array | None] = [None, None, np.array([1.0, 0.0, 1.0]), None, None]
     weights = np.random.default_rng(2).standard_normal((T, H, B))
 
@@ -89,9 +93,10 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
 
     loss()
     dW = np.empty_like(W)
-    dstate = cell.backward(W.T.copy(), keep, weights)
-    cell.weight_gradient(T, dW)
-    for array, gradient in ((x, cell.dx.copy()), (state, dstate), (W, dW)):
+    dstate = cell.backward(W, keep, weights)
+    dgates = side_by_side(cell.gates)
+    cell.weight_gradient(dgates, dW)
+    for array, gradient in ((x, cell.input_gradient(W, dgates)), (state, dstate), (W, dW)):
         numeric = numerical_gradient(loss, array)
         assert np.abs(gradient).max() > 1e-3
         np.testing.assert_allclose(gradient, numeric, atol=1e-7)
@@ -118,10 +123,11 @@ def test_no_gradient_crosses_the_start_of_a_document(name: str, activation: str)
     run(cell, W, x, state, keep)
     dout = np.zeros((T, H, B))
     dout[2:] = 1
-    dstate = cell.backward(W.T.copy(), keep, dout)
+    dstate = cell.backward(W, keep, dout)
+    dx = cell.input_gradient(W, side_by_side(cell.gates))
     assert not dstate.any()
-    assert not cell.dx[:2].any()
-    assert cell.dx[2:].any()
+    assert not dx[:2].any()
+    assert dx[2:].any()
 
 
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)
