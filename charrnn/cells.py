@@ -73,7 +73,7 @@ class Cell(ABC):
             W_h_T: the recurrent weights, transposed (H, num_gates·H).
         """
 
-    def forward(self, W: Array, keep: Keep, state: Array, out: Array) -> Array:
+    def forward(self, W: Array, keep: Keep, state: Array, out: Array, after: Array) -> None:
         """Run len(keep) steps from x, which the caller has filled.
 
         Args:
@@ -81,9 +81,7 @@ class Cell(ABC):
             keep: see Keep.
             state: (num_states, H, B) before the first step.
             out: (T, H, B), receives hₜ of every step.
-
-        Returns:
-            The state (num_states, H, B) after the last step, a fresh array.
+            after: (num_states, H, B), receives the state after the last step.
         """
         for own, given in zip(self.states, state, strict=True):
             own[0] = given
@@ -93,7 +91,8 @@ class Cell(ABC):
                     own[t] *= kept
             self.step(W, t)
             out[t] = self.h[t + 1]
-        return np.stack([own[len(keep)] for own in self.states])
+        for own, last in zip(self.states, after, strict=True):
+            last[:] = own[len(keep)]
 
     def backward(
         self, W: Array, keep: Keep, dout: Array, trace: list[Array] | None = None

@@ -12,10 +12,12 @@ import numpy as np
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
 from charrnn.functional import draw
+from charrnn.parallel import Workers
 from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, Composer, Vocabulary, normalize
 
 Array = np.ndarray
 
+_GROUP = 32  # samples drawn side by side
 _PROMPT_STEPS = 128  # a prompt is read in chunks of so many tokens
 
 
@@ -93,8 +95,9 @@ class Sample:
         count = sum(size <= room for size in sizes)
         out, self._held = self._held[:count], self._held[count:]
         self.log_prob += sum(log_prob for _, log_prob in out)
-        self.text += _joined(out)
-        return _joined(out)
+        shown = _joined(out)
+        self.text += shown
+        return shown
 
 
 def _joined(tokens: Sequence[tuple[str, float]]) -> str:
@@ -103,8 +106,10 @@ def _joined(tokens: Sequence[tuple[str, float]]) -> str:
 
 def _overlap(text: str, stop: str) -> int:
     """How many characters at the end of `text` may be the beginning of `stop`."""
-    sizes = range(min(len(text), len(stop) - 1), 0, -1)
-    return next((size for size in sizes if text.endswith(stop[:size])), 0)
+    for size in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:size]):
+            return size
+    return 0
 
 
 def generate(
@@ -134,7 +139,7 @@ def generate(
     rngs = [np.random.default_rng(sample.seed) for sample in samples]
     inputs, state = _read_prompts(checkpoint, [sample.prompt for sample in samples])
     unrolled = checkpoint.model.unroll(1, len(live))
-    while live:
+    while True:
         logits, state = unrolled.forward(inputs[None], state)
         uniforms = np.array([rngs[index].random() for index in live])
         inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
@@ -147,10 +152,25 @@ def generate(
             if shown:
                 yield index, shown
         going = [column for column, index in enumerate(live) if samples[index].stop is None]
+        if not going:
+            return
         if len(going) < len(live):
             live = [live[column] for column in going]
             inputs, state = inputs[going], state[..., going]
             unrolled = checkpoint.model.unroll(1, len(live))
+
+
+def complete(
+    checkpoint: Checkpoint, samples: Sequence[Sample], config: SampleConfig, workers: Workers
+) -> None:
+    """Draw the whole texts of many samples, _GROUP side by side in each thread; see `generate`."""
+    groups = [samples[first : first + _GROUP] for first in range(0, len(samples), _GROUP)]
+
+    def run(group: Sequence[Sample]) -> None:
+        for _ in generate(checkpoint, group, config):
+            pass
+
+    workers.map(run, groups)
 
 
 def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
@@ -204,18 +224,20 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
         Tokens (B,) and their log-probabilities (B,) in nats under the plain model.
     """
     with np.errstate(all="ignore"):
-        plain = log_softmax(logits)
-        logits = plain.copy()
+        logits = logits - logits.max(axis=0)
+        normalizer = np.log(np.exp(logits).sum(axis=0))
+        allowed = logits
         if not config.allow_unk:
-            logits[UNK] = -np.inf
+            allowed = logits.copy()
+            allowed[UNK] = -np.inf
         if config.temperature == 0:
-            tokens = logits.argmax(axis=0)
+            tokens = allowed.argmax(axis=0)
         else:
-            probs = np.exp((logits - logits.max(axis=0)) / config.temperature)
+            weights = np.exp((allowed - allowed.max(axis=0)) / config.temperature)
             if config.top_k is not None or config.top_p < 1:
-                probs = _truncate(probs, config)
-            tokens = draw(probs, uniforms)
-    return tokens, np.take_along_axis(plain, tokens[None], axis=0)[0]
+                weights = _truncate(weights, config)
+            tokens = draw(weights, uniforms)
+    return tokens, logits[tokens, np.arange(len(tokens))] - normalizer
 
 
 def log_softmax(logits: Array) -> Array:

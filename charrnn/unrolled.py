@@ -159,7 +159,7 @@ class Unrolled:
         after = np.empty_like(state)
         for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
             weight = self.parameters[f"layers.{layer}.weight"]
-            after[layer] = cell.forward(weight, self.keep, state[layer], out)
+            cell.forward(weight, self.keep, state[layer], out, after[layer])
             if dropout is not None and self.dropped:
                 out *= self._draw_mask(layer, steps, dropout)
         return after
@@ -185,8 +185,10 @@ class Unrolled:
         return dout, np.stack(dstate[::-1])
 
     def _keep(self, inputs: Array) -> list[Array | None]:
-        kept: Array = np.where(inputs > EOS, 1, 0).astype(self.dtype)  # (T, B)
-        return [None if row.all() else row for row in kept]
+        going_on = inputs > EOS  # (T, B)
+        if going_on.all():
+            return [None] * len(inputs)
+        return [None if row.all() else row for row in going_on.astype(self.dtype)]
 
     def _embed(self, inputs: Array) -> None:
         """Write the input columns: one-hot or embedded, zero where a document starts."""
@@ -219,6 +221,7 @@ class Unrolled:
 
 def write_one_hot(ids: Array, out: Array) -> None:
     """Fill `out` (T, V, B) with the one-hot columns of the ids (T, B), zeros for <EOS>."""
+    T, B = ids.shape
     out[:] = 0
-    np.put_along_axis(out, ids[:, None], 1, axis=1)
+    out[np.arange(T)[:, None], ids, np.arange(B)] = 1
     out[:, EOS] = 0

@@ -54,8 +54,9 @@ def run(
     cell: Cell, W: Array, x: Array, state: Array, keep: list[Array | None]
 ) -> tuple[Array, Array]:
     cell.x[: len(x)] = x
-    out = np.empty((len(x), H, x.shape[-1]))
-    return out, cell.forward(W, keep, state, out)
+    out, after = np.empty((len(x), H, x.shape[-1])), np.empty_like(state)
+    cell.forward(W, keep, state, out, after)
+    return out, after
 
 
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)

@@ -8,7 +8,7 @@ import pytest
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig
 from charrnn.parallel import Workers
-from charrnn.sampling import Sample, choose, generate, next_tokens
+from charrnn.sampling import Sample, choose, complete, generate, next_tokens
 from charrnn.scoring import score
 from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER, Vocabulary
 
@@ -277,3 +277,16 @@ def test_other_tokens_drawn_side_by_side_are_those_of_their_seeds(
     together = draw(checkpoint, config, 3, 4, 5, prompt="가 a")
     alone = [draw(checkpoint, config, seed, prompt="가 a")[0] for seed in (3, 4, 5)]
     assert [sample.text for sample in together] == [sample.text for sample in alone]
+
+
+def test_many_samples_are_the_same_on_any_number_of_threads(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    checkpoint, config, found = make_checkpoint(), SampleConfig(length=20), []
+    for threads in (1, 2, 3):
+        samples = [Sample("ab", seed) for seed in range(100)]
+        with Workers(threads) as workers:
+            complete(checkpoint, samples, config, workers)
+        found.append([(sample.text, sample.log_prob, sample.stop) for sample in samples])
+    assert found[0] == found[1] == found[2]
+    assert len({text for text, _, _ in found[0]}) > 50

@@ -99,7 +99,6 @@ def sample(
     config = SampleConfig(length, temperature, top_k, top_p, normalize(stop), allow_unk)
     prompt = strip_last_newline(read_text("-", encoding)) if prompt == "-" else normalize(prompt)
     seed = randbelow(2**32) if seed is None else seed
-    del threads  # one core draws; the option is there as it is for every command
     if prompts is not None and (prompt or next_character or num_samples > 1):
         raise ConfigError("--prompts goes without PROMPT, --next and --num-samples")
     model = load_checkpoint(checkpoint)
@@ -108,10 +107,10 @@ def sample(
     elif prompts is not None:
         for first, lines in _blocks(split_lines(read_text(prompts, encoding))):
             samples = [Sample(line, seed + first + index) for index, line in enumerate(lines)]
-            _print_whole(model, samples, config, as_json=True)
+            _print_whole(model, samples, config, threads, as_json=True)
     elif num_samples > 1 or as_json:
         samples = [Sample(prompt, seed + index) for index in range(num_samples)]
-        _print_whole(model, samples, config, as_json)
+        _print_whole(model, samples, config, threads, as_json)
     else:
         for _, text in generate(model, [Sample(prompt, seed)], config):
             print(printable(text), end="", flush=True)
@@ -125,13 +124,18 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
 
 
 def _print_whole(
-    model: "Checkpoint", samples: Sequence["Sample"], config: SampleConfig, as_json: bool
+    model: "Checkpoint",
+    samples: Sequence["Sample"],
+    config: SampleConfig,
+    threads: int | None,
+    as_json: bool,
 ) -> None:
     """Draw samples side by side and print them in order."""
-    from charrnn.sampling import generate
+    from charrnn.parallel import Workers
+    from charrnn.sampling import complete
 
-    for _ in generate(model, samples, config):
-        pass
+    with Workers(threads) as workers:
+        complete(model, samples, config, workers)
     for done in samples:
         print(as_line(_fields(done)) if as_json else printable(done.text))
 

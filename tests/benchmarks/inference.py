@@ -11,7 +11,7 @@ from charrnn.config import ModelConfig, SampleConfig
 from charrnn.evaluation import token_log_probs
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.sampling import Sample, generate
+from charrnn.sampling import Sample, complete
 from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
 
 from .harness import Ratio, Step, compare
@@ -30,15 +30,14 @@ def random_model(num_layers: int, hidden_size: int) -> CharRNN:
     return model
 
 
-def our_sampling(model: CharRNN, streams: int) -> Step:
+def our_sampling(model: CharRNN, streams: int, workers: Workers) -> Step:
     """Draw _CHARS characters of each stream, as `charrnn sample` does."""
     vocabulary = Vocabulary([chr(0x100 + i) for i in range(V - NUM_SPECIAL)])
     checkpoint = Checkpoint(model, vocabulary, lines=True)
 
     def step() -> None:
         samples = [Sample("", seed) for seed in range(streams)]
-        for _ in generate(checkpoint, samples, SampleConfig(length=_CHARS)):
-            pass
+        complete(checkpoint, samples, SampleConfig(length=_CHARS), workers)
 
     return step
 
@@ -71,11 +70,11 @@ def products(model: CharRNN, streams: int) -> Step:
     return step
 
 
-def sampling(rounds: int, seconds: float) -> Iterator[tuple[str, Ratio, Ratio]]:
+def sampling(workers: Workers, rounds: int, seconds: float) -> Iterator[tuple[str, Ratio, Ratio]]:
     """(what, ratio to PyTorch, ratio to the bare products) for one stream and for many."""
     for num_layers, hidden_size, streams in ((1, 256, 1), (2, 512, 1), (2, 512, 64)):
         model = random_model(num_layers, hidden_size)
-        ours = our_sampling(model, streams)
+        ours = our_sampling(model, streams, workers)
         yield (
             f"lstm {num_layers}x{hidden_size}, {streams} at once",
             compare(ours, torch_sampling(model, streams), rounds, seconds),
