@@ -1,4 +1,4 @@
-"""What charrnn is measured against: PyTorch's own layers, and a plain NumPy loop.
+"""What charrnn is measured against: PyTorch's own layers.
 
 Letters: T steps, B batch size, V vocabulary size, H hidden size.
 """
@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from charrnn.config import ModelConfig, TrainConfig
+
+from .harness import Step, rate
+from .workload import chunks
 
 Array = np.ndarray
 
@@ -56,53 +59,18 @@ class TorchTrainer:
         return float(loss.detach())
 
 
-class PlainLoop:
-    """A tanh RNN as the first NumPy scripts wrote it: step by step, a product for the input and one
-    for the state, gradients summed at every step, Adagrad."""
+def torch_step(model: ModelConfig, train: TrainConfig, seconds: float) -> Step:
+    """The same in PyTorch, with oneDNN on or off, whichever is faster here."""
+    trainer, source = TorchTrainer(model, train), chunks(train, model.vocab_size)
 
-    def __init__(self, config: ModelConfig, learning_rate: float = 1e-2) -> None:
-        V, H = config.vocab_size, config.hidden_size
-        rng = np.random.default_rng(0)
-        shapes = {"Wxh": (H, V), "Whh": (H, H), "Why": (V, H), "bh": (H, 1), "by": (V, 1)}
-        self.weights = {
-            name: (rng.standard_normal(shape) * 0.01).astype(np.float32)
-            for name, shape in shapes.items()
-        }
-        self.memory = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
-        self.rate = learning_rate
+    def with_onednn(on: bool) -> Step:
+        def step() -> None:
+            with torch.backends.mkldnn.flags(enabled=on):
+                trainer.step(*next(source))
 
-    def step(self, inputs: Array, targets: Array) -> float:
-        """One update on a chunk (T, B), from zero state."""
-        loss, gradients = self._gradients(inputs, targets)
-        for name, gradient in gradients.items():
-            np.clip(gradient, -5, 5, out=gradient)
-            self.memory[name] += gradient * gradient
-            self.weights[name] -= self.rate * gradient / np.sqrt(self.memory[name] + 1e-8)
-        return loss
+        return step
 
-    def _gradients(self, inputs: Array, targets: Array) -> tuple[float, dict[str, Array]]:
-        w, (T, B) = self.weights, inputs.shape
-        V, columns = len(w["by"]), np.arange(B)
-        xs, hs, ps = {}, {-1: np.zeros((len(w["bh"]), B), np.float32)}, {}
-        loss = 0.0
-        for t in range(T):
-            xs[t] = np.zeros((V, B), np.float32)
-            xs[t][inputs[t], columns] = 1
-            hs[t] = np.tanh(w["Wxh"] @ xs[t] + w["Whh"] @ hs[t - 1] + w["bh"])
-            ys = w["Why"] @ hs[t] + w["by"]
-            exp = np.exp(ys - ys.max(axis=0))
-            ps[t] = exp / exp.sum(axis=0)
-            loss -= float(np.log(ps[t][targets[t], columns]).sum())
-        gradients = {name: np.zeros_like(weight) for name, weight in w.items()}
-        dh_next = np.zeros_like(hs[0])
-        for t in reversed(range(T)):
-            dy = ps[t].copy()
-            dy[targets[t], columns] -= 1
-            gradients["Why"] += dy @ hs[t].T
-            gradients["by"] += dy.sum(axis=1, keepdims=True)
-            dsum = (w["Why"].T @ dy + dh_next) * (1 - hs[t] * hs[t])
-            gradients["bh"] += dsum.sum(axis=1, keepdims=True)
-            gradients["Wxh"] += dsum @ xs[t].T
-            gradients["Whh"] += dsum @ hs[t - 1].T
-            dh_next = w["Whh"].T @ dsum
-        return loss, gradients
+    steps = [with_onednn(True), with_onednn(False)]
+    for step in steps:
+        rate(step, seconds / 4)
+    return min(steps, key=lambda step: rate(step, seconds / 2))

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from charrnn.config import TrainConfig
 from charrnn.parallel import Workers
 
 from .harness import rate
-from .training import configured, our_step
+from .workload import configured, our_step
 
 _PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
 
@@ -53,12 +54,12 @@ def training_memory() -> Iterator[tuple[str, int, int]]:
         ours = (
             "from charrnn import blas; blas.use_one_thread()\n"
             "from charrnn.parallel import Workers\n"
-            "from tests.benchmarks.training import configured, our_step\n"
+            "from tests.benchmarks.workload import configured, our_step\n"
             f"step = our_step({shape}, Workers())\n"
         )
         theirs = (
             "from tests.benchmarks.peers import torch_step\n"
-            "from tests.benchmarks.training import configured\n"
+            "from tests.benchmarks.workload import configured\n"
             f"step = torch_step({shape}, 1.0)\n"
         )
         run = "for _ in range(5): step()"
@@ -100,12 +101,8 @@ def whole_command() -> tuple[float, float]:
         )
         seconds = time.perf_counter() - start
     result = json.loads(done.stdout)
-    chars = result["chars_per_sec"] * _loop_seconds(result)
+    chars = result["steps"] * TrainConfig.batch_size * TrainConfig.seq_len
     return result["chars_per_sec"], chars / seconds
-
-
-def _loop_seconds(result: dict[str, float]) -> float:
-    return result["loop_seconds"]
 
 
 def score_a_large_file(megabytes: int = 50) -> tuple[float, int, int]:
