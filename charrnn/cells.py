@@ -125,15 +125,16 @@ class Cell(ABC):
                 trace.append(np.stack(dstate))
         return np.stack(dstate)
 
-    def weight_gradient(self, dgates: Array, dW: Array) -> None:
+    def weight_gradient(self, dgates: Array, dW: Array, work: Array) -> None:
         """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product.
 
         Args:
             dgates: (num_gates·H, T·B), the gradients that backward left in `gates`, side by side.
             dW: like W.
+            work: a buffer for K·T·B numbers.
         """
         steps = dgates.shape[1] // self.gates.shape[-1]
-        np.matmul(dgates, side_by_side(self.block[:steps]).T, out=dW)
+        np.matmul(dgates, side_by_side(self.block[:steps], work).T, out=dW)
 
     def input_gradient(self, W: Array, dgates: Array) -> Array:
         """The gradient by x (T, D, B) = Wₓᵀ·dgates, as one product."""
@@ -141,10 +142,17 @@ class Cell(ABC):
         return dx.reshape(self.D, -1, self.gates.shape[-1]).transpose(1, 0, 2)
 
 
-def side_by_side(array: Array) -> Array:
-    """(T, N, B) as a contiguous copy (N, T·B), the shape in which one product sums over time."""
+def side_by_side(array: Array, work: Array) -> Array:
+    """(T, N, B) as a contiguous copy (N, T·B), the shape in which one product sums over time.
+
+    Args:
+        work: a vector of at least as many numbers, which holds the copy: fresh memory would cost
+            more than the copying.
+    """
     T, N, B = array.shape
-    return array.transpose(1, 0, 2).reshape(N, T * B)
+    copy = work[: array.size].reshape(N, T, B)
+    copy[:] = array.transpose(1, 0, 2)
+    return copy.reshape(N, T * B)
 
 
 class RNN(Cell):
@@ -296,11 +304,11 @@ class GRU(Cell):
         self.spare = dh
         return (dh_before,)
 
-    def weight_gradient(self, dgates: Array, dW: Array) -> None:
+    def weight_gradient(self, dgates: Array, dW: Array, work: Array) -> None:
         """As for every cell, but the rows of h′ go with the reset blocks."""
         split, steps = 2 * self.H, dgates.shape[1] // self.gates.shape[-1]
-        np.matmul(dgates[:split], side_by_side(self.block[:steps]).T, out=dW[:split])
-        np.matmul(dgates[split:], side_by_side(self.reset_block[:steps]).T, out=dW[split:])
+        np.matmul(dgates[:split], side_by_side(self.block[:steps], work).T, out=dW[:split])
+        np.matmul(dgates[split:], side_by_side(self.reset_block[:steps], work).T, out=dW[split:])
 
 
 CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

@@ -13,6 +13,8 @@ last output is the input itself, so that such a network sees one token and no mo
 The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none: (1, 0, V, B).
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from charrnn.cells import side_by_side
@@ -36,6 +38,14 @@ class UnrolledJordan(Unrolled):
         self.o = self.block[:, D + 1 :]  # (T+1, V, B): o[t] enters step t
         self.outputs = np.empty((T, V, B), self.dtype)  # logits, not cleared at a document's start
         self.h = np.empty((T, H, B), self.dtype)  # in the backward pass, gradients by its sums
+
+    @cached_property
+    def _gate_work(self) -> Array:
+        return np.empty(max(self.h.size, self.outputs.size), self.dtype)
+
+    @cached_property
+    def _block_work(self) -> Array:
+        return np.empty(self.block.size, self.dtype)
 
     @property
     def recurrent(self) -> bool:
@@ -68,7 +78,7 @@ class UnrolledJordan(Unrolled):
         """All steps at once: each is given the true output before it."""
         W = self.parameters["layers.0.weight"]
         write_one_hot(np.maximum(self.inputs, EOS), self.o[:steps])
-        h = tanh(W @ side_by_side(self.block[:steps]))
+        h = tanh(W @ side_by_side(self.block[:steps], self._block_work))
         self.h[:steps] = h.reshape(len(W), steps, -1).transpose(1, 0, 2)
         top[:] = self.h[:steps] if mask is None else self.h[:steps] * mask
 
@@ -79,8 +89,9 @@ class UnrolledJordan(Unrolled):
             dtop *= self.masks[0][:steps]
         tanh_derivative(self.h[:steps])
         self.h[:steps] *= dtop
-        dsums = side_by_side(self.h[:steps])
-        np.matmul(dsums, side_by_side(self.block[:steps]).T, out=self.gradients["layers.0.weight"])
+        dsums = side_by_side(self.h[:steps], self._gate_work)
+        block = side_by_side(self.block[:steps], self._block_work)
+        np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
         dx = (W[:, : self.D].T @ dsums).reshape(self.D, steps, -1).transpose(1, 0, 2)
         return dx, np.empty((1, 0, self.config.vocab_size, dtop.shape[-1]), self.dtype)
 
@@ -103,11 +114,11 @@ class UnrolledJordan(Unrolled):
         with np.errstate(all="ignore"):
             nats, doutputs = self._output_gradient(targets, scale)
             dstate = self._backward_through_time(doutputs, trace)
-            np.matmul(side_by_side(doutputs), self.head.T, out=self.gradients["head.weight"])
-            dsums = side_by_side(self.h[:steps])
-            np.matmul(
-                dsums, side_by_side(self.block[:steps]).T, out=self.gradients["layers.0.weight"]
-            )
+            doutputs = side_by_side(doutputs, self._gate_work)
+            np.matmul(doutputs, self.head.T, out=self.gradients["head.weight"])
+            dsums = side_by_side(self.h[:steps], self._gate_work)
+            block = side_by_side(self.block[:steps], self._block_work)
+            np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
             if "embedding" in self.gradients:
                 dx = self.parameters["layers.0.weight"][:, : self.D].T @ dsums
                 self._embed_backward(dx.reshape(self.D, steps, -1).transpose(1, 0, 2))

@@ -58,6 +58,19 @@ class Unrolled:
         """Gradient of every parameter, as `gradient` leaves it."""
         return Parameters(self.config, self.dtype)
 
+    @cached_property
+    def _gate_work(self) -> Array:
+        return np.empty(max(cell.gates.size for cell in self.cells), self.dtype)
+
+    @cached_property
+    def _block_work(self) -> Array:
+        return np.empty(max(cell.block[1:].size for cell in self.cells), self.dtype)
+
+    @cached_property
+    def _dtop(self) -> Array:
+        """Gradient by h of the top layer (T, H, B)."""
+        return np.empty_like(self._head[:, 1:])
+
     def run(self, inputs: Array, state: Array, dropout: np.random.Generator | None = None) -> Array:
         """Read the inputs without predicting anything.
 
@@ -123,12 +136,11 @@ class Unrolled:
         """
         state = self.run(inputs, state, dropout)
         with np.errstate(all="ignore"):
-            nats, dhead = self._head_gradient(targets.ravel(), scale)
-            dtop = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2).copy()
-            dx, dstate = self._layers_backward(dtop, trace)
+            nats = self._head_gradient(targets, scale)
+            dx, dstate = self._layers_backward(self._dtop[: len(targets)], trace)
             if "embedding" in self.gradients:
                 self._embed_backward(dx)
-        return nats.reshape(targets.shape), state, dstate
+        return nats, state, dstate
 
     def _predictions(self) -> Iterator[tuple[slice, Array]]:
         """Columns of `head` and their logits (V, N), a work buffer, so many at a time as fit."""
@@ -138,18 +150,20 @@ class Unrolled:
             logits = self._logits[: V * head.shape[1]].reshape(V, -1)
             yield slice(start, start + head.shape[1]), np.matmul(weight, head, out=logits)
 
-    def _head_gradient(self, targets: Array, scale: float) -> tuple[Array, Array]:
-        """Loss (T·B,), and its gradient by h of the top layer (H, T·B); fills that of the head."""
+    def _head_gradient(self, targets: Array, scale: float) -> Array:
+        """Loss of each target (T, B); fills the gradients of the head and by h of the top layer."""
         weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
         W_T = weight[:, 1:].T.copy()
-        nats, dhead = np.empty(targets.size, self.dtype), np.empty_like(self.head[1:])
+        nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
+        dhead = self._gate_work[: self.head[1:].size].reshape(-1, targets.size)  # (H, T·B)
         gradient[:] = 0
         for part, logits in self._predictions():
-            nats[part] = cross_entropy(logits, targets[part])
-            dlogits = cross_entropy_backward(logits, targets[part], scale)
+            nats[part] = cross_entropy(logits, flat[part])
+            dlogits = cross_entropy_backward(logits, flat[part], scale)
             gradient += dlogits @ self.head[:, part].T
             dhead[:, part] = W_T @ dlogits
-        return nats, dhead
+        self._dtop[: len(targets)] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
+        return nats.reshape(targets.shape)
 
     def _run_layers(
         self, steps: int, state: Array, top: Array, dropout: np.random.Generator | None
@@ -178,8 +192,8 @@ class Unrolled:
             top = layer == len(self.cells) - 1
             W = self.parameters[name]
             dstate.append(cell.backward(W, self.keep, dout, trace if top else None))
-            dgates = side_by_side(cell.gates[:steps])
-            cell.weight_gradient(dgates, self.gradients[name])
+            dgates = side_by_side(cell.gates[:steps], self._gate_work)
+            cell.weight_gradient(dgates, self.gradients[name], self._block_work)
             if layer or "embedding" in self.gradients:
                 dout = cell.input_gradient(W, dgates)
         return dout, np.stack(dstate[::-1])

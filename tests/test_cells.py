@@ -95,8 +95,8 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
     loss()
     dW = np.empty_like(W)
     dstate = cell.backward(W, keep, weights)
-    dgates = side_by_side(cell.gates)
-    cell.weight_gradient(dgates, dW)
+    dgates = side_by_side(cell.gates, np.empty(cell.gates.size))
+    cell.weight_gradient(dgates, dW, np.empty(cell.block.size))
     for array, gradient in ((x, cell.input_gradient(W, dgates)), (state, dstate), (W, dW)):
         numeric = numerical_gradient(loss, array)
         assert np.abs(gradient).max() > 1e-3
@@ -125,7 +125,7 @@ def test_no_gradient_crosses_the_start_of_a_document(name: str, activation: str)
     dout = np.zeros((T, H, B))
     dout[2:] = 1
     dstate = cell.backward(W, keep, dout)
-    dx = cell.input_gradient(W, side_by_side(cell.gates))
+    dx = cell.input_gradient(W, side_by_side(cell.gates, np.empty(cell.gates.size)))
     assert not dstate.any()
     assert not dx[:2].any()
     assert dx[2:].any()
@@ -154,4 +154,4 @@ def test_the_state_that_comes_out_is_no_view_of_a_buffer() -> None:
 def test_side_by_side_puts_steps_next_to_each_other() -> None:
     array = np.arange(24).reshape(2, 3, 4)
     expected = np.concatenate(list(array), axis=1)
-    np.testing.assert_array_equal(side_by_side(array), expected)
+    np.testing.assert_array_equal(side_by_side(array, np.empty(30)), expected)
