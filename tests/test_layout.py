@@ -12,7 +12,7 @@ import charrnn
 
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
-    errors config blas resources vocabulary functional parallel corpus optim cells parameters
+    errors config blas resources vocabulary functional parallel reading documents corpus tokens batches optim cells parameters
     unrolled jordan model scheduled_sampling ngram plan
     evaluation training checkpoint scoring classification gradient_flow sampling run display
     cli.options cli.classify cli.inspect cli.sample cli.score cli.train cli __main__
