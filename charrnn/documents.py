@@ -164,7 +164,7 @@ class Documents:
 
     def _parts(self) -> Iterator[Array]:
         """The codes of all documents, some at a time, with a mark after each."""
-        last = self.stretches.stops[-1] - 1
+        last = self.stretches.stops[-1:] - 1  # where the last one is cut, another character
         for places in self.stretches.parts():
             yield np.where(places == last, _MARKS.index(END), self.codes[places])
 

@@ -6,8 +6,8 @@ from itertools import cycle
 import numpy as np
 import torch
 
+from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.parameters import parameter_shapes
