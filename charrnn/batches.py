@@ -15,7 +15,7 @@ from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
 
-_SEGMENT = 1 << 18  # tokens drawn at a time
+_SEGMENT = 1 << 20  # tokens drawn at a time
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Batches:
 
     The tokens of a pass, documents shuffled, form a ring. B streams start at equal distances on
     it, at an offset drawn anew for each pass, and each reads T tokens at a time until it arrives
-    where the next one started. They are read some chunks at a time, which are a segment; what is
-    drawn depends on the seed and on the numbers of pass and segment alone.
+    where the next one started. The tokens are looked up a segment of many chunks at a time; what
+    is drawn depends on the seed, the number of the pass and the place of the segment alone.
 
     Args:
         tokens: (N,) ids, each document ending with <EOS> or IGNORE.
@@ -53,48 +53,37 @@ class Batches:
         Args:
             start_step: how many chunks to leave out at the start.
         """
-        T, steps = self.seq_len, self._steps_per_segment
+        B, T = self.batch_size, self.seq_len
         rng = np.random.default_rng((self.seed, number))
         ring = self._source.shuffled(rng)
-        starts = rng.integers(len(ring)) + np.arange(self.batch_size) * len(ring) // self.batch_size
-
-        def segment(index: int) -> tuple[Array, Array]:
-            rng = np.random.default_rng((self.seed, number, 2 + index))  # it starts at -1
-            return self._draw(ring, starts + index * steps * T, rng)
-
-        before, _ = segment(start_step // steps - 1)
-        for index in range(start_step // steps, -(-self.steps_per_epoch // steps)):
-            tokens, restarts = segment(index)
-            tokens, before = np.concatenate([before[-1:], tokens]), tokens
-            end = min((index + 1) * steps, self.steps_per_epoch)
-            for step in range(max(start_step, index * steps), end):
-                chunk = tokens[step % steps * T :][: T + 1]
+        starts = rng.integers(len(ring)) + np.arange(B) * len(ring) // B
+        steps_per_segment = max(1, _SEGMENT // (B * T))
+        for first in range(0, self.steps_per_epoch, steps_per_segment):
+            steps = min(steps_per_segment, self.steps_per_epoch - first)
+            if first + steps <= start_step:
+                continue
+            rng = np.random.default_rng((self.seed, number, 1 + first))
+            tokens = self._draw(ring, starts + first * T, steps * T, rng)
+            restarts = rng.random((steps, B)) < self.restart_rate
+            for step in range(max(0, start_step - first), steps):
+                chunk = tokens[step * T :][: T + 1]
                 inputs, targets = chunk[:-1].copy(), chunk[1:]
-                self._restart(inputs, restarts[step % steps])
+                self._restart(inputs, restarts[step])
                 yield inputs, targets
 
     @cached_property
     def _source(self) -> Tokens:
         return self.tokens if isinstance(self.tokens, Tokens) else Tokens.of(self.tokens)
 
-    @property
-    def _steps_per_segment(self) -> int:
-        chunk = self.batch_size * self.seq_len
-        return min(max(1, _SEGMENT // chunk), self.steps_per_epoch)
-
-    def _draw(self, ring: Tokens, starts: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """A segment that begins at `starts` (B,): tokens, some of them <UNK>, and what restarts.
-
-        Returns:
-            Ids (steps * T, B), and for each chunk of a stream whether it restarts (steps, B).
-        """
-        steps = self._steps_per_segment
-        length = steps * self.seq_len
-        tokens = np.stack([ring.read(start, start + length) for start in starts.tolist()], axis=1)
-        places = rng.integers(tokens.size, size=rng.binomial(tokens.size, self.unk_rate))
-        flat = tokens.reshape(-1)
-        flat[places] = np.where(flat[places] > EOS, UNK, flat[places])
-        return tokens, rng.random((steps, self.batch_size)) < self.restart_rate
+    def _draw(self, ring: Tokens, starts: Array, length: int, rng: np.random.Generator) -> Array:
+        """The tokens before `starts` (B,) and `length` more (1 + length, B), some of them <UNK>."""
+        streams = [ring.read(start - 1, start + length) for start in starts.tolist()]
+        tokens = np.stack(streams, axis=1)
+        # The first and the last are in the segments beside this one too.
+        inner = tokens[1:-1].reshape(-1)
+        places = rng.integers(max(1, inner.size), size=rng.binomial(inner.size, self.unk_rate))
+        inner[places] = np.where(inner[places] > EOS, UNK, inner[places])
+        return tokens
 
     def _restart(self, inputs: Array, chosen: Array) -> None:
         for column in np.flatnonzero(chosen):

@@ -55,7 +55,7 @@ class Stretches:
 
     def shuffled(self, rng: np.random.Generator) -> "Stretches":
         """The same stretches in a random order."""
-        order = rng.permutation(len(self))
+        order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
         return Stretches(self.starts[order], self.stops[order])
 
     def places(self, start: int, stop: int) -> Array:
@@ -64,10 +64,10 @@ class Stretches:
         Any numbers will do, as the stretches are read round and round.
         """
         N, D = self.size, len(self)
-        first, last = (
-            place // N * D + int(np.searchsorted(self.ends, place % N, side="right"))
-            for place in (start, stop - 1)
-        )
+        turns, rests = np.divmod((start, stop - 1), N)
+        # With another type than that of `ends`, NumPy would convert all of them.
+        found = np.searchsorted(self.ends, rests.astype(self.ends.dtype), side="right")
+        first, last = turns * D + found
         turns, stretches = np.divmod(np.arange(first, last + 1), D)
         ends = self.ends[stretches] + turns * N
         counts = np.diff(np.minimum(ends, stop), prepend=start)
