@@ -69,12 +69,12 @@ def _decoded(file: BinaryIO, source: str, encoding: str) -> Iterator[str]:
         try:
             text = newlines.decode(data, final=not data)
         except UnicodeError as error:
-            place = ""
+            reason = f"; {error}"
             if isinstance(error, UnicodeDecodeError):
                 data = error.object  # with what was left of the part before
-                place = f" at byte {size - len(data) + error.start}"
-            hint = _suggest_encoding(data + file.read())
-            raise CorpusError(f"{source} is not valid {encoding.upper()}{place}; {hint}") from None
+                hint = _suggest_encoding(data + file.read())
+                reason = f" at byte {size - len(data) + error.start}; {hint}"
+            raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
         yield text
 
 

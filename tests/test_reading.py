@@ -94,6 +94,11 @@ def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
         text_of(b"a\x81 \x8d", "x")
 
 
+def test_utf16_without_a_byte_order_mark_is_an_error() -> None:
+    with pytest.raises(CorpusError, match=r"^x is not valid UTF-16; .* BOM"):
+        text_of("hello".encode("utf-16-le"), "x", "utf-16")
+
+
 @pytest.mark.parametrize("encoding", ["no-such", "", "hex", "x\0"])
 def test_an_unknown_encoding_is_a_usage_error(encoding: str) -> None:
     with pytest.raises(ConfigError, match="unknown encoding"):
