@@ -1,25 +1,18 @@
-"""Files to documents, documents to a training and a validation split, splits to batches.
-
-Letters: T steps, B batch size (streams side by side), N tokens of a split.
-
-A split is one array of tokens: those of each document and then <EOS>, or IGNORE where
-the split has cut the document. Whatever follows one of the two starts afresh, so that this one
-array tells where documents begin and end, and the arrays cut from it do too.
-"""
+"""Sources to documents, and documents to a training and a validation split."""
 
 import hashlib
-import sys
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from charrnn.errors import ConfigError, CorpusError
-from charrnn.functional import IGNORE
+from charrnn.documents import END, LINE_END, Documents
+from charrnn.errors import CorpusError
+from charrnn.reading import read_pieces
 from charrnn.resources import bundled_corpora, bundled_corpus
-from charrnn.vocabulary import EOS, UNK, Vocabulary, normalize
 
 Array = np.ndarray
 
@@ -32,91 +25,37 @@ _SPLIT_SEED = 20_240_229  # fixed: the split does not change with the seed of a 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in NFC with `\\n` as the only line end; a whole file keeps its last newline."""
+    """Documents in NFC with `\\n` as the only line end; those of files lose their last newline."""
 
     name: str
-    documents: list[str]
+    documents: Documents
     lines: bool  # whether a document is a line, else it is a file
+    chars: int  # in all documents, last newlines included
+    sha256: str  # tells whether two runs have seen the same documents
 
-    @property
-    def chars(self) -> int:
-        """Characters in all documents."""
-        return sum(map(len, self.documents))
-
-    @cached_property
-    def sha256(self) -> str:
-        """A hash that tells whether two runs have seen the same documents."""
+    @classmethod
+    def collect(cls, name: str, texts: Iterable[str], lines: bool) -> "Corpus":
+        """A corpus from pieces of text in which END or LINE_END stands after each document."""
         digest = hashlib.sha256()
-        for document in self.documents:
-            digest.update(document.encode() + b"\xff")  # a byte that UTF-8 never has
-        return digest.hexdigest()
+        documents = Documents.collect(_hashed(texts, digest.update))
+        chars = int(documents.lengths.sum())
+        return cls(name, documents, lines, chars, digest.hexdigest())
+
+
+def _hashed(texts: Iterable[str], update: Callable[[bytes], None]) -> Iterator[str]:
+    """The same texts, of which `update` sees the bytes, 0xff where a document ends."""
+    for text in texts:
+        data = text.replace(LINE_END, "\n" + END).encode("utf-8", "surrogatepass")
+        update(data.replace(END.encode("utf-8", "surrogatepass"), b"\xff"))
+        yield text
 
 
 @dataclass(frozen=True)
 class Split:
     """Documents to train on and to validate on."""
 
-    train: list[str]
-    val: list[str]  # empty: too small to split, or not wanted
-    cut: bool = False  # whether the last training document goes on in the validation split
-
-
-def decode(data: bytes, source: str, encoding: str = "utf-8") -> str:
-    """Bytes as text in NFC, without byte-order mark, with `\\n` for every line end.
-
-    Args:
-        source: what the bytes are called in an error.
-
-    Raises:
-        CorpusError: the bytes are not valid in that encoding.
-        ConfigError: there is no such encoding.
-    """
-    try:
-        text = data.decode(encoding)
-    except UnicodeError as error:
-        place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        hint = _suggest_encoding(data)
-        raise CorpusError(f"{source} is not valid {encoding.upper()}{place}; {hint}") from None
-    except (LookupError, ValueError):
-        raise ConfigError(f"unknown encoding {encoding!r}") from None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return normalize(text)
-
-
-def _suggest_encoding(data: bytes) -> str:
-    utf16 = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ()
-    for candidate in (*utf16, "cp949", "cp1252"):
-        try:
-            data.decode(candidate)
-        except UnicodeError:
-            continue
-        return f"--encoding {candidate} would read it"
-    return "name its encoding with --encoding"
-
-
-def read_text(path: Path | str, encoding: str = "utf-8") -> str:
-    """The text of a file, or of standard input for "-"; see `decode`.
-
-    Raises:
-        CorpusError: it cannot be read or decoded.
-    """
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
-    return decode(data, "standard input" if str(path) == "-" else str(path), encoding)
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of a text that `decode` returned; a newline ends a line and starts none."""
-    return strip_last_newline(text).split("\n") if text else []
-
-
-def strip_last_newline(text: str) -> str:
-    """A file's text without the newline that ends its last line."""
-    return text.removesuffix("\n")
+    train: Documents
+    val: Documents  # none: too small to split, or not wanted
 
 
 def read_corpus(
@@ -138,23 +77,48 @@ def read_corpus(
         found, is_bundled = _find(source)
         files += found
         bundled.append(is_bundled)
-    lines = all(bundled) if lines is None else lines
-    documents = [text for file in files for text in read_documents(file, lines, encoding)]
-    if not any(map(strip_last_newline, documents)):
-        raise CorpusError(f"there is no text in {', '.join(sources)}")
     others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
-    return Corpus(_name(sources[0]) + others, documents, lines)
+    name, lines = _name(sources[0]) + others, all(bundled) if lines is None else lines
+    texts = chain.from_iterable(_marked(file, lines, encoding) for file in files)
+    corpus = Corpus.collect(name, texts, lines)
+    if not corpus.documents:
+        raise CorpusError(f"there is no text in {', '.join(sources)}")
+    return corpus
 
 
-def read_documents(file: Path | str, lines: bool, encoding: str = "utf-8") -> list[str]:
+def read_documents(file: Path | str, lines: bool, encoding: str = "utf-8") -> Documents:
     """The documents of one file: its lines that are not empty, or itself unless it is empty.
 
     Raises:
         CorpusError: it cannot be read or decoded.
     """
-    text = read_text(file, encoding)
-    documents = split_lines(text) if lines else [text]
-    return [document for document in documents if strip_last_newline(document)]
+    return Documents.collect(_marked(file, lines, encoding))
+
+
+def _marked(file: Path | str, lines: bool, encoding: str) -> Iterator[str]:
+    """The text of a file in pieces, with END or LINE_END where a document ends."""
+    pieces = read_pieces(file, encoding)
+    return _marked_lines(pieces) if lines else _marked_whole(pieces)
+
+
+def _marked_lines(pieces: Iterable[str]) -> Iterator[str]:
+    last = "\n"
+    for piece in chain(pieces, "\n"):  # also where the last line has no newline
+        text = last + piece
+        yield re.sub("\n+", END, text)[1:]
+        last = text[-1]
+
+
+def _marked_whole(pieces: Iterable[str]) -> Iterator[str]:
+    newline, empty = "", True
+    for piece in pieces:
+        text = newline + piece
+        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        text = text.removesuffix("\n")
+        empty = empty and not text
+        yield text
+    if not empty:
+        yield LINE_END if newline else END
 
 
 def _find(source: str) -> tuple[Sequence[Path | str], bool]:
@@ -198,117 +162,26 @@ def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
     """
     if fraction is None:
         fraction = min(VALIDATION_FRACTION, MAX_VALIDATION_CHARS / corpus.chars)
-    documents = corpus.documents
-    size = corpus.chars * fraction
+    documents, size = corpus.documents, corpus.chars * fraction
+    held_out = np.zeros(len(documents), bool)
     if size < MIN_VALIDATION_CHARS:
-        return Split(_ended(documents), [])
+        return Split(documents, documents.select(held_out))
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(documents))
-    room, held_out = size, set()
+    lengths = documents.lengths
+    held_out[_fitting(order, lengths, size)] = True
+    if held_out.any():
+        return Split(documents.select(~held_out), documents.select(held_out))
+    drawn = order[0]
+    return Split(*documents.cut_off(drawn, int(lengths[drawn] - size)))
+
+
+def _fitting(order: Array, lengths: Array, room: float) -> list[int]:
+    """The documents that fit into a room of so many characters, one after another."""
+    found, shortest = [], lengths.min()
     for index in order:
-        if len(documents[index]) <= room:
-            held_out.add(index)
-            room -= len(documents[index])
-    if held_out:
-        train = [text for index, text in enumerate(documents) if index not in held_out]
-        return Split(_ended(train), _ended([documents[index] for index in sorted(held_out)]))
-    text = documents[order[0]]
-    end = int(len(text) - size)
-    others = _ended([documents[index] for index in sorted(order[1:])])
-    return Split([*others, text[:end]], _ended([text[end:]]), cut=True)
-
-
-def _ended(documents: Sequence[str]) -> list[str]:
-    return [strip_last_newline(document) for document in documents]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A split as a model reads it."""
-
-    tokens: Array  # (N,) ids: each document and then <EOS>, or IGNORE where it was cut
-    chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
-
-    def count(self, *, eos: bool) -> int:
-        """Characters to divide by, with one for each <EOS> or without them."""
-        return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
-
-
-def encode_documents(
-    vocabulary: Vocabulary, documents: Sequence[str], cut: bool = False
-) -> Encoded:
-    """All documents as one array of tokens, each with its <EOS>.
-
-    Args:
-        cut: the last document goes on elsewhere; it ends with IGNORE instead.
-    """
-    pieces = [vocabulary.split(document) for document in documents]
-    ends = np.cumsum([len(piece) + 1 for piece in pieces]) - 1
-    tokens = np.empty(ends[-1] + 1, vocabulary.dtype)
-    is_end = np.zeros(len(tokens), bool)
-    is_end[ends] = True
-    tokens[~is_end] = vocabulary.ids(pieces)
-    tokens[ends] = EOS
-    if cut:
-        tokens[-1] = IGNORE
-    return Encoded(tokens, sum(map(len, documents)))
-
-
-def split_documents(tokens: Array) -> list[Array]:
-    """The documents of a split, each a view with its <EOS> or IGNORE at the end."""
-    return np.split(tokens, np.flatnonzero(tokens[:-1] <= EOS) + 1)
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The chunks (inputs, targets) of a training split, pass after pass.
-
-    The tokens of a pass, documents shuffled, form a ring. B streams start at equal distances on
-    it, at an offset drawn anew for each pass, and each reads T tokens at a time until it arrives
-    where the next one started. What a pass draws depends on the seed and its number alone.
-
-    Args:
-        tokens: (N,) as `encode_documents` returns them.
-        unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
-        restart_rate: share of the chunks of a stream in which it starts afresh once.
-        line_end: the token after which such a restart is placed, if the chunk has one.
-    """
-
-    tokens: Array
-    batch_size: int
-    seq_len: int
-    seed: int
-    unk_rate: float = 0.0
-    restart_rate: float = 0.0
-    line_end: int = IGNORE
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Chunks that a pass takes."""
-        return -(-len(self.tokens) // (self.batch_size * self.seq_len))
-
-    def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
-        """The chunks of one pass: inputs (T, B), the token before each target, and targets."""
-        rng = np.random.default_rng((self.seed, number))
-        N, B, T = len(self.tokens), self.batch_size, self.seq_len
-        ring = self._draw(rng)
-        starts = rng.integers(N) + np.arange(B) * N // B
-        for step in range(self.steps_per_epoch):
-            places = starts + np.arange(step * T - 1, (step + 1) * T)[:, None]
-            chunk = ring[places % N]
-            inputs, targets = chunk[:-1].copy(), chunk[1:]
-            self._restart(inputs, rng)
-            yield inputs, targets
-
-    def _draw(self, rng: np.random.Generator) -> Array:
-        """A copy of the tokens with the documents shuffled and <UNK> put in."""
-        documents = split_documents(self.tokens)
-        order = rng.permutation(len(documents))
-        ring = np.concatenate([documents[index] for index in order])
-        places = rng.integers(len(ring), size=rng.binomial(len(ring), self.unk_rate))
-        ring[places] = np.where(ring[places] > EOS, UNK, ring[places])
-        return ring
-
-    def _restart(self, inputs: Array, rng: np.random.Generator) -> None:
-        for column in np.flatnonzero(rng.random(self.batch_size) < self.restart_rate):
-            line_ends = np.flatnonzero(inputs[:, column] == self.line_end)
-            inputs[line_ends[0] if line_ends.size else 0, column] = EOS
+        if room < shortest:
+            break
+        if lengths[index] <= room:
+            found.append(index)
+            room -= lengths[index]
+    return found

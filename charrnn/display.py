@@ -88,7 +88,7 @@ class TrainingDisplay:
         kind = run.vocabulary.config.unit
         unit = "" if kind == "character" else f" ({kind}s)"
         validation = (
-            f"{count(sum(map(len, split.val)), 'character')} for validation"
+            f"{count(split.val.chars, 'character')} for validation"
             if split.val
             else "trained on whole, nothing held out for validation"
         )

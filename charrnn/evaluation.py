@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from charrnn.corpus import Encoded, split_documents
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parallel import Workers
+from charrnn.tokens import Encoded, split_documents
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray

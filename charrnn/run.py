@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from charrnn import checkpoint
+from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import TrainConfig, VocabularyConfig
-from charrnn.corpus import Batches, Corpus, Split, encode_documents
+from charrnn.corpus import Corpus, Split
 from charrnn.errors import CorpusError
 from charrnn.evaluation import Model
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
+from charrnn.tokens import Encoded, encode_documents, learn_vocabulary, tokenize
 from charrnn.training import NGramTrainer, Progress, Trainer
 from charrnn.vocabulary import UNK, Vocabulary
 
@@ -159,24 +161,25 @@ def prepare(
         CheckpointError: the output cannot be written.
     """
     started = time.monotonic() if started is None else started
-    vocabulary = Vocabulary.from_texts(split.train, tokens)
+    vocabulary = learn_vocabulary(split.train, tokens)
     if not vocabulary.tokens:
         raise CorpusError(
             f"no {tokens.unit} occurs {tokens.min_count} times in the text; lower --min-count"
         )
-    encoded = encode_documents(vocabulary, split.train, split.cut)
-    model_config, config = plan(len(encoded.tokens), len(vocabulary), corpus.lines, options)
+    train = tokenize(vocabulary, split.train)
+    model_config, config = plan(len(train), len(vocabulary), corpus.lines, options)
     checkpoint.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
     if model_config.cell == "ngram":
+        encoded = Encoded(train.array(), split.train.chars)
         trainer = NGramTrainer(
             model_config, encoded, validation, config, count_eos=corpus.lines, workers=workers
         )
         return Run(corpus, vocabulary, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
     batches = Batches(
-        encoded.tokens,
+        train,
         config.batch_size,
         config.seq_len,
         config.seed,
@@ -184,6 +187,7 @@ def prepare(
         config.restart_rate,
         line_end if line_end != UNK else IGNORE,
     )
+    num_ends = len(split.train) - split.train.cut
     trainer = Trainer(
         CharRNN(model_config).initialize(np.random.default_rng(config.seed)),
         batches,
@@ -191,7 +195,7 @@ def prepare(
         config,
         count_eos=corpus.lines,
         workers=workers,
-        chars_per_token=encoded.count(eos=True) / np.count_nonzero(encoded.tokens != IGNORE),
+        chars_per_token=(split.train.chars + num_ends) / (len(train) - split.train.cut),
         started=started,
     )
     return Run(corpus, vocabulary, config, trainer, output, command, started)

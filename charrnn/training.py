@@ -11,8 +11,8 @@ from itertools import count, pairwise
 
 import numpy as np
 
+from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches, Encoded
 from charrnn.errors import DivergedError
 from charrnn.evaluation import Evaluation, evaluate
 from charrnn.functional import IGNORE
@@ -22,6 +22,7 @@ from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import Parameters, is_weight
 from charrnn.scheduled_sampling import ScheduledSampling
+from charrnn.tokens import Encoded
 
 Array = np.ndarray
 

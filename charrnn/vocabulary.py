@@ -11,7 +11,7 @@ that the same text always gives the same ids.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import groupby
 from typing import Literal
@@ -24,8 +24,7 @@ from charrnn.errors import CorpusError
 EOS, UNK = 0, 1
 EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
-_CODE_POINTS = 0x110000
-_PART = 1 << 20  # characters counted at a time
+CODE_POINTS = 0x110000
 _JOINERS = "\u200c\u200d"
 _FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 _CHARACTERS = VocabularyConfig()
@@ -58,15 +57,21 @@ def split_words(text: str) -> list[str]:
 
 @cache
 def _word() -> re.Pattern[str]:
-    marks = [code for code in range(_CODE_POINTS) if unicodedata.category(chr(code))[0] == "M"]
+    marks = [code for code in range(CODE_POINTS) if unicodedata.category(chr(code))[0] == "M"]
     runs = [[*run] for _, run in groupby(enumerate(marks), lambda pair: pair[1] - pair[0])]
     extend = _JOINERS + "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in runs)
     word = rf"\w[\w{extend}]*+(?:['’][\w{extend}]++)*+"
     return re.compile(rf"\n|[^\S\n]*+(?:{word}|\S[{extend}]*+)|[^\S\n]++")
 
 
-def _code_points(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
+def code_points(text: str) -> np.ndarray:
+    """The characters of a text as numbers, uint32 (N,)."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def from_code_points(numbers: np.ndarray) -> str:
+    """The text of which `code_points` gives these numbers."""
+    return numbers.astype(np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
 
 
 class Vocabulary:
@@ -85,10 +90,19 @@ class Vocabulary:
     def from_texts(
         cls, texts: Iterable[str], config: VocabularyConfig = _CHARACTERS
     ) -> "Vocabulary":
-        """The most frequent tokens of `texts`, as many as `config` wants."""
-        counts = (
-            _count_words(texts) if config.tokens == "word" else _count_characters(texts, config)
-        )
+        """The most frequent tokens of `texts` in NFC, as many as `config` wants."""
+        counts = Counter[str]()
+        for text in texts:
+            counts.update(split_words(text) if config.tokens == "word" else text)
+        return cls.from_counts(counts, config)
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], config: VocabularyConfig = _CHARACTERS
+    ) -> "Vocabulary":
+        """The same where it is known how often each word or character in NFC occurs."""
+        if config.normalize == "nfd":
+            counts = _decomposed(counts)
         found = [token for token, count in counts.items() if count >= config.min_count]
         found = sorted(found, key=lambda token: (-counts[token], token))[: config.max_size]
         return cls(sorted(found), config)
@@ -117,7 +131,7 @@ class Vocabulary:
             tokens = [token for piece in pieces for token in piece]
             known = self._id_of_word
             return np.fromiter((known.get(token, UNK) for token in tokens), self.dtype, len(tokens))
-        found: np.ndarray = self._id_of_code_point[_code_points("".join(map(str, pieces)))]
+        found: np.ndarray = self._id_of_code_point[code_points("".join(map(str, pieces)))]
         return found
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -131,8 +145,8 @@ class Vocabulary:
 
     @cached_property
     def _id_of_code_point(self) -> np.ndarray:
-        table = np.full(_CODE_POINTS, UNK, self.dtype)
-        table[_code_points("".join(self.tokens))] = np.arange(NUM_SPECIAL, len(self))
+        table = np.full(CODE_POINTS, UNK, self.dtype)
+        table[code_points("".join(self.tokens))] = np.arange(NUM_SPECIAL, len(self))
         return table
 
     @cached_property
@@ -140,20 +154,13 @@ class Vocabulary:
         return {token: id for id, token in enumerate(self.tokens, start=NUM_SPECIAL)}
 
 
-def _count_words(texts: Iterable[str]) -> Counter[str]:
-    counts = Counter[str]()
-    for text in texts:
-        counts.update(split_words(text))
-    return counts
-
-
-def _count_characters(texts: Iterable[str], config: VocabularyConfig) -> dict[str, int]:
-    form, counts = _FORMS[config.normalize], np.zeros(_CODE_POINTS, np.int64)
-    text = "".join(unicodedata.normalize(form, text) for text in texts)
-    for start in range(0, len(text), _PART):
-        part = _code_points(text[start : start + _PART])
-        counts += np.bincount(part, minlength=_CODE_POINTS)
-    return {chr(code_point): int(counts[code_point]) for code_point in np.flatnonzero(counts)}
+def _decomposed(counts: Mapping[str, int]) -> Counter[str]:
+    """How often each decomposed character occurs in characters in NFC."""
+    found = Counter[str]()
+    for character, count in counts.items():
+        for part in unicodedata.normalize("NFD", character):
+            found[part] += count
+    return found
 
 
 def sum_composed(text: str, values: Iterable[float]) -> list[float]:

@@ -1,6 +1,6 @@
 """What tests share: small models, quickly made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,11 @@ import pytest
 
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import ModelConfig, VocabularyConfig
-from charrnn.corpus import Encoded
+from charrnn.corpus import Corpus
+from charrnn.documents import END, LINE_END, Documents
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
+from charrnn.tokens import Encoded
 from charrnn.vocabulary import EOS, NUM_SPECIAL, Vocabulary
 
 MakeCheckpoint = Callable[..., Checkpoint]
@@ -22,6 +24,20 @@ JAMO = VocabularyConfig(normalize="nfd")
 def encoded(tokens: np.ndarray) -> Encoded:
     """A split whose tokens are characters."""
     return Encoded(tokens, int(np.count_nonzero(tokens > EOS)))
+
+
+def marked(texts: Iterable[str]) -> Iterator[str]:
+    """Each text with the mark that ends it."""
+    for text in texts:
+        yield text.removesuffix("\n") + (LINE_END if text.endswith("\n") else END)
+
+
+def documents_of(texts: Iterable[str]) -> Documents:
+    return Documents.collect(marked(texts))
+
+
+def corpus_of(texts: Iterable[str], *, lines: bool = True) -> Corpus:
+    return Corpus.collect("x", marked(texts), lines)
 
 
 @pytest.fixture

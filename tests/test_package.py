@@ -39,12 +39,12 @@ def test_the_module_runs_from_anywhere(tmp_path: Path) -> None:
 
 def test_the_bundled_corpora_are_what_they_should_be() -> None:
     assert bundled_corpora() == ["english", "hello", "korean"]
-    assert read_corpus(["hello"]).documents == ["hello"]
+    assert [*read_corpus(["hello"]).documents] == ["hello"]
     for name, size in (("english", 40_000), ("korean", 15_000)):
         path = bundled_corpus(name)
         assert path is not None
         assert path.stat().st_size >= size
-        lines = read_corpus([name]).documents
+        lines = [*read_corpus([name]).documents]
         assert len(set(lines)) == len(lines)
         assert all(line == line.strip() for line in lines)
         assert not [line for line in lines for text in SCORED_ONLY if text.lower() in line.lower()]

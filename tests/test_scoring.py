@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from charrnn.config import VocabularyConfig
-from charrnn.corpus import encode_documents
 from charrnn.errors import CorpusError
 from charrnn.evaluation import evaluate
 from charrnn.parallel import Workers
 from charrnn.scoring import Total, score
+from charrnn.tokens import encode_documents
 from charrnn.vocabulary import UNK_CHARACTER
 
-from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
+from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
 
 KINDS = pytest.mark.parametrize(
     ("kind", "tokens"),
@@ -199,7 +199,7 @@ def test_a_split_is_evaluated_as_its_documents_are_scored(
 ) -> None:
     checkpoint, total = make_checkpoint(tokens, kind, lines=lines), Total()
     total.add(score(checkpoint, TEXTS, workers=workers))
-    split = encode_documents(checkpoint.vocabulary, TEXTS)
+    split = encode_documents(checkpoint.vocabulary, documents_of(TEXTS))
     found = evaluate(checkpoint.model, split, workers, count_eos=lines)
     assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
     assert found.bits_per_char == pytest.approx(total.fields()["bits_per_char"])

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches, Encoded
 from charrnn.errors import DivergedError
 from charrnn.evaluation import evaluate
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.scheduled_sampling import ScheduledSampling
+from charrnn.tokens import Encoded
 from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer
 from charrnn.vocabulary import EOS
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn import vocabulary as module
 from charrnn.config import VocabularyConfig
 from charrnn.errors import ConfigError, CorpusError
 from charrnn.functional import IGNORE
@@ -86,13 +85,15 @@ def test_min_count_counts_over_all_texts(found: list[str], min_count: int) -> No
     assert {*Vocabulary.from_texts(found, VocabularyConfig(min_count=min_count)).tokens} == expected
 
 
-def test_a_text_is_counted_whole_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = normalize(TRICKY + "aab")
-    for size in (1, 2, 5, len(text)):
-        monkeypatch.setattr(module, "_PART", size)
-        assert Vocabulary.from_texts([text]).tokens == tuple(sorted(set(text)))
-        twice = VocabularyConfig(min_count=2)
-        assert Vocabulary.from_texts([text], twice).tokens == ("a", "b")
+@quick
+@given(st.lists(texts, max_size=3), st.sampled_from([CHARACTERS, JAMO]), st.integers(1, 3))
+def test_counts_of_characters_give_the_vocabulary_of_their_texts(
+    found: list[str], kind: VocabularyConfig, min_count: int
+) -> None:
+    config = VocabularyConfig(kind.tokens, kind.normalize, min_count)
+    counts = Counter("".join(found))
+    expected = Vocabulary.from_texts(found, config)
+    assert Vocabulary.from_counts(counts, config).tokens == expected.tokens
 
 
 @pytest.mark.parametrize(

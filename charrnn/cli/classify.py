@@ -59,7 +59,7 @@ def classify_texts(
 
 def _labelled(path: Path, encoding: str) -> list[tuple[str, str]]:
     """(text, label) of each line that is not empty."""
-    from charrnn.corpus import read_text, split_lines
+    from charrnn.reading import read_text, split_lines
 
     found = []
     for number, line in enumerate(split_lines(read_text(path, encoding)), start=1):

@@ -63,9 +63,9 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
     """Distances, and the median norms of the gradient by h and, where there is one, by C."""
     import numpy as np
 
-    from charrnn.corpus import read_text
     from charrnn.gradient_flow import gradient_flow
     from charrnn.model import CharRNN
+    from charrnn.reading import read_text
 
     config = loaded.model.config
     if not isinstance(loaded.model, CharRNN):

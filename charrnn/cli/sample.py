@@ -92,7 +92,7 @@ def sample(
     """
     from secrets import randbelow
 
-    from charrnn.corpus import read_text, split_lines, strip_last_newline
+    from charrnn.reading import read_text, split_lines, strip_last_newline
     from charrnn.sampling import Sample, generate
     from charrnn.vocabulary import normalize
 

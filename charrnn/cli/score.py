@@ -149,7 +149,7 @@ def _texts(
     texts: Sequence[str], files: Sequence[Path], lines: bool, encoding: str
 ) -> Iterator[tuple[str, str]]:
     """(name, text) of everything to score; a text is its own name, a whole file has the file's."""
-    from charrnn.corpus import read_text, split_lines, strip_last_newline
+    from charrnn.reading import read_text, split_lines, strip_last_newline
 
     for text in texts:
         yield text, text

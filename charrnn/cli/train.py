@@ -237,7 +237,7 @@ def _split(
     corpus: "Corpus", val: Path | None, val_fraction: float | None, encoding: str
 ) -> "Split":
     """Training and validation documents, the latter from the file `val` where one is named."""
-    from charrnn.corpus import Split, read_documents, split_corpus, strip_last_newline
+    from charrnn.corpus import Split, read_documents, split_corpus
 
     if val_fraction is not None:
         check_float("val_fraction", val_fraction, 0, 1, below=True)
@@ -246,7 +246,7 @@ def _split(
     held_out = read_documents(val, corpus.lines, encoding)
     if not held_out:
         raise CorpusError(f"there is no text in {val}")
-    return Split(split_corpus(corpus, 0).train, [*map(strip_last_newline, held_out)])
+    return Split(split_corpus(corpus, 0).train, held_out)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,8 @@ from itertools import cycle
 
 import numpy as np
 
+from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.corpus import Batches
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.parameters import parameter_shapes

@@ -1,0 +1,91 @@
+"""The tokens of a training split as batches of streams, pass after pass.
+
+Letters: T steps, B batch size (streams side by side), N tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from charrnn.functional import IGNORE
+from charrnn.tokens import Tokens
+from charrnn.vocabulary import EOS, UNK
+
+Array = np.ndarray
+
+_SEGMENT = 1 << 20  # tokens drawn at a time
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The chunks (inputs, targets) of a training split.
+
+    The tokens of a pass, documents shuffled, form a ring. B streams start at equal distances on
+    it, at an offset drawn anew for each pass, and each reads T tokens at a time until it arrives
+    where the next one started. The tokens are looked up a segment of many chunks at a time; what
+    is drawn depends on the seed, the number of the pass and the place of the segment alone.
+
+    Args:
+        tokens: (N,) ids, each document ending with <EOS> or IGNORE.
+        unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
+        restart_rate: share of the chunks of a stream in which it starts afresh once.
+        line_end: the token after which such a restart is placed, if the chunk has one.
+    """
+
+    tokens: Tokens | Array
+    batch_size: int
+    seq_len: int
+    seed: int
+    unk_rate: float = 0.0
+    restart_rate: float = 0.0
+    line_end: int = IGNORE
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Chunks that a pass takes."""
+        return -(-len(self.tokens) // (self.batch_size * self.seq_len))
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator[tuple[Array, Array]]:
+        """The chunks of one pass: inputs (T, B), the token before each target, and targets.
+
+        Args:
+            start_step: how many chunks to leave out at the start.
+        """
+        B, T = self.batch_size, self.seq_len
+        rng = np.random.default_rng((self.seed, number))
+        ring = self._source.shuffled(rng)
+        starts = rng.integers(len(ring)) + np.arange(B) * len(ring) // B
+        steps_per_segment = max(1, _SEGMENT // (B * T))
+        for first in range(0, self.steps_per_epoch, steps_per_segment):
+            steps = min(steps_per_segment, self.steps_per_epoch - first)
+            if first + steps <= start_step:
+                continue
+            rng = np.random.default_rng((self.seed, number, 1 + first))
+            tokens = self._draw(ring, starts + first * T, steps * T, rng)
+            restarts = rng.random((steps, B)) < self.restart_rate
+            for step in range(max(0, start_step - first), steps):
+                chunk = tokens[step * T :][: T + 1]
+                inputs, targets = chunk[:-1].copy(), chunk[1:]
+                self._restart(inputs, restarts[step])
+                yield inputs, targets
+
+    @cached_property
+    def _source(self) -> Tokens:
+        return self.tokens if isinstance(self.tokens, Tokens) else Tokens.of(self.tokens)
+
+    def _draw(self, ring: Tokens, starts: Array, length: int, rng: np.random.Generator) -> Array:
+        """The tokens before `starts` (B,) and `length` more (1 + length, B), some of them <UNK>."""
+        streams = [ring.read(start - 1, start + length) for start in starts.tolist()]
+        tokens = np.stack(streams, axis=1)
+        # The first and the last are in the segments beside this one too.
+        inner = tokens[1:-1].reshape(-1)
+        places = rng.integers(max(1, inner.size), size=rng.binomial(inner.size, self.unk_rate))
+        inner[places] = np.where(inner[places] > EOS, UNK, inner[places])
+        return tokens
+
+    def _restart(self, inputs: Array, chosen: Array) -> None:
+        for column in np.flatnonzero(chosen):
+            line_ends = np.flatnonzero(inputs[:, column] == self.line_end)
+            inputs[line_ends[0] if line_ends.size else 0, column] = EOS

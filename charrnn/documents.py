@@ -1,0 +1,180 @@
+"""Documents in little memory: one small number a character, and where each document lies.
+
+Letters: D documents, A characters in the alphabet, M numbers in all, N of them in documents.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from charrnn.reading import regroup
+from charrnn.vocabulary import CODE_POINTS, code_points, from_code_points
+
+Array = np.ndarray
+
+# Halves of surrogate pairs, which no text has, mark where a document ends: with LINE_END one whose
+# last newline is no part of it, with END any other.
+END, LINE_END = "\udc00", "\udc01"
+_MARKS = END + LINE_END  # the first two of an alphabet
+NUM_MARKS = len(_MARKS)
+_MARK = re.compile(f"[{_MARKS}]")
+_WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # no word goes on after this
+_PART = 1 << 18  # characters looked at at a time
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """D stretches of an array, read as if they lay end to end, and round and round."""
+
+    starts: Array  # (D,) places in the array
+    stops: Array  # (D,) places in the array
+
+    @classmethod
+    def between(cls, stops: Array) -> "Stretches":
+        """Stretches that each begin where the one before stops."""
+        stops = stops.astype(np.int32 if stops.max(initial=0) < 1 << 31 else np.int64)
+        starts = np.roll(stops, 1)
+        starts[:1] = 0
+        return cls(starts, stops)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def ends(self) -> Array:
+        """Where each stretch stops when they lie end to end (D,)."""
+        return np.cumsum(self.stops - self.starts, dtype=self.stops.dtype)
+
+    @property
+    def size(self) -> int:
+        """The length of all stretches together, N."""
+        return int(self.ends[-1]) if len(self) else 0
+
+    def shuffled(self, rng: np.random.Generator) -> "Stretches":
+        """The same stretches in a random order."""
+        order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
+        return Stretches(self.starts[order], self.stops[order])
+
+    def places(self, start: int, stop: int) -> Array:
+        """Where `start` to `stop` lie in the array, int64 (stop - start,).
+
+        Any numbers will do, as the stretches are read round and round.
+        """
+        N, D = self.size, len(self)
+        turns, rests = np.divmod((start, stop - 1), N)
+        # With another type than that of `ends`, NumPy would convert all of them.
+        found = np.searchsorted(self.ends, rests.astype(self.ends.dtype), side="right")
+        first, last = turns * D + found
+        turns, stretches = np.divmod(np.arange(first, last + 1), D)
+        ends = self.ends[stretches] + turns * N
+        counts = np.diff(np.minimum(ends, stop), prepend=start)
+        return np.repeat(self.stops[stretches] - ends, counts) + np.arange(start, stop)
+
+    def parts(self) -> Iterator[Array]:
+        """The places of all stretches end to end, some at a time."""
+        for start in range(0, self.size, _PART):
+            yield self.places(start, min(start + _PART, self.size))
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text."""
+
+    alphabet: Array  # (A,) code point of each number
+    codes: Array  # (M,) numbers of characters, as few bytes each as will do
+    stretches: Stretches  # each document, and one place more for its end
+    cut: bool = False  # whether the last one goes on elsewhere
+
+    @classmethod
+    def collect(cls, texts: Iterable[str]) -> "Documents":
+        """Documents from pieces of text in which END or LINE_END stands after each."""
+        alphabet = code_points(_MARKS)
+        numbers = np.full(CODE_POINTS, -1, np.int32)
+        numbers[alphabet] = np.arange(len(alphabet))
+        codes, dtype = bytearray(), np.dtype(np.uint8)  # it grows in place, unlike an array
+        for text in texts:
+            characters = code_points(text)
+            new = np.unique(characters[numbers[characters] < 0])
+            numbers[new] = len(alphabet) + np.arange(len(new))
+            alphabet = np.append(alphabet, new)
+            if (wider := np.min_scalar_type(len(alphabet) - 1)) != dtype:
+                codes, dtype = _widened(codes, dtype, wider), wider
+            codes += numbers[characters].astype(dtype).tobytes()
+        array = np.frombuffer(codes, dtype)
+        return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
+
+    def __len__(self) -> int:
+        return len(self.stretches)
+
+    def __getitem__(self, index: int) -> str:
+        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        return self._text(self.codes[start : stop - 1])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+    @property
+    def characters(self) -> str:
+        """Those of the alphabet, without the marks."""
+        return from_code_points(self.alphabet[NUM_MARKS:])
+
+    @property
+    def chars(self) -> int:
+        """Characters in all documents, without a last newline."""
+        return self.stretches.size - len(self)
+
+    @property
+    def lengths(self) -> Array:
+        """Characters of each document (D,), with its last newline."""
+        last = self.codes[self.stretches.stops - 1]
+        lengths: Array = self.stretches.stops - self.stretches.starts - (last == _MARKS.index(END))
+        return lengths
+
+    def select(self, chosen: Array) -> "Documents":
+        """Those documents that an index array or a mask (D,) chooses."""
+        starts, stops = self.stretches.starts[chosen], self.stretches.stops[chosen]
+        return replace(self, stretches=Stretches(starts, stops))
+
+    def cut_off(self, index: int, length: int) -> tuple["Documents", "Documents"]:
+        """All documents, of the one at `index` its first `length` characters; the rest of it."""
+        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        others = np.delete(np.arange(len(self)), index)
+        starts, stops = self.stretches.starts[others], self.stretches.stops[others]
+        middle = start + length
+        kept = Stretches(np.append(starts, start), np.append(stops, middle + 1))
+        rest = Stretches(np.array([middle]), np.array([stop]))
+        return replace(self, stretches=kept, cut=True), replace(self, stretches=rest)
+
+    def counts(self) -> dict[str, int]:
+        """How often each character of the alphabet occurs, which may be never."""
+        A = len(self.alphabet)
+        counts = sum((np.bincount(part, minlength=A) for part in self._parts()), np.zeros(A, int))
+        return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
+
+    def fragments(self) -> Iterator[list[str]]:
+        """All documents, some at a time; of a long one a part at a time, cut where no word is.
+
+        The last text of each list goes on in the next one; where it should not, it is empty.
+        """
+        for text in regroup(map(self._text, self._parts()), _WORDS):
+            yield _MARK.split(text)
+
+    def _parts(self) -> Iterator[Array]:
+        """The codes of all documents, some at a time, with a mark after each."""
+        last = self.stretches.stops[-1:] - 1  # where the last one is cut, another character
+        for places in self.stretches.parts():
+            yield np.where(places == last, _MARKS.index(END), self.codes[places])
+
+    def _text(self, codes: Array) -> str:
+        return from_code_points(self.alphabet[codes])
+
+
+def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:
+    """The same numbers in more bytes each."""
+    found, old = bytearray(), np.frombuffer(codes, dtype)
+    for start in range(0, len(old), _PART):
+        found += old[start : start + _PART].astype(wider).tobytes()
+    return found

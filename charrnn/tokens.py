@@ -1,0 +1,125 @@
+"""Documents to the tokens that a model reads.
+
+Letters: N tokens, D documents, A characters in the alphabet, M numbers in all.
+
+Tokens are those of each document and then <EOS>, or IGNORE where the split has cut the document.
+Whatever follows one of the two starts afresh, so that an array of tokens tells where documents
+begin and end, and the arrays cut from it do too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charrnn.config import VocabularyConfig
+from charrnn.documents import NUM_MARKS, Documents, Stretches
+from charrnn.functional import IGNORE
+from charrnn.vocabulary import EOS, Vocabulary
+
+Array = np.ndarray
+
+
+def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabulary:
+    """The most frequent tokens of the documents, as many as `config` wants."""
+    if config.tokens == "char":
+        return Vocabulary.from_counts(documents.counts(), config)
+    return Vocabulary.from_texts((text for part in documents.fragments() for text in part), config)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens looked up where they are read, so that they take no memory beside the documents."""
+
+    codes: Array  # (M,) numbers
+    ids: Array  # (A,) the id of each number
+    stretches: Stretches  # each document with its end
+    cut: int = -1  # the place in `codes` that stands for IGNORE, if there is one
+
+    @classmethod
+    def of(cls, tokens: Array) -> "Tokens":
+        """Those of an array (N,)."""
+        ids = np.append(np.arange(tokens.max() + 1), IGNORE)  # of each id and, at -1, of IGNORE
+        return cls(tokens, ids.astype(tokens.dtype), Stretches.between(_stops(tokens)))
+
+    def __len__(self) -> int:
+        return self.stretches.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the ids."""
+        return self.ids.dtype
+
+    def shuffled(self, rng: np.random.Generator) -> "Tokens":
+        """The same with the documents in a random order."""
+        return replace(self, stretches=self.stretches.shuffled(rng))
+
+    def read(self, start: int, stop: int) -> Array:
+        """Ids of the tokens from `start` to `stop`, which are read round and round."""
+        return self._at(self.stretches.places(start, stop))
+
+    def array(self) -> Array:
+        """All ids (N,)."""
+        return np.concatenate([self._at(places) for places in self.stretches.parts()])
+
+    def _at(self, places: Array) -> Array:
+        found: Array = self.ids[self.codes[places]]
+        found[places == self.cut] = IGNORE
+        return found
+
+
+def tokenize(vocabulary: Vocabulary, documents: Documents) -> Tokens:
+    """The tokens of all documents; those that are not characters in NFC lie in an array."""
+    if vocabulary.config.unit != "character":
+        return Tokens.of(_encoded(vocabulary, documents))
+    ids = np.full(len(documents.alphabet), EOS, vocabulary.dtype)
+    ids[NUM_MARKS:] = vocabulary.ids([documents.characters])
+    cut = int(documents.stretches.stops[-1]) - 1 if documents.cut else -1
+    return Tokens(documents.codes, ids, documents.stretches, cut)
+
+
+def _encoded(vocabulary: Vocabulary, documents: Documents) -> Array:
+    found = bytearray()
+    for texts in documents.fragments():
+        found += _with_ends(vocabulary, texts)[:-1].tobytes()  # as the last text goes on
+    tokens = np.frombuffer(found, vocabulary.dtype)
+    if documents.cut:
+        tokens[-1] = IGNORE
+    return tokens
+
+
+def _with_ends(vocabulary: Vocabulary, texts: Sequence[str]) -> Array:
+    """The tokens of some texts, each with its <EOS>."""
+    pieces = [vocabulary.split(text) for text in texts]
+    ends = np.cumsum([len(piece) + 1 for piece in pieces]) - 1
+    tokens = np.full(ends[-1] + 1, EOS, vocabulary.dtype)
+    is_end = np.zeros(len(tokens), bool)
+    is_end[ends] = True
+    tokens[~is_end] = vocabulary.ids(pieces)
+    return tokens
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as a model is evaluated on it."""
+
+    tokens: Array  # (N,) ids: each document and then <EOS>, or IGNORE where it was cut
+    chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
+
+    def count(self, *, eos: bool) -> int:
+        """Characters to divide by, with one for each <EOS> or without them."""
+        return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
+
+
+def encode_documents(vocabulary: Vocabulary, documents: Documents) -> Encoded:
+    """All documents as one array of tokens."""
+    return Encoded(tokenize(vocabulary, documents).array(), documents.chars)
+
+
+def split_documents(tokens: Array) -> list[Array]:
+    """The documents of a split, each a view with its <EOS> or IGNORE at the end."""
+    return np.split(tokens, _stops(tokens)[:-1])
+
+
+def _stops(tokens: Array) -> Array:
+    return np.append(np.flatnonzero(tokens[:-1] <= EOS) + 1, len(tokens))
