@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
     from charrnn.corpus import Split
     from charrnn.run import Run
-    from charrnn.scoring import Score
+    from charrnn.scoring import Score, Tally
     from charrnn.training import Progress
 
 _BITS = 1 / math.log(2)
@@ -166,7 +166,7 @@ def _validation_line(progress: "Progress") -> str:
     return line + ("  *" if progress.best and progress.validation is not None else "")
 
 
-def score_details(name: str, score: "Score") -> None:
+def score_details(name: str, score: "Score | Tally") -> None:
     """One score, on stdout."""
     figures = score.figures()
     bits, perplexity = figures["bits_per_char"], figures["perplexity"]
@@ -183,7 +183,7 @@ def score_details(name: str, score: "Score") -> None:
         print(f"{label:<19} {value}")
 
 
-def score_table(scores: Sequence[tuple[str, "Score"]]) -> None:
+def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
     """Several scores on stdout, the most probable first, each with its ratio to that one."""
     ranked = sorted(scores, key=lambda pair: -pair[1].log_prob)
     best = ranked[0][1].log_prob

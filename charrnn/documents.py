@@ -21,7 +21,7 @@ END, LINE_END = "\udc00", "\udc01"
 _MARKS = END + LINE_END  # the first two of an alphabet
 NUM_MARKS = len(_MARKS)
 _MARK = re.compile(f"[{_MARKS}]")
-_WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # no word goes on after this
+WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # no word goes on after this
 _PART = 1 << 18  # characters looked at at a time
 
 
@@ -159,7 +159,7 @@ class Documents:
 
         The last text of each list goes on in the next one; where it should not, it is empty.
         """
-        for text in regroup(map(self._text, self._parts()), _WORDS):
+        for text in regroup(map(self._text, self._parts()), WORDS):
             yield _MARK.split(text)
 
     def _parts(self) -> Iterator[Array]:

@@ -25,7 +25,7 @@ _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 128
 _MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
-_BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
+BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
 
 def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) -> list[Array]:
@@ -135,20 +135,20 @@ def evaluate(
 ) -> Evaluation:
     """The loss over a split, state carried through every document.
 
-    Long documents are cut, to run side by side; each piece is preceded by the last _BURN_IN tokens
+    Long documents are cut, to run side by side; each piece is preceded by the last BURN_IN tokens
     before it, which are fed and not counted.
 
     Args:
         count_eos: whether the ends of documents count.
         pieces: about how many pieces to make, 1 to cut nothing.
     """
-    size = max(math.ceil(len(split.tokens) / pieces), 4 * _BURN_IN)
+    size = max(math.ceil(len(split.tokens) / pieces), 4 * BURN_IN)
     sequences, skips = [], []
     for document in split_documents(split.tokens):
         if not count_eos:
             document = np.where(document == EOS, IGNORE, document)
         for start in range(0, len(document), size if pieces > 1 else len(document)):
-            skip = min(start, _BURN_IN)
+            skip = min(start, BURN_IN)
             skips.append(skip)
             sequences.append(document[start - skip : start + size if pieces > 1 else None])
     found = token_log_probs(model, sequences, workers)

@@ -103,6 +103,15 @@ def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
     yield rest
 
 
+def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the newline that ends it."""
+    newline = ""
+    for piece in pieces:
+        text = newline + piece
+        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        yield text.removesuffix("\n")
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text that `decode` returned; a newline ends a line and starts none."""
     return strip_last_newline(text).split("\n") if text else []

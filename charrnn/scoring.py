@@ -1,19 +1,26 @@
 """How probable texts are: log P of whole sentences by the chain rule."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from charrnn.checkpoint import Checkpoint
+from charrnn.documents import WORDS, Documents
 from charrnn.errors import ConfigError
-from charrnn.evaluation import token_log_probs, window_log_probs
+from charrnn.evaluation import BURN_IN, token_log_probs, window_log_probs
+from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.vocabulary import EOS, EOS_NAME, UNK, normalize, sum_composed
+from charrnn.reading import regroup
+from charrnn.tokens import Tokens, tokenize
+from charrnn.vocabulary import EOS, EOS_NAME, UNK, Vocabulary, normalize, sum_composed
 
+_STEPS = 128  # of a long text at a time
+_GROUP = 4  # streams of a long text side by side in a thread
 _MAX_EXPONENT = 700  # exp of more does not fit a float
 
 
@@ -33,13 +40,18 @@ class Score:
         return math.fsum(self.log_probs)
 
     @property
+    def num_tokens(self) -> int:
+        """Tokens predicted, the end among them where it counts."""
+        return len(self.log_probs)
+
+    @property
     def chars(self) -> int:
         """Characters predicted, and one for <EOS> where it counts."""
         return len(self.text) + self.eos
 
     def figures(self) -> dict[str, float | None]:
         """`bits_per_char` and `perplexity`."""
-        return _figures(self.log_prob, self.chars, len(self.log_probs))
+        return _figures(self.log_prob, self.chars, self.num_tokens)
 
     @property
     def per_token(self) -> list[tuple[str, float]]:
@@ -66,6 +78,32 @@ class Score:
 
 
 @dataclass
+class Tally:
+    """The figures of a text that is too long to keep each token's."""
+
+    eos: bool  # whether the end counts
+    chars: int = 0
+    num_tokens: int = 0
+    unk: int = 0
+    _log_probs: list[float] = field(default_factory=list)  # sums of many tokens
+
+    def add(self, tokens: np.ndarray, log_probs: np.ndarray) -> None:
+        """Count tokens in, those of them that are not IGNORE."""
+        self.num_tokens += int(np.count_nonzero(tokens != IGNORE))
+        self.unk += int(np.count_nonzero(tokens == UNK))
+        self._log_probs.append(float(log_probs.sum(dtype=np.float64)))
+
+    @property
+    def log_prob(self) -> float:
+        """log P of the whole text, in nats."""
+        return math.fsum(self._log_probs)
+
+    def figures(self) -> dict[str, float | None]:
+        """`bits_per_char` and `perplexity`."""
+        return _figures(self.log_prob, self.chars, self.num_tokens)
+
+
+@dataclass
 class Total:
     """All texts of a call together: nats and characters are summed, and divided once."""
 
@@ -75,11 +113,11 @@ class Total:
     unk: int = 0
     _log_probs: list[float] = field(default_factory=list)  # one sum for each block of texts
 
-    def add(self, scores: Sequence[Score]) -> None:
+    def add(self, scores: Sequence[Score | Tally]) -> None:
         """Count a block of texts in."""
         self.texts += len(scores)
         self.chars += sum(score.chars for score in scores)
-        self.tokens += sum(len(score.log_probs) for score in scores)
+        self.tokens += sum(score.num_tokens for score in scores)
         self.unk += sum(score.unk for score in scores)
         self._log_probs.append(math.fsum(score.log_prob for score in scores))
 
@@ -140,3 +178,83 @@ def score(
         Score(text, split, log_probs, unk, eos)
         for text, split, log_probs, unk in zip(texts, tokens, found, unks, strict=True)
     ]
+
+
+def score_pieces(checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | None) -> Tally:
+    """Score one long text in constant memory, the state carried through all of it.
+
+    Args:
+        pieces: the text in NFC.
+        eos: as for `score`.
+    """
+    tally = Tally(checkpoint.lines if eos is None else eos)
+    unrolled, state = checkpoint.model.unroll(_STEPS, 1), checkpoint.model.zero_state(1)
+    last = EOS
+    ends = [np.array([EOS])] if tally.eos else []
+    for tokens in chain(_encoded(checkpoint.vocabulary, pieces, tally), ends):
+        inputs, targets = np.append(last, tokens[:-1])[:, None], tokens[:, None]
+        last = tokens[-1]
+        for start in range(0, len(tokens), _STEPS):
+            part = slice(start, start + _STEPS)
+            log_probs, state = unrolled.log_probs(inputs[part], targets[part], state)
+            tally.add(targets[part], log_probs)
+    tally.chars += tally.eos
+    return tally
+
+
+def _encoded(vocabulary: Vocabulary, pieces: Iterable[str], tally: Tally) -> Iterator[np.ndarray]:
+    for piece in regroup(pieces, WORDS):
+        tally.chars += len(piece)
+        if piece:
+            yield vocabulary.encode(piece)
+
+
+def score_in_streams(
+    checkpoint: Checkpoint,
+    documents: Documents,
+    streams: int,
+    *,
+    eos: bool | None,
+    workers: Workers,
+) -> Tally:
+    """Score one long text cut into streams that run side by side.
+
+    Each is preceded by the last BURN_IN tokens before it, which are fed and not counted, so that
+    the cut costs next to nothing.
+
+    Args:
+        documents: the text, one document.
+        eos: as for `score`.
+    """
+    tally = Tally(checkpoint.lines if eos is None else eos)
+    tally.chars = documents.chars + tally.eos
+    tokens = tokenize(checkpoint.vocabulary, documents)
+    size = len(tokens) - (not tally.eos)
+    edges = np.linspace(0, size, streams + 1).astype(np.int64)
+
+    def run(first: int) -> Tally:
+        part = Tally(tally.eos)
+        _score_streams(checkpoint, tokens, edges[first : first + _GROUP + 1], part)
+        return part
+
+    for part in workers.map(run, range(0, streams, _GROUP)):
+        tally.num_tokens += part.num_tokens
+        tally.unk += part.unk
+        tally._log_probs += part._log_probs
+    return tally
+
+
+def _score_streams(checkpoint: Checkpoint, tokens: Tokens, edges: np.ndarray, tally: Tally) -> None:
+    """Score the streams between edges (B + 1,), side by side."""
+    starts, stops = edges[:-1], edges[1:]
+    B = len(starts)
+    unrolled, state = checkpoint.model.unroll(_STEPS, B), checkpoint.model.zero_state(B)
+    for step in range(-BURN_IN, int((stops - starts).max()), _STEPS):
+        firsts = (starts + step).tolist()
+        chunk = np.stack([tokens.read(first - 1, first + _STEPS) for first in firsts], axis=1)
+        places = np.arange(_STEPS)[:, None] + firsts
+        inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
+        counted = (places >= starts) & (places < stops)
+        targets = np.where(counted, chunk[1:], IGNORE)
+        log_probs, state = unrolled.log_probs(inputs, targets, state)
+        tally.add(targets, log_probs)

@@ -833,3 +833,18 @@ def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
 @posix
 def test_score_on_a_terminal_without_texts_is_wrong_usage() -> None:
     assert on_a_terminal("score") == "error: nothing to score: give a TEXT or --file FILE\r\n"
+
+
+def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\n" * 200, encoding="utf-8")
+    run("train", text, "--steps", "20", "-o", tmp_path / "m.npz", "-q")
+    (one,) = run("score", "-c", tmp_path / "m.npz", "--file", text, "--json").objects()
+    many = run("score", "-c", tmp_path / "m.npz", "--file", text, "--json", "--streams", "8")
+    (found,) = many.objects()
+    assert found.keys() == one.keys()
+    assert found["chars"] == one["chars"] == 23 * 200 - 1
+    assert found["bits_per_char"] == pytest.approx(one["bits_per_char"], abs=1e-4)
+    refused = run("score", "hello", "--streams", "8", "--lines")
+    assert refused.code == 2
+    assert "--streams is for whole files" in refused.err

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from charrnn.config import VocabularyConfig
+from charrnn.documents import END, Documents
 from charrnn.errors import CorpusError
 from charrnn.evaluation import evaluate
 from charrnn.parallel import Workers
-from charrnn.scoring import Total, score
+from charrnn.scoring import Total, score, score_in_streams, score_pieces
 from charrnn.tokens import encode_documents
 from charrnn.vocabulary import UNK_CHARACTER
 
@@ -203,3 +204,49 @@ def test_a_split_is_evaluated_as_its_documents_are_scored(
     found = evaluate(checkpoint.model, split, workers, count_eos=lines)
     assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
     assert found.bits_per_char == pytest.approx(total.fields()["bits_per_char"])
+
+
+LONG = "abcab cabc\n" * 150 + "bca"
+
+
+@pytest.mark.parametrize("eos", [True, False])
+@pytest.mark.parametrize("config", [CHARACTERS, WORDS, JAMO])
+def test_a_long_text_in_pieces_scores_as_in_one(
+    make_checkpoint: MakeCheckpoint, workers: Workers, config: VocabularyConfig, eos: bool
+) -> None:
+    tokens = ["a", "b", "c", " "] if config.tokens == "char" else ["abcab", " cabc", "bca"]
+    checkpoint = make_checkpoint(tokens, config, lines=False)
+    (whole,) = score(checkpoint, [LONG], eos=eos, workers=workers)
+    pieces = [LONG[start : start + 37] for start in range(0, len(LONG), 37)]
+    tally = score_pieces(checkpoint, pieces, eos=eos)
+    assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
+    assert tally.figures() == pytest.approx(whole.figures(), rel=1e-6)
+    assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+    assert (tally.unk, tally.eos) == (whole.unk, eos)
+
+
+@pytest.mark.parametrize("eos", [True, False])
+@pytest.mark.parametrize("streams", [1, 2, 7, 40])
+def test_streams_count_every_token_once_and_cost_next_to_nothing(
+    make_checkpoint: MakeCheckpoint, streams: int, eos: bool
+) -> None:
+    checkpoint = make_checkpoint(["a", "b", "c", " "], lines=False)
+    documents = Documents.collect([LONG + END])
+    found = []
+    for threads in (1, 2):
+        with Workers(threads) as workers:
+            found.append(score_in_streams(checkpoint, documents, streams, eos=eos, workers=workers))
+            (whole,) = score(checkpoint, [LONG], eos=eos, workers=workers)
+    assert found[0].log_prob == found[1].log_prob
+    assert found[0].log_prob == pytest.approx(whole.log_prob, rel=1e-5)
+    for tally in found:
+        assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+        assert (tally.unk, tally.eos) == (whole.unk, eos)
+
+
+def test_a_text_of_nothing_has_no_figures_in_pieces_either(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    tally = score_pieces(make_checkpoint(), [""], eos=False)
+    assert (tally.log_prob, tally.chars) == (0, 0)
+    assert tally.figures() == {"bits_per_char": None, "perplexity": None}

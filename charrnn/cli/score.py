@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,9 @@ from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
-    from charrnn.scoring import Score
+    from charrnn.scoring import Score, Tally
+
+    Figures = tuple[str, Score | Tally]  # with the name of the text
 
 _PER_CHAR = "Score every character, or word: its log P in nats, then in bits."
 
@@ -92,6 +94,15 @@ def score(
             show_default=False,
         ),
     ] = None,
+    streams: Annotated[
+        int,
+        typer.Option(
+            help="Cut a whole file into so many parts that are scored side by side, each after "
+            "reading the 256 tokens before it.",
+            min=1,
+            max=4096,
+        ),
+    ] = 1,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -126,19 +137,30 @@ def score(
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None)
     cut = model.lines if lines is None else lines
+    if streams > 1 and (cut or per_char or context is not None):
+        raise ConfigError("--streams is for whole files, without --per-char and --context")
     if context is not None:
         everything = list(_texts(texts or [], files or [], cut, encoding))
         for n in _contexts(context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
         return
-    scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+    if per_char:
+        scores = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+        _print_each(scores, model.vocabulary.config, as_json)
+        return
+    scored: Iterator[Figures]
+    if cut:
+        scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+    else:  # whole files, however long
+        scored = chain(
+            _scored(model, _texts(texts or [], [], cut, encoding), eos, threads),
+            _scored_files(model, files or [], eos, encoding, streams, threads),
+        )
     if total:
         _print_total(scored, as_json)
     elif as_json:
         for name, score in scored:
-            print(as_line(_fields(name, score, model.vocabulary.config, per_char)))
-    elif per_char:
-        _print_each(scored, model.vocabulary.config)
+            print(as_line(_fields(name, score, model.vocabulary.config)))
     elif sys.stdout.isatty():
         _show(list(scored))
     else:
@@ -180,7 +202,31 @@ def _scored(
             yield from zip((name for name, _ in block), found, strict=True)
 
 
-def _fields(name: str, score: "Score", tokens: VocabularyConfig, per_char: bool) -> dict[str, Any]:
+def _scored_files(
+    model: "Checkpoint",
+    files: Sequence[Path],
+    eos: bool | None,
+    encoding: str,
+    streams: int,
+    threads: int | None,
+) -> Iterator[tuple[str, "Tally"]]:
+    """Names and figures of whole files."""
+    from charrnn.corpus import read_documents
+    from charrnn.parallel import Workers
+    from charrnn.reading import read_pieces, strip_pieces
+    from charrnn.scoring import score_in_streams, score_pieces
+
+    with Workers(threads) as workers:
+        for file in files:
+            if streams > 1:
+                documents = read_documents(file, False, encoding)
+                found = score_in_streams(model, documents, streams, eos=eos, workers=workers)
+            else:
+                found = score_pieces(model, strip_pieces(read_pieces(file, encoding)), eos=eos)
+            yield str(file), found
+
+
+def _fields(name: str, score: "Score | Tally", tokens: VocabularyConfig) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "text": name,
         "log_prob": score.log_prob,
@@ -191,12 +237,18 @@ def _fields(name: str, score: "Score", tokens: VocabularyConfig, per_char: bool)
         "eos": score.eos,
     }
     if tokens.unit != "character":
-        fields["tokens"] = len(score.log_probs)
-    if per_char and tokens.tokens == "char":
+        fields["tokens"] = score.num_tokens
+    return fields
+
+
+def _each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
+    """What --per-char adds: characters where the tokens are, and tokens where they are others."""
+    fields: dict[str, Any] = {}
+    if tokens.tokens == "char":
         fields["per_char"] = [
             {"char": char, "log_prob": log_prob} for char, log_prob in score.per_char
         ]
-    if per_char and tokens.unit != "character":
+    if tokens.unit != "character":
         fields["per_token"] = [
             {"token": token, "log_prob": log_prob} for token, log_prob in score.per_token
         ]
@@ -219,7 +271,7 @@ def _contexts(text: str) -> list[int]:
 
 
 def _print_total(
-    scored: Iterable[tuple[str, "Score"]], as_json: bool, heading: dict[str, int] | None = None
+    scored: Iterable["Figures"], as_json: bool, heading: dict[str, int] | None = None
 ) -> None:
     """One object, or a line a figure; with a heading, all on one line."""
     from charrnn.scoring import Total
@@ -238,18 +290,23 @@ def _print_total(
             print(f"{name}\t{_number(value)}")
 
 
-def _print_each(scored: Iterable[tuple[str, "Score"]], tokens: VocabularyConfig) -> None:
-    """A line a character, or a word, and an empty one after each text."""
+def _print_each(
+    scored: Iterable[tuple[str, "Score"]], tokens: VocabularyConfig, as_json: bool
+) -> None:
+    """An object a text; or a line a character, or a word, and an empty one after each text."""
     from charrnn.display import spelled_out
 
-    for _, score in scored:
+    for text, score in scored:
+        if as_json:
+            print(as_line(_fields(text, score, tokens) | _each(score, tokens)))
+            continue
         for name, log_prob in score.per_char if tokens.tokens == "char" else score.per_token:
             shown = printable(spelled_out(name))
             print(f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}")
         print()
 
 
-def _print_lines(scored: Iterable[tuple[str, "Score"]]) -> None:
+def _print_lines(scored: Iterable["Figures"]) -> None:
     """A line a text, for other programs."""
     from charrnn.display import spelled_out
 
@@ -258,7 +315,7 @@ def _print_lines(scored: Iterable[tuple[str, "Score"]]) -> None:
         print(f"{score.log_prob:.6f}\t{bits}\t{spelled_out(name)}")
 
 
-def _show(scored: list[tuple[str, "Score"]]) -> None:
+def _show(scored: list["Figures"]) -> None:
     """Scores for people."""
     from charrnn.display import score_details, score_table
 
