@@ -12,8 +12,8 @@ from charrnn.errors import ConfigError, CorpusError
 from charrnn.vocabulary import normalize
 
 _PART = 1 << 18  # bytes read at a time
-# An ASCII character composes with nothing before it, so that a text in NFC can be cut there.
-_COMPOSABLE = re.compile(r".*(?=[\0-\x7f])", re.DOTALL)
+# ASCII, Han and Hangul compose with nothing before them, so that a text can be cut there.
+_COMPOSABLE = re.compile(r".*(?=[\0-\x7f\u4e00-\u9fff\uac00-\ud7a3])", re.DOTALL)
 
 
 def read_pieces(path: Path | str, encoding: str = "utf-8") -> Iterator[str]:

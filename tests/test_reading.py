@@ -173,11 +173,19 @@ def test_a_large_file_comes_in_small_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PART", 100)
-    for text in ("one line of words ", "no_space", "한국어 글\n"):
+    for text in ("one line of words ", "no_space", "한국어 글\n", "漢字かな交じり文章"):
         (tmp_path / "x.txt").write_text(text * 1000, encoding="utf-8")
         pieces = [*read_pieces(tmp_path / "x.txt")]
         assert "".join(pieces) == text * 1000
         assert max(map(len, pieces)) <= 200
+
+
+def test_no_character_composes_across_a_cut() -> None:
+    for code in range(0x110000):
+        first, *others = [*unicodedata.normalize("NFD", chr(code))]
+        for mark in (*others, first if unicodedata.combining(first) else "\u0301"):
+            found = module._COMPOSABLE.match("é" + mark)
+            assert found is None
 
 
 @quick
