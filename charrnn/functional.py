@@ -98,8 +98,9 @@ def draw(weights: Array, uniforms: Array) -> Array:
         weights: (V, B), not negative, not necessarily adding up to one.
         uniforms: (B,) random numbers from 0 to 1, which decide.
     """
-    cumulative = np.cumsum(weights, axis=0)
-    rows = (cumulative <= uniforms * cumulative[-1]).sum(axis=0)
-    last = len(weights) - 1 - (weights[::-1] > 0).argmax(axis=0)
-    found: Array = np.minimum(rows, last)  # rounding may leave a sum below every uniform
+    cumulative = weights.cumsum(axis=0)
+    total = cumulative[-1]
+    # Rounding must not carry a product to the total, which no row would be above.
+    threshold = np.minimum(uniforms * total, np.nextafter(total, 0))
+    found: Array = np.minimum((cumulative <= threshold).sum(axis=0), len(weights) - 1)
     return found

@@ -224,16 +224,17 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
         Tokens (B,) and their log-probabilities (B,) in nats under the plain model.
     """
     with np.errstate(all="ignore"):
-        logits = logits - logits.max(axis=0)
-        normalizer = np.log(np.exp(logits).sum(axis=0))
         allowed = logits
         if not config.allow_unk:
             allowed = logits.copy()
             allowed[UNK] = -np.inf
+        best = allowed.max(axis=0)
+        logits, allowed = logits - best, allowed - best
+        normalizer = np.log(np.exp(logits).sum(axis=0))
         if config.temperature == 0:
             tokens = allowed.argmax(axis=0)
         else:
-            weights = np.exp((allowed - allowed.max(axis=0)) / config.temperature)
+            weights = np.exp(allowed / config.temperature)
             if config.top_k is not None or config.top_p < 1:
                 weights = _truncate(weights, config)
             tokens = draw(weights, uniforms)

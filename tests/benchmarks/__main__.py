@@ -92,11 +92,14 @@ def scoring(options: argparse.Namespace) -> None:
 
 
 def large_file(options: argparse.Namespace) -> None:
-    """Scoring a file of 50 MB with the bundled model."""
+    """Scoring large files with the bundled model, in one stream and in eight."""
     from . import processes
 
-    seconds, peak, tenth = processes.score_a_large_file()
-    print(f"50 MB in {seconds:.0f} s, peak {peak >> 20} MB; a tenth of it: {tenth >> 20} MB")
+    for megabytes, streams in ((1, 1), (4, 1), (4, 8), (50, 8)):
+        seconds, peak = processes.score_a_large_file(megabytes, "--streams", str(streams))
+        print(
+            f"{megabytes} MB, {streams} streams: {seconds:.0f} s, peak {peak >> 20} MB", flush=True
+        )
 
 
 def busy(options: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from charrnn.parallel import Workers
 from .harness import rate
 from .workload import configured, our_step
 
-_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+# The peak of this process alone; what getrusage tells may be that of the process it came from.
+_PEAK = "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
 
 
 def _seconds(*command: str) -> float:
@@ -40,11 +40,12 @@ def help_after_typer() -> float:
 
 
 def peak_memory(code: str) -> int:
-    """Peak resident bytes of a Python process that runs `code`."""
+    """Peak resident bytes of a Python process that runs `code`, where there is a /proc."""
+    program = f"import re\n{code}\n{_PEAK}"
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{_PEAK}"], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    return int(done.stdout.splitlines()[-1])
+    return int(done.stdout.splitlines()[-1]) << 10
 
 
 def training_memory() -> Iterator[tuple[str, int, int]]:
@@ -105,25 +106,16 @@ def whole_command() -> tuple[float, float]:
     return result["chars_per_sec"], chars / seconds
 
 
-def score_a_large_file(megabytes: int = 50) -> tuple[float, int, int]:
-    """Seconds, and peak bytes, of scoring a large file; the peak for a tenth of it."""
-    text = _words(megabytes << 20)
+def score_a_large_file(megabytes: int, *options: str) -> tuple[float, int]:
+    """Seconds and peak bytes of scoring a whole file of random words."""
     with tempfile.TemporaryDirectory() as folder:
-        whole, tenth = Path(folder, "whole.txt"), Path(folder, "tenth.txt")
-        whole.write_text(text, encoding="utf-8")
-        tenth.write_text(text[: len(text) // 10], encoding="utf-8")
+        file = Path(folder, "text.txt")
+        file.write_text(_words(megabytes << 20), encoding="utf-8")
+        arguments = ["charrnn", "score", "--file", str(file), "--whole", "--total", *options]
+        code = f"import sys; sys.argv = {arguments}\nfrom charrnn.cli import main; main()"
         start = time.perf_counter()
-        peak = _scoring_peak(whole)
-        return time.perf_counter() - start, peak, _scoring_peak(tenth)
-
-
-def _scoring_peak(file: Path) -> int:
-    command = [sys.executable, "-m", "charrnn", "score", "--file", str(file), "--whole", "--total"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0
-    assert isinstance(usage, resource.struct_rusage)
-    return usage.ru_maxrss * 1024
+        peak = peak_memory(code)
+        return time.perf_counter() - start, peak
 
 
 def _words(size: int) -> str:
