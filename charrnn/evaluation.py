@@ -22,7 +22,7 @@ Array = np.ndarray
 Model = CharRNN | NGram
 
 _COLUMNS = 32  # sequences side by side
-_MAX_STEPS = 128
+_MAX_STEPS = 32  # so that the work buffers stay small
 _MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
 BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date

@@ -120,7 +120,7 @@ class NGram:
         """Count, discount and prune the k-grams of a split.
 
         Args:
-            tokens: (N,), as `corpus.encode_documents` gives it.
+            tokens: (N,), as `tokens.encode_documents` gives it.
             max_size: at most so many k-grams stay, and the unigrams in any case; None: all.
         """
         counted = _count(config, tokens)
