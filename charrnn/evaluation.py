@@ -23,7 +23,6 @@ Model = CharRNN | NGram
 
 _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 32  # so that the work buffers stay small
-_MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, the largest one
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
 BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
@@ -59,7 +58,7 @@ def _batch_log_probs(model: Model, sequences: list[Array]) -> list[Array]:
     tokens[0] = EOS
     for column, sequence in enumerate(sequences):
         tokens[1 : len(sequence) + 1, column] = sequence
-    T = max(1, min(_MAX_STEPS, longest, _MAX_LOGITS // (B * model.vocab_size)))
+    T = max(1, min(_MAX_STEPS, longest))
     unrolled, state = model.unroll(T, B), model.zero_state(B)
     log_probs = np.empty((longest, B))
     for start in range(0, longest, T):
