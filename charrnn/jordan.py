@@ -82,55 +82,43 @@ class UnrolledJordan(Unrolled):
         self.h[:steps] = h.reshape(len(W), steps, -1).transpose(1, 0, 2)
         top[:] = self.h[:steps] if mask is None else self.h[:steps] * mask
 
-    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> tuple[Array, Array]:
-        """As for every network where the true output was fed back, step by step in parallel."""
-        steps, W = len(dtop), self.parameters["layers.0.weight"]
-        if self.dropped:
-            dtop *= self.masks[0][:steps]
-        tanh_derivative(self.h[:steps])
-        self.h[:steps] *= dtop
+    def _head_gradient(self, targets: Array, scale: float) -> Array:
+        """As for every network where the true output was fed back.
+
+        Else `outputs` holds the gradient by each output where it is predicted with, to which the
+        steps after it are still to add.
+        """
+        if not self.recurrent:
+            return super()._head_gradient(targets, scale)
+        nats = np.empty(targets.shape, self.dtype)
+        for t, target in enumerate(targets):
+            nats[t] = cross_entropy(self.outputs[t], target)
+            cross_entropy_backward(self.outputs[t], target, scale)
+        return nats
+
+    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
+        steps = len(dtop)
+        if self.recurrent:
+            dstate = self._backward_through_time(self.outputs[:steps], trace)
+            doutputs = side_by_side(self.outputs[:steps], self._gate_work)
+            np.matmul(doutputs, self.head.T, out=self.gradients["head.weight"])
+        else:
+            dstate = self._backward_in_parallel(dtop)
         dsums = side_by_side(self.h[:steps], self._gate_work)
         block = side_by_side(self.block[:steps], self._block_work)
         np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
-        dx = (W[:, : self.D].T @ dsums).reshape(self.D, steps, -1).transpose(1, 0, 2)
-        return dx, np.empty((1, 0, self.config.vocab_size, dtop.shape[-1]), self.dtype)
+        if "embedding" in self.gradients:
+            dx = self.parameters["layers.0.weight"][:, : self.D].T @ dsums
+            self._embed_backward(dx.reshape(self.D, steps, -1).transpose(1, 0, 2))
+        return dstate
 
-    def gradient(
-        self,
-        inputs: Array,
-        targets: Array,
-        state: Array,
-        *,
-        scale: float = 1.0,
-        dropout: np.random.Generator | None = None,
-        trace: list[Array] | None = None,
-    ) -> tuple[Array, Array, Array]:
-        """Forward and backward, see `Unrolled.gradient`; the head is part of the recurrence."""
-        if not self.recurrent:
-            return super().gradient(
-                inputs, targets, state, scale=scale, dropout=dropout, trace=trace
-            )
-        steps, state = len(inputs), self.run(inputs, state, dropout)
-        with np.errstate(all="ignore"):
-            nats, doutputs = self._output_gradient(targets, scale)
-            dstate = self._backward_through_time(doutputs, trace)
-            doutputs = side_by_side(doutputs, self._gate_work)
-            np.matmul(doutputs, self.head.T, out=self.gradients["head.weight"])
-            dsums = side_by_side(self.h[:steps], self._gate_work)
-            block = side_by_side(self.block[:steps], self._block_work)
-            np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
-            if "embedding" in self.gradients:
-                dx = self.parameters["layers.0.weight"][:, : self.D].T @ dsums
-                self._embed_backward(dx.reshape(self.D, steps, -1).transpose(1, 0, 2))
-        return nats, state, dstate
-
-    def _output_gradient(self, targets: Array, scale: float) -> tuple[Array, Array]:
-        """Loss (T, B), and its gradient by each output (T, V, B) where it is predicted with it."""
-        nats, doutputs = np.empty(targets.shape, self.dtype), self.outputs[: len(targets)]
-        for t, target in enumerate(targets):
-            nats[t] = cross_entropy(doutputs[t], target)
-            cross_entropy_backward(doutputs[t], target, scale)
-        return nats, doutputs
+    def _backward_in_parallel(self, dtop: Array) -> Array:
+        """Leave the gradient by the sums of h in `h`; the state has no numbers to have one."""
+        if self.dropped:
+            dtop *= self.masks[0][: len(dtop)]
+        h = tanh_derivative(self.h[: len(dtop)])
+        h *= dtop
+        return np.empty((1, 0, self.config.vocab_size, dtop.shape[-1]), self.dtype)
 
     def _backward_through_time(self, doutputs: Array, trace: list[Array] | None) -> Array:
         """Add to the gradient by each output what comes from the steps after it.

@@ -93,6 +93,12 @@ class Tally:
         self.unk += int(np.count_nonzero(tokens == UNK))
         self._log_probs.append(float(log_probs.sum(dtype=np.float64)))
 
+    def merge(self, part: "Tally") -> None:
+        """Count the tokens of another part of the text in."""
+        self.num_tokens += part.num_tokens
+        self.unk += part.unk
+        self._log_probs += part._log_probs
+
     @property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
@@ -223,9 +229,11 @@ def score_in_streams(
     the cut costs next to nothing.
 
     Args:
-        documents: the text, one document.
+        documents: the text, one document, or none where it is empty.
         eos: as for `score`.
     """
+    if not documents:
+        return score_pieces(checkpoint, [], eos=eos)
     tally = Tally(checkpoint.lines if eos is None else eos)
     tally.chars = documents.chars + tally.eos
     tokens = tokenize(checkpoint.vocabulary, documents)
@@ -238,9 +246,7 @@ def score_in_streams(
         return part
 
     for part in workers.map(run, range(0, streams, _GROUP)):
-        tally.num_tokens += part.num_tokens
-        tally.unk += part.unk
-        tally._log_probs += part._log_probs
+        tally.merge(part)
     return tally
 
 

@@ -137,9 +137,7 @@ class Unrolled:
         state = self.run(inputs, state, dropout)
         with np.errstate(all="ignore"):
             nats = self._head_gradient(targets, scale)
-            dx, dstate = self._layers_backward(self._dtop[: len(targets)], trace)
-            if "embedding" in self.gradients:
-                self._embed_backward(dx)
+            dstate = self._layers_backward(self._dtop[: len(targets)], trace)
         return nats, state, dstate
 
     def _predictions(self) -> Iterator[tuple[slice, Array]]:
@@ -178,11 +176,11 @@ class Unrolled:
                 out *= self._draw_mask(layer, steps, dropout)
         return after
 
-    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> tuple[Array, Array]:
-        """The layers backwards, from the gradient by h of the top one (T, H, B).
+    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
+        """The layers backwards, from the gradient by h of the top one (T, H, B) to the embedding.
 
         Returns:
-            The gradients by x (T, D, B), if it is learned, and by the state before the first step.
+            The gradient by the state before the first step.
         """
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
@@ -196,7 +194,9 @@ class Unrolled:
             cell.weight_gradient(dgates, self.gradients[name], self._block_work)
             if layer or "embedding" in self.gradients:
                 dout = cell.input_gradient(W, dgates)
-        return dout, np.stack(dstate[::-1])
+        if "embedding" in self.gradients:
+            self._embed_backward(dout)
+        return np.stack(dstate[::-1])
 
     def _keep(self, inputs: Array) -> list[Array | None]:
         going_on = inputs > EOS  # (T, B)

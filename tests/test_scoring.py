@@ -244,9 +244,17 @@ def test_streams_count_every_token_once_and_cost_next_to_nothing(
         assert (tally.unk, tally.eos) == (whole.unk, eos)
 
 
-def test_a_text_of_nothing_has_no_figures_in_pieces_either(
-    make_checkpoint: MakeCheckpoint,
+def test_a_text_of_nothing_has_no_figures_in_pieces_or_streams_either(
+    make_checkpoint: MakeCheckpoint, workers: Workers
 ) -> None:
-    tally = score_pieces(make_checkpoint(), [""], eos=False)
-    assert (tally.log_prob, tally.chars) == (0, 0)
-    assert tally.figures() == {"bits_per_char": None, "perplexity": None}
+    checkpoint, nothing = make_checkpoint(), Documents.collect([])
+    (end,) = score(checkpoint, [""], eos=True, workers=workers)
+    for eos, log_prob in ((False, 0), (True, end.log_prob)):
+        for tally in (
+            score_pieces(checkpoint, [""], eos=eos),
+            score_in_streams(checkpoint, nothing, 8, eos=eos, workers=workers),
+        ):
+            assert tally.log_prob == pytest.approx(log_prob)
+            assert tally.chars == tally.num_tokens == eos
+            if not eos:
+                assert tally.figures() == {"bits_per_char": None, "perplexity": None}

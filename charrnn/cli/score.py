@@ -117,8 +117,8 @@ def score(
     several = len(checkpoints) > 1
     if labels is not None and not several:
         raise ConfigError("--labels goes with several models: give --checkpoint for each")
-    if several and (per_char or total or context is not None):
-        raise ConfigError("--per-char, --total and --context go with one model")
+    if several and (per_char or total or context is not None or streams > 1):
+        raise ConfigError("--per-char, --total, --context and --streams go with one model")
     if not texts and not files and labels is None:
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
@@ -144,7 +144,7 @@ def score(
         for n in _contexts(context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
         return
-    if per_char:
+    if per_char and not total:
         scores = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
         _print_each(scores, model.vocabulary.config, as_json)
         return
