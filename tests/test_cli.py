@@ -848,7 +848,7 @@ def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: 
     asked = run(
         "score", "-c", tmp_path / "m.npz", "--file", text, "--per-char", "--total", "--json"
     )
-    assert list(asked.objects()[0])[0] == "texts"  # the sum, where both are asked for
+    assert asked.objects()[0]["texts"] == 1  # the sum, where both are asked for
     refused = run("score", "hello", "--streams", "8", "--lines")
     assert refused.code == 2
     assert "--streams is for whole files" in refused.err
