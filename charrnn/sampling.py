@@ -143,7 +143,8 @@ def generate(
         logits, state = unrolled.forward(inputs[None], state)
         uniforms = np.array([rngs[index].random() for index in live])
         inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
-        for index, token, log_prob in zip(live, inputs, log_probs, strict=True):
+        drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
+        for index, token, log_prob in drawn:
             sample = samples[index]
             if token == EOS:
                 shown = sample.end(log_prob, config)
@@ -224,21 +225,25 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
         Tokens (B,) and their log-probabilities (B,) in nats under the plain model.
     """
     with np.errstate(all="ignore"):
-        allowed = logits
+        allowed = logits.copy()
         if not config.allow_unk:
-            allowed = logits.copy()
             allowed[UNK] = -np.inf
         best = allowed.max(axis=0)
-        logits, allowed = logits - best, allowed - best
-        normalizer = np.log(np.exp(logits).sum(axis=0))
+        allowed -= best
+        probs = np.exp(allowed)
+        total = probs.sum(axis=0)
+        if not config.allow_unk:
+            total += np.exp(logits[UNK] - best)
         if config.temperature == 0:
             tokens = allowed.argmax(axis=0)
         else:
-            weights = np.exp(allowed / config.temperature)
+            weights = probs
+            if config.temperature != 1:
+                weights = np.exp(allowed / config.temperature)
             if config.top_k is not None or config.top_p < 1:
                 weights = _truncate(weights, config)
             tokens = draw(weights, uniforms)
-    return tokens, logits[tokens, np.arange(len(tokens))] - normalizer
+        return tokens, allowed[tokens, np.arange(len(tokens))] - np.log(total)
 
 
 def log_softmax(logits: Array) -> Array:
