@@ -34,6 +34,7 @@ from charrnn.evaluation import Model
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parameters import parameter_shapes
+from charrnn.residual import ResidualRNN
 from charrnn.resources import bundled_model
 from charrnn.vocabulary import Vocabulary
 
@@ -44,7 +45,8 @@ _NOT_MODELS = (".resume.npz", ".previous.npz")
 _METADATA = "metadata"
 _DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
 _MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
-_FLOAT32, _INT64 = np.dtype(np.float32).str, np.dtype(np.int64).str
+_FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
+_UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 _HEADER = re.compile(
     rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
 )
@@ -225,29 +227,34 @@ def _num_bytes(header: Header) -> int:
 
 def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
     """Name, type and shape of every array that a model of this configuration has."""
-    if config.cell != "ngram":
-        return {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
     layout: dict[str, Header] = {}
-    num_contexts, size = 1, config.vocab_size
-    for k in range(1, config.order + 1):
-        if k > 1:
-            _, shape = headers.get(f"orders.{k}.keys", ("", ()))
-            if len(shape) != 1:
-                break
-            (size,) = shape
-        layout[f"orders.{k}.keys"] = (_INT64, (size,))
-        layout[f"orders.{k}.probs"] = (_FLOAT32, (size,))
-        layout[f"orders.{k}.backoff"] = (_FLOAT32, (num_contexts,))
-        num_contexts = size
+    if config.cell != "ngram":
+        layout = {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
+    if config.cell == "ngram" or config.ngram:
+        layout |= _ngram_layout(config.vocab_size, headers)
     return layout
+
+
+def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Header]:
+    """The same for the arrays of an n-gram model, of any number of k-grams."""
+    _, tokens = headers.get("ngram.tokens", ("", ()))
+    children_type, children = headers.get("ngram.children", ("", ()))
+    if len(tokens) != 1 or len(children) != 1 or children_type not in _UNSIGNED:
+        raise CheckpointError("it holds no n-gram model where there should be one")
+    return {
+        "ngram.tokens": (np.min_scalar_type(vocab_size - 1).str, tokens),
+        "ngram.children": (children_type, children),
+        "ngram.alpha": (_FLOAT16, tokens),
+    }
 
 
 def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Model:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds numbers that are not finite")
+    kind = NGram if config.cell == "ngram" else ResidualRNN if config.ngram else CharRNN
     try:
-        return (NGram if config.cell == "ngram" else CharRNN).from_arrays(config, arrays)
+        return kind.from_arrays(config, arrays)
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 

@@ -99,6 +99,8 @@ class ModelConfig:
     embedding_size: int = 0  # 0: the input is a one-hot column
     dropout: float = 0.0  # share of units dropped between layers and before the head
     order: int = 6  # of the ngram, which has nothing else of the above: it sees order - 1 tokens
+    ngram: int = 0  # order of the n-gram model whose log P is added to the logits; 0: none
+    ngram_scale: float = 0.6  # of that log P
 
     def __post_init__(self) -> None:
         check_int("vocab_size", self.vocab_size, 2, 0x110000 + 2)
@@ -110,6 +112,8 @@ class ModelConfig:
         check_int("embedding_size", self.embedding_size, 0)
         check_float("dropout", self.dropout, 0, 1, below=True)
         check_int("order", self.order, 1, 100)
+        check_int("ngram", self.ngram, 0, 100)
+        check_float("ngram_scale", self.ngram_scale, 0, 10)
         if self.activation != "tanh" and self.cell != "rnn":
             raise ConfigError(
                 f"activation {self.activation} is for the rnn cell, not for {self.cell}"
@@ -118,6 +122,8 @@ class ModelConfig:
             raise ConfigError(f"feedback {self.feedback} is for the jordan cell, not {self.cell}")
         if self.num_layers > 1 and self.cell == "jordan":
             raise ConfigError("num_layers must be 1 for the jordan cell")
+        if self.ngram and self.cell in ("jordan", "ngram"):
+            raise ConfigError(f"ngram must be 0 for the {self.cell} cell")
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class TrainConfig:
     unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
     restart_rate: float = 0.02  # share of a whole file's chunks that start afresh
     scheduled_sampling: float = 0.0  # share of inputs that the model draws, at the end of the run
-    max_ngrams: int = 10_000_000  # of the ngram model: what says least is left out
+    max_ngrams: int | None = None  # that are kept: those that say least go; None: by the corpus
     evaluations: int = 10  # validations in a run
     seed: int = 0
 
@@ -162,7 +168,8 @@ class TrainConfig:
         check_float("unk_rate", self.unk_rate, 0, 1, below=True)
         check_float("restart_rate", self.restart_rate, 0, 1)
         check_float("scheduled_sampling", self.scheduled_sampling, 0, 1)
-        check_int("max_ngrams", self.max_ngrams, 1, 10**12)
+        if self.max_ngrams is not None:
+            check_int("max_ngrams", self.max_ngrams, 1, 10**12)
         check_int("evaluations", self.evaluations, 1)
         check_int("seed", self.seed, 0, 2**63 - 1)
 

@@ -23,6 +23,12 @@ _BITS = 1 / math.log(2)
 _SHOWN_TOKENS = 100
 _DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 _LOWEST_DECADE = -12
+_BASELINES = {
+    "unigram": "  unigrams",
+    "ngram": "  n-grams",
+    "network": "  without them",
+    "xz": "  xz",
+}
 
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
@@ -96,21 +102,21 @@ class TrainingDisplay:
             f"{run.corpus.name}: {count(run.corpus.chars, 'character')} in {documents}, "
             f"{len(run.vocabulary):,} tokens{unit}; {validation}"
         )
-        budget = next(
-            f"{value:,} {name}"
-            for name in ("steps", "epochs", "minutes")
-            if (value := getattr(config, name)) is not None
-        )
         if model.cell == "ngram":
             self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
             return
-        source = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot"
         self.note(
-            f"{model.cell} {model.num_layers}x{model.hidden_size}, {source}, dropout "
-            f"{model.dropout:g}: {run.model.size:,} parameters; "
-            f"batch {config.batch_size}x{config.seq_len}, learning rate "
-            f"{config.learning_rate:g}, {budget}"
+            f"{model.cell} {model.num_layers}x{model.hidden_size}: {run.model.size:,} parameters"
+            + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
+            + f"; {run.passes:.3g} passes over the text"
+            + (f" in {config.minutes:g} minutes" if config.minutes else "")
         )
+        self.note(f"plan: {run.flags()}")
+
+    def plan(self, run: "Run") -> None:
+        """What the run would cost, once `begin` has said what it is."""
+        seconds, size = run.expected()
+        self.note(f"about {seconds:.0f} s and {size >> 20} MB of memory")
 
     def update(self, progress: "Progress") -> None:
         """Show where the run stands."""
@@ -135,7 +141,11 @@ class TrainingDisplay:
             if "val_unk_share" in result:
                 shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
             rows.append(("validation", shown))
+        for name, bits in result["baselines"].items():
+            rows.append((_BASELINES[name], f"{bits:.4f}"))
         rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
+        if run.trainer.overfitting:
+            rows.append(("stopped", "early: more training only learned the text by heart"))
         rows.append(("written to", f"{run.output}"))
         path = shlex.quote(str(run.output))
         self.note("")

@@ -162,11 +162,21 @@ class Documents:
         for text in regroup(map(self._text, self._parts()), WORDS):
             yield _MARK.split(text)
 
+    def end(self, chars: int) -> str:
+        """The last characters, documents one below the other."""
+        size = self.stretches.size
+        places = self.stretches.places(max(0, size - chars), size)
+        return _MARK.sub("\n", self._text(self._codes(places)))
+
     def _parts(self) -> Iterator[Array]:
         """The codes of all documents, some at a time, with a mark after each."""
-        last = self.stretches.stops[-1:] - 1  # where the last one is cut, another character
         for places in self.stretches.parts():
-            yield np.where(places == last, _MARKS.index(END), self.codes[places])
+            yield self._codes(places)
+
+    def _codes(self, places: Array) -> Array:
+        last = self.stretches.stops[-1:] - 1  # where the last one is cut, another character
+        codes: Array = np.where(places == last, _MARKS.index(END), self.codes[places])
+        return codes
 
     def _text(self, codes: Array) -> str:
         return from_code_points(self.alphabet[codes])

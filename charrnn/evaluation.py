@@ -14,12 +14,14 @@ from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parallel import Workers
+from charrnn.residual import ResidualRNN
 from charrnn.tokens import Encoded, split_documents
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
 
-Model = CharRNN | NGram
+Network = CharRNN | ResidualRNN
+Model = Network | NGram
 
 _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 32  # so that the work buffers stay small
@@ -69,7 +71,7 @@ def _batch_log_probs(model: Model, sequences: list[Array]) -> list[Array]:
 
 
 def window_log_probs(
-    model: CharRNN, sequences: Sequence[Array], context: int, workers: Workers
+    model: Network, sequences: Sequence[Array], context: int, workers: Workers
 ) -> list[Array]:
     """log P of every token from zero state after the last `context` tokens only.
 
@@ -97,7 +99,7 @@ def window_log_probs(
     return np.split(found, np.cumsum([len(sequence) for sequence in sequences])[:-1])
 
 
-def _last_log_probs(model: CharRNN, inputs: Array, targets: Array) -> Array:
+def _last_log_probs(model: Network, inputs: Array, targets: Array) -> Array:
     """log P (B,) of the target after the last of the inputs (T, B), from zero state."""
     T, B = inputs.shape
     steps = min(T, _WINDOW_STEPS)

@@ -20,7 +20,7 @@ import numpy as np
 from charrnn.cells import side_by_side
 from charrnn.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.parameters import input_size
-from charrnn.unrolled import Unrolled, write_one_hot
+from charrnn.unrolled import Prior, Unrolled, write_one_hot
 from charrnn.vocabulary import EOS
 
 Array = np.ndarray
@@ -82,14 +82,14 @@ class UnrolledJordan(Unrolled):
         self.h[:steps] = h.reshape(len(W), steps, -1).transpose(1, 0, 2)
         top[:] = self.h[:steps] if mask is None else self.h[:steps] * mask
 
-    def _head_gradient(self, targets: Array, scale: float) -> Array:
+    def _head_gradient(self, targets: Array, scale: float, prior: Prior | None) -> Array:
         """As for every network where the true output was fed back.
 
         Else `outputs` holds the gradient by each output where it is predicted with, to which the
         steps after it are still to add.
         """
         if not self.recurrent:
-            return super()._head_gradient(targets, scale)
+            return super()._head_gradient(targets, scale, prior)
         nats = np.empty(targets.shape, self.dtype)
         for t, target in enumerate(targets):
             nats[t] = cross_entropy(self.outputs[t], target)

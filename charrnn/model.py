@@ -43,6 +43,12 @@ class CharRNN:
             array[:] = arrays[name]
         return model
 
+    def copy(self) -> "CharRNN":
+        """The same model with parameters of its own."""
+        model = CharRNN(self.config, self.dtype)
+        model.parameters.flat[:] = self.parameters.flat
+        return model
+
     @property
     def vocab_size(self) -> int:
         """V."""
@@ -90,7 +96,10 @@ class CharRNN:
         """The state before a document: zeros (num_layers, num_states, H, B), V for H in jordan."""
         return np.zeros((*state_shape(self.config), batch_size), self.dtype)
 
-    def unroll(self, seq_len: int, batch_size: int) -> Unrolled:
-        """Work buffers for chunks of at most T steps and exactly B columns, and the passes."""
+    def unroll(self, seq_len: int, batch_size: int, *, training: bool = False) -> Unrolled:
+        """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
+
+        In training a network is no other than afterwards.
+        """
         unrolled = UnrolledJordan if self.config.cell == "jordan" else Unrolled
         return unrolled(self.parameters, seq_len, batch_size)

@@ -1,29 +1,28 @@
-"""The autoregressive model of the last symbols: interpolated Kneser-Ney with modified discounts.
+"""The autoregressive model of the last tokens: interpolated k-grams in one trie.
 
-Letters: n the order, k = 1..n an order of the back-off, V vocabulary size, N tokens.
+Letters: n the order, k = 1..n a length, V vocabulary size, M k-grams of all lengths, C contexts,
+N positions, T steps, B batch size.
 
-P_k(w | context) = (c - D(c)) / C(context) + γ(context) · P_{k-1}(w | context less its first token)
+P(w | context) = α(context, w) + γ(context) · P(w | context less its first token)
 
-where c is the count of the k-gram, C the sum of the counts of its context, and γ what the discounts
-D took away from them (Chen & Goodman 1998, modified Kneser-Ney). P_0 is uniform over the
-vocabulary: that is where the mass of what was never seen comes from. At the highest order c counts
-occurrences, below it the different tokens seen before the k-gram. A document starts with a marker
-that is only ever context; k-grams that begin with it have nothing before them and keep their
-occurrences.
+with γ(context) = 1 - Σ_w α(context, w), so that every distribution adds up to one; before the empty
+context comes 1/V, which is where the mass of what was never seen comes from. A context that the
+model does not have leaves P as it is. Where the α come from is the business of
+`charrnn.kneser_ney`.
 
-A model can be pruned to a stated size. What goes are the k-grams without which the text would lose
-the least log-likelihood (the weighted difference of Seymore & Rosenfeld 1996); what stays keeps its
-probability, and γ is computed anew so that every distribution still adds up to one.
+The k-grams are nodes of a trie: node 0 is the empty context, and the children of a node are the
+k-grams that are one token longer. Nodes are numbered by length, then by parent, then by token, so
+that the children of a node lie side by side, and three arrays say everything: the last token of
+each k-gram, how many children each node has, and α. A k-gram is found by its key, (number of its
+parent)·V + token, as the keys are in order. Of single tokens all V are there. The start of a
+document is <EOS> as a context, which no token ever has before it otherwise.
 
-Whole contexts do not fit 64 bits, so k-grams are numbered order by order: the key of a k-gram is
-(number of its context)·V + token, its own number the rank of that key among all k-grams. A context
-of k tokens is the k-gram before, and has its number. Of single tokens the number is the id, and the
-start marker has the id of <EOS>, which is never context. So a model that has a k-gram has its
-context too; the k-gram less its first token may have been pruned.
+What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1 tokens, _NONE for
+those that are not there or would reach over a start.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -33,34 +32,9 @@ from charrnn.vocabulary import EOS
 
 Array = np.ndarray
 
-_NONE = -1  # the number of a context that is not there, or that would reach over a start
-_NO_MASS = 1e-12  # less probability than this is what rounding leaves of none
-
-
-@dataclass(frozen=True)
-class Order:
-    """The k-grams of one order.
-
-    Attributes:
-        keys: sorted int64, one a k-gram.
-        probs: float32, P_k of the last token of each given the others.
-        backoff: float32, γ of each context of k - 1 tokens, by its number.
-    """
-
-    keys: Array
-    probs: Array
-    backoff: Array
-
-    def find(self, contexts: Array, tokens: Array, vocab_size: int) -> Array:
-        """Numbers of the k-grams (context, token), _NONE where there is no such k-gram."""
-        keys = contexts.astype(np.int64) * vocab_size + tokens
-        places = np.searchsorted(self.keys, keys)
-        found = self.keys[np.minimum(places, len(self.keys) - 1)] == keys
-        return np.where(found & (contexts != _NONE), places, _NONE)
-
-    def rounded(self) -> "Order":
-        """In float32, from the float64 that it was computed in."""
-        return Order(self.keys, self.probs.astype(np.float32), self.backoff.astype(np.float32))
+NONE = -1  # the number of a node that is not there
+_DENSE = 1 << 20  # numbers in the table of whole distributions
+_TINY = 1e-12  # a smaller probability is what rounding leaves of one
 
 
 class NGram:
@@ -68,12 +42,37 @@ class NGram:
 
     Args:
         config: with the order n and V, <EOS> and <UNK> among them.
-        orders: the k-grams for k = 1..n.
+        tokens: (M,) the last token of each k-gram, in the order of the nodes.
+        children: (C,) how many children the first C nodes have; all others have none.
+        alpha: (M,) α of each k-gram, float16 or more precise.
+
+    Raises:
+        ValueError: the arrays make no model.
     """
 
-    def __init__(self, config: ModelConfig, orders: Sequence[Order]) -> None:
+    def __init__(self, config: ModelConfig, tokens: Array, children: Array, alpha: Array) -> None:
         self.config = config
-        self.orders = tuple(orders)
+        self.arrays = {"ngram.tokens": tokens, "ngram.children": children, "ngram.alpha": alpha}
+        V, M, children = config.vocab_size, len(tokens), children.astype(np.int64)
+        if not len(children) or children[0] != V or children.sum() != M or not len(alpha) == M:
+            raise ValueError("the n-gram's arrays do not fit together")
+        parents = np.repeat(np.arange(len(children)), children)
+        keys = parents * V + tokens
+        if tokens.max() >= V or (keys[1:] <= keys[:-1]).any():
+            raise ValueError("the k-grams are not in order")
+        if (parents > np.arange(M)).any() or _depth(children) > config.order:
+            raise ValueError("the k-grams are no trie, or longer than the order")
+        left = 1 - np.bincount(parents, alpha, M + 1)
+        if not (np.isfinite(alpha).all() and left.min() > 0):
+            raise ValueError("the probabilities of the k-grams are out of range")
+        # Node x is at place x, that is after one for the root, which no key may find.
+        self.keys = np.append(-V - 1, keys)
+        self.tokens = np.append(0, tokens).astype(np.int32)
+        self.alpha = np.append(0, alpha).astype(np.float32)
+        self.gamma = np.append(left, 1).astype(np.float32)  # the last one is that of NONE
+        self.first_child = np.full(M + 2, M + 1, np.int32)
+        self.first_child[0] = 1
+        self.first_child[1 : 1 + len(children)] = 1 + np.cumsum(children)
 
     @property
     def vocab_size(self) -> int:
@@ -82,17 +81,8 @@ class NGram:
 
     @property
     def size(self) -> int:
-        """How many k-grams there are, of all orders."""
-        return sum(len(order.keys) for order in self.orders)
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """Every array by its name in a checkpoint."""
-        return {
-            f"orders.{k}.{name}": getattr(order, name)
-            for k, order in enumerate(self.orders, start=1)
-            for name in ("keys", "probs", "backoff")
-        }
+        """How many k-grams there are, of all lengths."""
+        return len(self.keys) - 1
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "NGram":
@@ -101,38 +91,12 @@ class NGram:
         Raises:
             ValueError: they are no k-grams with probabilities.
         """
-        orders, num_contexts = [], 1
-        for k in range(1, len(arrays) // 3 + 1):
-            order = Order(*(arrays[f"orders.{k}.{name}"] for name in ("keys", "probs", "backoff")))
-            keys, probs, backoff = order.keys, order.probs, order.backoff
-            in_order = keys.size > 0 and keys[0] >= 0 and (keys[1:] > keys[:-1]).all()
-            if not in_order or keys[-1] >= num_contexts * config.vocab_size:
-                raise ValueError(f"the {k}-grams are not in order")
-            possible = 0 < probs.min() <= probs.max() <= 1
-            if not possible or not 0 < backoff.min() <= backoff.max() < np.inf:
-                raise ValueError(f"the probabilities or weights of the {k}-grams are out of range")
-            orders.append(order)
-            num_contexts = len(keys)
-        return cls(config, orders)
-
-    @classmethod
-    def fit(cls, config: ModelConfig, tokens: Array, max_size: int | None = None) -> "NGram":
-        """Count, discount and prune the k-grams of a split.
-
-        Args:
-            tokens: (N,), as `tokens.encode_documents` gives it.
-            max_size: at most so many k-grams stay, and the unigrams in any case; None: all.
-        """
-        counted = _count(config, tokens)
-        orders = _discounted(counted)
-        if max_size is not None and max_size < sum(len(order.keys) for order in orders):
-            orders = _pruned(counted, orders, max_size)
-        return cls(config, [order.rounded() for order in orders])
+        return cls(config, *(arrays[f"ngram.{name}"] for name in ("tokens", "children", "alpha")))
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document (n - 1, B): the numbers of its contexts of 1..n-1 tokens."""
-        state = np.full((len(self.orders) - 1, batch_size), _NONE)
-        state[:1] = EOS
+        """The state before a document (n - 1, B): the nodes of the last 1..n - 1 tokens."""
+        state = np.full((self.config.order - 1, batch_size), NONE)
+        state[:1] = 1 + EOS
         return state
 
     def unroll(self, seq_len: int, batch_size: int) -> "NGram":
@@ -141,7 +105,7 @@ class NGram:
 
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
-        return self._contexts(inputs, state)[1]
+        return self.read(inputs, state)[1]
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """log P of whatever may follow each input, which serve as logits.
@@ -153,162 +117,106 @@ class NGram:
         Returns:
             log P (T, V, B) in nats, and the state after the last step.
         """
-        contexts, state = self._contexts(inputs, state)
-        T, B = inputs.shape
-        probs = np.empty((T, self.vocab_size, B))
-        probs[:] = self.orders[0].probs[:, None]
-        for order, numbers in zip(self.orders[1:], contexts, strict=True):
-            for t, b in np.argwhere(numbers != _NONE):
-                first = int(numbers[t, b]) * self.vocab_size
-                part = slice(*np.searchsorted(order.keys, (first, first + self.vocab_size)))
-                probs[t, :, b] *= order.backoff[numbers[t, b]]
-                probs[t, order.keys[part] - first, b] = order.probs[part]
-        return np.log(probs), state
+        contexts, state = self.read(inputs, state)
+        log_probs = self.distributions(contexts.reshape(len(contexts), -1))
+        return log_probs.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards.
 
         The same as `forward`, without the tokens that did not come.
         """
-        contexts, state = self._contexts(inputs, state)
-        tokens = np.maximum(targets, 0)
-        probs = self.orders[0].probs[tokens].astype(np.float64)
-        for order, numbers in zip(self.orders[1:], contexts, strict=True):
-            found = order.find(numbers, tokens, self.vocab_size)
-            lower = np.where(numbers == _NONE, 1.0, order.backoff[numbers]) * probs
-            probs = np.where(found == _NONE, lower, order.probs[found])
-        return np.where(targets == IGNORE, 0, np.log(probs)), state
+        contexts, state = self.read(inputs, state)
+        found = self.find(contexts, np.maximum(targets, 0))
+        probs = np.full(targets.shape, 1 / self.vocab_size)
+        for nodes, longer in zip(contexts, found, strict=True):
+            probs *= self.gamma[nodes]
+            probs += np.where(longer == NONE, 0, self.alpha[longer])
+        return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, _TINY))), state
 
-    def _contexts(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """Numbers (n - 1, T, B) of the contexts of 1..n-1 tokens at each step; the last ones."""
+    def read(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
+        n = self.config.order
         going_on = inputs > EOS
-        contexts = np.full((len(self.orders) - 1, *inputs.shape), _NONE)
-        contexts[:1] = np.where(going_on, inputs, EOS)
-        for k in range(2, len(self.orders)):
-            before = np.concatenate([state[k - 2][None], contexts[k - 2][:-1]])
-            found = self.orders[k - 1].find(before, inputs, self.vocab_size)
-            contexts[k - 1] = np.where(going_on, found, _NONE)
-        return contexts, contexts[:, -1]
+        contexts = np.full((n, *inputs.shape), NONE)
+        contexts[0] = 0
+        contexts[1:2] = 1 + np.where(going_on, inputs, EOS)
+        for k in range(2, n):
+            before = np.concatenate([state[k - 2][None], contexts[k - 1][:-1]])
+            contexts[k] = np.where(going_on, self.find(before, inputs), NONE)
+        return contexts, contexts[1:, -1]
+
+    def find(self, nodes: Array, tokens: Array) -> Array:
+        """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
+        keys = nodes.astype(np.int64) * self.vocab_size + tokens
+        places = self.keys.searchsorted(keys)
+        return np.where(self.keys[np.minimum(places, self.size)] == keys, places, NONE)
+
+    def distributions(self, contexts: Array) -> Array:
+        """log P (V, N) of every token after contexts (n, N)."""
+        dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
+        probs = self.table[dense]
+        self.add_longer(probs, contexts, dense, self.gamma[contexts], 1.0)
+        return self.logs(probs)
+
+    @staticmethod
+    def logs(probs: Array) -> Array:
+        """log P (V, N) from P (N, V), which is overwritten."""
+        np.maximum(probs, _TINY, out=probs)
+        found: Array = np.log(probs.T, out=np.empty(probs.T.shape, probs.dtype))
+        return found
+
+    def add_longer(
+        self, probs: Array, contexts: Array, start: Array, gamma: Array, scale: Array | float
+    ) -> Array:
+        """Turn P after some contexts into P after longer ones, in place.
+
+        Args:
+            probs: (N, V), P after `start`.
+            contexts: (n, N).
+            start: (N,) one of the contexts of each position.
+            gamma: (n, N), of the contexts.
+            scale: (n, N), what to multiply the α of the children of each context by.
+
+        Returns:
+            (n, N) what the α of each context were multiplied by in the end.
+        """
+        longer = contexts > start
+        # Of a context remains what all longer ones leave to it.
+        left = np.ones((len(contexts) + 1, len(start)), np.float32)
+        np.cumprod(np.where(longer, gamma, 1)[::-1], axis=0, out=left[-2::-1])
+        probs *= left[0][:, None]
+        weights = left[1:] * scale
+        nodes, (_, positions) = contexts[longer], np.nonzero(longer)
+        first = self.first_child[nodes]
+        counts = self.first_child[nodes + 1] - first
+        children = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        places = np.repeat(positions * self.vocab_size, counts) + self.tokens[children]
+        values = np.repeat(weights[longer], counts) * self.alpha[children]
+        np.add.at(probs.reshape(-1), places, values)
+        return weights
+
+    @cached_property
+    def table(self) -> Array:
+        """P (L, V) of every token after each of the first L nodes, float32."""
+        V, size = self.vocab_size, max(1, min(self.size + 1, _DENSE // self.vocab_size))
+        root = np.full((1, V), self.gamma[0] / V, np.float32)
+        root += self.alpha[1 : 1 + V]
+        parents, tokens = np.divmod(self.keys[1:size], V)
+        contexts = np.zeros((self.config.order, size), np.int64)
+        contexts[1:2, 1:] = 1 + tokens
+        contexts[1:, 0] = NONE
+        for k in range(2, self.config.order):
+            contexts[k, 1:] = self.find(contexts[k - 1, parents], tokens)
+        table = np.repeat(root, size, axis=0)
+        self.add_longer(table, contexts, np.zeros(size, np.int64), self.gamma[contexts], 1.0)
+        return table
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """The k-grams of one order as they are in a text, each array int64, one number a k-gram.
-
-    Attributes:
-        keys: sorted.
-        contexts: number of all but the last token, among the (k - 1)-grams.
-        shorter: number of all but the first token, among the (k - 1)-grams.
-        times: occurrences.
-    """
-
-    keys: Array
-    contexts: Array
-    shorter: Array
-    times: Array
-
-
-def _count(config: ModelConfig, tokens: Array) -> list[_Counted]:
-    """The k-grams of tokens (N,) for k = 1..n, less where no document is that long."""
-    vocab_size = config.vocab_size
-    tokens = tokens.astype(np.int64)
-    predicted = tokens != IGNORE
-    starts = np.append(True, tokens[:-1] <= EOS)
-    none = np.zeros(vocab_size, np.int64)  # the empty context
-    times = np.bincount(tokens[predicted], minlength=vocab_size)
-    counted = [_Counted(np.arange(vocab_size), none, none, times)]
-    number = tokens  # of the k-gram that ends at each place
-    for k in range(2, config.order + 1):
-        context = np.where(starts, EOS if k == 2 else _NONE, np.append(_NONE, number[:-1]))
-        places = np.flatnonzero(predicted & (context != _NONE))
-        if not places.size:
-            break
-        keys, firsts, inverse, times = np.unique(
-            context[places] * vocab_size + tokens[places],
-            return_index=True,
-            return_inverse=True,
-            return_counts=True,
-        )
-        counted.append(_Counted(keys, keys // vocab_size, number[places[firsts]], times))
-        number = np.full_like(tokens, _NONE)
-        number[places] = inverse
-    return counted
-
-
-def _discounted(counted: Sequence[_Counted]) -> list[Order]:
-    """Counts to probabilities, order by order from below, all in float64."""
-    orders: list[Order] = []
-    for k, grams in enumerate(counted, start=1):
-        counts = grams.times
-        if k < len(counted):
-            different = np.bincount(counted[k].shorter, minlength=len(counts))
-            counts = np.where(different > 0, different, counts)
-        num_contexts = len(orders[-1].keys) if orders else 1
-        totals = np.bincount(grams.contexts, counts, num_contexts)
-        discounts = _discounts(counts)[np.minimum(counts, 3)]
-        removed = np.bincount(grams.contexts, discounts, num_contexts)
-        with np.errstate(invalid="ignore"):
-            backoff = np.where(totals > 0, removed / totals, 1.0)
-        lower = orders[-1].probs[grams.shorter] if orders else 1 / len(grams.keys)
-        probs = backoff[grams.contexts] * lower
-        probs += (counts - discounts) / np.maximum(totals[grams.contexts], 1)
-        orders.append(Order(grams.keys, probs, backoff))
-    return orders
-
-
-def _discounts(counts: Array) -> Array:
-    """What to take from a k-gram that was counted 0, 1, 2, and 3 times or more."""
-    n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
-    if not n1 or not n2:
-        return np.array([0.0, 0.5, 0.5, 0.5])  # too little text to estimate them from
-    y = n1 / (n1 + 2 * n2)
-    d1 = 1 - 2 * y * n2 / n1
-    d2 = 2 - 3 * y * n3 / n2
-    d3 = 3 - 4 * y * n4 / n3 if n3 else d2
-    return np.array([0.0, *np.clip((d1, d2, d3), 0.01, (1, 2, 3))])
-
-
-def _pruned(counted: Sequence[_Counted], orders: Sequence[Order], max_size: int) -> list[Order]:
-    """The k-grams that `_kept` chooses, with new keys and the γ that fit them, all in float64."""
-    kept = _kept(counted, orders, max_size)
-    vocab_size = len(orders[0].keys)
-    pruned = [orders[0]]
-    # Of every k-gram of the text, kept or not: P_k in the pruned model, and its number there.
-    probs, numbers = orders[0].probs, orders[0].keys
-    for grams, order, keep in zip(counted[1:], orders[1:], kept[1:], strict=True):
-        if not keep.any():
-            break
-        contexts, lower = numbers[grams.contexts], probs[grams.shorter]
-        num_contexts = len(pruned[-1].keys)
-        backoff = _mass_left(contexts[keep], order.probs[keep], num_contexts)
-        backoff /= _mass_left(contexts[keep], lower[keep], num_contexts)
-        keys = contexts[keep] * vocab_size + grams.keys[keep] % vocab_size
-        pruned.append(Order(keys, order.probs[keep], backoff))
-        backed_off = np.where(contexts == _NONE, 1.0, backoff[contexts]) * lower
-        probs = np.where(keep, order.probs, backed_off)
-        numbers = np.where(keep, np.cumsum(keep) - 1, _NONE)
-    return pruned
-
-
-def _mass_left(contexts: Array, probs: Array, num_contexts: int) -> Array:
-    """What the probabilities of the tokens after each context leave for all other tokens."""
-    return np.maximum(1 - np.bincount(contexts, probs, num_contexts), _NO_MASS)
-
-
-def _kept(counted: Sequence[_Counted], orders: Sequence[Order], max_size: int) -> list[Array]:
-    """For each order, whether each k-gram is one of the `max_size` that are worth most.
-
-    A k-gram is worth the log-likelihood that the text loses if it backs off instead, or, if that is
-    more, what a longer one is worth whose context it is. Shorter ones win a tie, so that none is
-    kept without its context.
-    """
-    worths = [np.full(len(orders[0].keys), np.inf)]
-    for grams, order, below in zip(counted[1:], orders[1:], orders[:-1], strict=True):
-        backed_off = order.backoff[grams.contexts] * below.probs[grams.shorter]
-        worths.append(grams.times * np.log(order.probs / backed_off))
-    for k in range(len(worths) - 1, 0, -1):
-        np.maximum.at(worths[k - 1], counted[k].contexts, worths[k])
-    ranking = np.argsort(-np.concatenate(worths), kind="stable")
-    kept = np.zeros(len(ranking), np.bool_)
-    kept[ranking[: max(max_size, len(worths[0]))]] = True
-    return np.split(kept, np.cumsum([len(worth) for worth in worths])[:-1])
+def _depth(children: Array) -> int:
+    """The length of the longest k-grams."""
+    before = np.append(0, np.cumsum(children))  # children of all nodes before each one
+    depth, last = 0, 1
+    while (stop := 1 + int(before[min(last, len(children))])) > last:
+        depth, last = depth + 1, stop
+    return depth

@@ -10,14 +10,26 @@ from typing import Any
 from charrnn.config import ModelConfig, TrainConfig
 
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
-_CHARS_PER_MINUTE = 4_000_000  # a guess, to tell few passes from many
+_CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 12
 _MIN_STEPS = 1_000  # for the smallest texts
+_NGRAM = 6
+_FEWEST_FOR_NGRAM = 2_000  # tokens
+_MOST_FOR_NGRAM = 16_000_000
+
+# Units of a layer by the characters that an lstm 1x256 would read in the time there is.
+_UNITS = ((0, 128), (1_000_000, 256), (15_000_000, 384), (40_000_000, 512), (120_000_000, 768))
+# Dropout by passes over the text.
+_DROPOUT = ((0, 0.0), (2, 0.1), (4, 0.2), (8, 0.3), (15, 0.4), (30, 0.5))
 
 
 def plan(
-    num_tokens: int, vocab_size: int, lines: bool, options: Mapping[str, Any]
+    num_tokens: int,
+    vocab_size: int,
+    lines: bool,
+    options: Mapping[str, Any],
+    chars_per_minute: float = _CHARS_PER_MINUTE,
 ) -> tuple[ModelConfig, TrainConfig]:
     """Fill in every setting that `options` leaves out or gives as None.
 
@@ -27,32 +39,33 @@ def plan(
         num_tokens: of the training split.
         lines: whether the documents are lines.
         options: fields of ModelConfig and TrainConfig by name.
+        chars_per_minute: that training an lstm 1x256 reads on this machine.
 
     Raises:
         ConfigError: an option is out of range, or there is more than one budget.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    settings = {**_sizes(num_tokens, vocab_size), **given}
-    if lines:
-        settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
-    if not given.keys() & {"steps", "epochs", "minutes"}:
-        settings |= _budget(num_tokens, settings)
-    settings.setdefault("dropout", _dropout(num_tokens, settings))
-    model = {f.name: settings[f.name] for f in fields(ModelConfig) if f.name in settings}
-    train = {f.name: settings[f.name] for f in fields(TrainConfig) if f.name in settings}
-    return ModelConfig(**model), TrainConfig(**train)
-
-
-def _sizes(num_tokens: int, vocab_size: int) -> dict[str, int]:
-    """Sizes of the network and of its batches; smaller for the smallest texts."""
+    settings = {name: value for name, value in options.items() if value is not None}
     seq_len = min(TrainConfig.seq_len, num_tokens)
-    return {
+    settings = {
         "vocab_size": vocab_size,
-        "hidden_size": 64 if num_tokens < 2_000 else 128 if num_tokens < 50_000 else 256,
         "embedding_size": 0 if vocab_size <= _ONE_HOT_VOCABULARY else 128,
         "seq_len": seq_len,
         "batch_size": min(TrainConfig.batch_size, max(1, num_tokens // (8 * seq_len))),
+        **settings,
     }
+    if lines:
+        settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
+    if not settings.keys() & {"steps", "epochs", "minutes"}:
+        settings |= _budget(num_tokens, settings)
+    chars = _chars(num_tokens, settings, chars_per_minute)
+    settings.setdefault("hidden_size", _hidden_size(num_tokens, chars))
+    settings.setdefault("dropout", _dropout(num_tokens, chars))
+    if settings.get("cell") not in ("jordan", "ngram"):
+        counted = _FEWEST_FOR_NGRAM <= num_tokens <= _MOST_FOR_NGRAM
+        settings.setdefault("ngram", _NGRAM if counted else 0)
+    model = {f.name: settings[f.name] for f in fields(ModelConfig) if f.name in settings}
+    train = {f.name: settings[f.name] for f in fields(TrainConfig) if f.name in settings}
+    return ModelConfig(**model), TrainConfig(**train)
 
 
 def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,17 +75,25 @@ def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"steps": max(_MIN_STEPS, steps)}
 
 
-def _dropout(num_tokens: int, settings: Mapping[str, Any]) -> float:
-    """More dropout the smaller a text is and the more often it is seen."""
+def _chars(num_tokens: int, settings: Mapping[str, Any], chars_per_minute: float) -> float:
+    """How many characters the budget is, with minutes those of an lstm 1x256."""
     if "minutes" in settings:
-        chars = settings["minutes"] * _CHARS_PER_MINUTE
-    elif "epochs" in settings:
-        chars = settings["epochs"] * num_tokens
-    else:
-        chars = settings["steps"] * settings["batch_size"] * settings["seq_len"]
-    epochs = chars / num_tokens
-    if num_tokens < 2_000 or epochs < 2:
+        return float(settings["minutes"] * chars_per_minute)
+    if "epochs" in settings:
+        return float(settings["epochs"] * num_tokens)
+    return float(settings["steps"] * settings["batch_size"] * settings["seq_len"])
+
+
+def _hidden_size(num_tokens: int, chars: float) -> int:
+    """The more the budget allows; less for texts that so many units would learn by heart."""
+    if num_tokens < 2_000:
+        return 64
+    size = next(units for least, units in reversed(_UNITS) if chars >= least)
+    return min(size, 128) if num_tokens < 50_000 else size
+
+
+def _dropout(num_tokens: int, chars: float) -> float:
+    """More the more often the text is seen; none for a toy that is to be learned by heart."""
+    if num_tokens < 2_000:
         return 0.0
-    if num_tokens < 300_000:
-        return 0.4
-    return 0.1 if epochs < 10 else 0.2
+    return next(rate for least, rate in reversed(_DROPOUT) if chars >= least * num_tokens)

@@ -1,5 +1,6 @@
 """The corpora and the model that come with charrnn, wherever it is installed."""
 
+import sys
 from pathlib import Path
 
 BUNDLED_MODEL = "everyday"
@@ -25,3 +26,13 @@ def bundled_corpus(name: str) -> Path | None:
 def bundled_model() -> Path:
     """The file of the pre-trained model."""
     return _folder("checkpoints") / f"{BUNDLED_MODEL}.npz"
+
+
+def peak_memory() -> int:
+    """The most memory in bytes that this process ever held, 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -10,22 +10,34 @@ from typing import Any
 import numpy as np
 
 from charrnn import checkpoint
+from charrnn.baselines import baselines, expected_seconds
 from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import TrainConfig, VocabularyConfig
+from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
+from charrnn.documents import Documents
 from charrnn.errors import CorpusError
-from charrnn.evaluation import Model
+from charrnn.evaluation import Model, Network
 from charrnn.functional import IGNORE
+from charrnn.kneser_ney import bytes_per_kgram, count, fit
+from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
-from charrnn.tokens import Encoded, encode_documents, learn_vocabulary, tokenize
+from charrnn.residual import MAX_NGRAMS, ResidualRNN, ngram_config
+from charrnn.resources import peak_memory
+from charrnn.tokens import Encoded, Tokens, encode_documents, learn_vocabulary, tokenize
 from charrnn.training import NGramTrainer, Progress, Trainer
-from charrnn.vocabulary import UNK, Vocabulary
+from charrnn.vocabulary import NUM_SPECIAL, UNK, Vocabulary
 
 _BITS = 1 / math.log(2)  # a nat in bits
 _CHARACTERS = VocabularyConfig()
+_SPEED_VOCABULARY = 64
+_SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
+_PLANNED = (
+    *("hidden_size", "num_layers", "embedding_size", "dropout", "ngram"),
+    *("batch_size", "seq_len", "learning_rate", "evaluations", "steps"),
+)
 
 
 @dataclass
@@ -33,13 +45,16 @@ class Run:
     """One training run and the checkpoint it writes."""
 
     corpus: Corpus
+    split: Split
     vocabulary: Vocabulary
+    tokens: Tokens  # of the training split
     config: TrainConfig
     trainer: Trainer | NGramTrainer
     output: Path
     command: str
     started: float
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
+    baselines: dict[str, float] = field(default_factory=dict)  # once training has ended
     saved: bool = False
     _kept_previous: bool = False
 
@@ -64,7 +79,41 @@ class Run:
             if progress.best:
                 self.save()
             yield progress
+        if self.trainer.validation is not None:
+            self.baselines = baselines(
+                self.model,
+                self.tokens,
+                self.trainer.validation,
+                self.split,
+                count_eos=self.corpus.lines,
+                workers=self.trainer.workers,
+            )
         self.save()  # once more, with the whole history
+
+    def flags(self) -> str:
+        """The options that were planned, with which `--steps` repeats the run exactly."""
+        settings = asdict(self.model.config) | asdict(self.trainer.config)
+        settings["steps"] = self.trainer.budget.steps
+        return " ".join(f"--{name.replace('_', '-')} {_short(settings[name])}" for name in _PLANNED)
+
+    @property
+    def passes(self) -> float:
+        """How often the run reads the training text."""
+        if isinstance(self.trainer, NGramTrainer):
+            return 1.0
+        return self.trainer.budget.steps / self.trainer.batches.steps_per_epoch
+
+    @property
+    def num_ngrams(self) -> int:
+        """How many k-grams stand beside the network."""
+        return self.model.ngram.size if isinstance(self.model, ResidualRNN) else 0
+
+    def expected(self) -> tuple[float, int]:
+        """How many seconds training takes, as measured, and bytes of memory."""
+        seconds = 0.0
+        if isinstance(self.trainer, Trainer):
+            seconds = self.trainer.measure() * self.trainer.budget.steps
+        return time.monotonic() - self.started + seconds, peak_memory()
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz."""
@@ -110,6 +159,7 @@ class Run:
             "val_unk": best["val_unk"],
             "best_step": best["step"],
             "seed": self.config.seed,
+            "baselines": self.baselines,
         }
         if self.vocabulary.config.unit != "character" and best["val_tokens"]:
             fields["val_unk_share"] = best["val_unk"] / best["val_tokens"]
@@ -129,6 +179,10 @@ def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
         "val_tokens": found.tokens if found else None,
         "best": progress.best,
     }
+
+
+def _short(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _finite(number: float) -> float | None:
@@ -167,7 +221,10 @@ def prepare(
             f"no {tokens.unit} occurs {tokens.min_count} times in the text; lower --min-count"
         )
     train = tokenize(vocabulary, split.train)
-    model_config, config = plan(len(train), len(vocabulary), corpus.lines, options)
+    speed = {}
+    if options.get("minutes") is not None:
+        speed["chars_per_minute"] = _chars_per_minute(workers)
+    model_config, config = plan(len(train), len(vocabulary), corpus.lines, options, **speed)
     checkpoint.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
@@ -176,7 +233,7 @@ def prepare(
         trainer = NGramTrainer(
             model_config, encoded, validation, config, count_eos=corpus.lines, workers=workers
         )
-        return Run(corpus, vocabulary, config, trainer, output, command, started)
+        return Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
     batches = Batches(
         train,
@@ -188,8 +245,12 @@ def prepare(
         line_end if line_end != UNK else IGNORE,
     )
     num_ends = len(split.train) - split.train.cut
+    model: Network = CharRNN(model_config).initialize(np.random.default_rng(config.seed))
+    if isinstance(model, CharRNN) and model_config.ngram:
+        max_size = config.max_ngrams or _ngrams_that_fit(split.train, len(vocabulary))
+        model = _with_ngram(model, train.array(), max_size)
     trainer = Trainer(
-        CharRNN(model_config).initialize(np.random.default_rng(config.seed)),
+        model,
         batches,
         validation,
         config,
@@ -198,4 +259,32 @@ def prepare(
         chars_per_token=(split.train.chars + num_ends) / (len(train) - split.train.cut),
         started=started,
     )
-    return Run(corpus, vocabulary, config, trainer, output, command, started)
+    if config.minutes is not None:
+        trainer.budget.reserve += expected_seconds(split)
+        trainer.measure()
+    return Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
+
+
+def _chars_per_minute(workers: Workers) -> float:
+    """How fast this machine trains an lstm 1x256."""
+    model = CharRNN(ModelConfig(_SPEED_VOCABULARY)).initialize(np.random.default_rng(0))
+    config = TrainConfig(minutes=_SPEED_MINUTES)
+    tokens = np.random.default_rng(0).integers(NUM_SPECIAL, _SPEED_VOCABULARY, 100_000)
+    batches = Batches(tokens, config.batch_size, config.seq_len, 0)
+    trainer = Trainer(model, batches, None, config, count_eos=False, workers=workers)
+    return 60 * config.batch_size * config.seq_len / trainer.measure()
+
+
+def _with_ngram(network: CharRNN, tokens: np.ndarray, max_size: int) -> ResidualRNN:
+    """The network on top of the n-gram model of the tokens that it is trained on."""
+    ngram = ngram_config(network.config)
+    counted = count(ngram, tokens)
+    model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
+    return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
+
+
+def _ngrams_that_fit(documents: Documents, vocab_size: int) -> int:
+    """How many k-grams take no more bytes in a checkpoint than the documents in UTF-8."""
+    counts = documents.counts().items()
+    size = sum(number * len(char.encode()) for char, number in counts)
+    return size // bytes_per_kgram(vocab_size)

@@ -10,6 +10,7 @@ import numpy as np
 
 from charrnn.functional import draw
 from charrnn.model import CharRNN
+from charrnn.residual import ResidualRNN
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
@@ -23,8 +24,10 @@ class ScheduledSampling:
         rng: decides which inputs are drawn, and draws them.
     """
 
-    def __init__(self, model: CharRNN, batch_size: int, rng: np.random.Generator) -> None:
-        self.unrolled = model.unroll(1, batch_size)
+    def __init__(
+        self, model: CharRNN | ResidualRNN, batch_size: int, rng: np.random.Generator
+    ) -> None:
+        self.unrolled = model.unroll(1, batch_size, training=True)
         self.rng = rng
 
     def replace(self, inputs: Array, state: Array, probability: float) -> Array:

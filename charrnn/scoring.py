@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from charrnn.adaptation import Adaptive
 from charrnn.checkpoint import Checkpoint
 from charrnn.documents import WORDS, Documents
 from charrnn.errors import ConfigError
-from charrnn.evaluation import BURN_IN, token_log_probs, window_log_probs
+from charrnn.evaluation import BURN_IN, Model, token_log_probs, window_log_probs
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN
+from charrnn.ngram import NGram
 from charrnn.parallel import Workers
 from charrnn.reading import regroup
 from charrnn.tokens import Tokens, tokenize
@@ -176,25 +177,31 @@ def score(
         sequences = [np.append(sequence, EOS) for sequence in sequences]
     if context is None:
         found = token_log_probs(checkpoint.model, sequences, workers)
-    elif isinstance(checkpoint.model, CharRNN):
-        found = window_log_probs(checkpoint.model, sequences, context, workers)
-    else:
+    elif isinstance(checkpoint.model, NGram):
         raise ConfigError("an ngram sees the characters of its order; --context is for the others")
+    else:
+        found = window_log_probs(checkpoint.model, sequences, context, workers)
     return [
         Score(text, split, log_probs, unk, eos)
         for text, split, log_probs, unk in zip(texts, tokens, found, unks, strict=True)
     ]
 
 
-def score_pieces(checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | None) -> Tally:
+def score_pieces(
+    checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | None, adapt: bool = False
+) -> Tally:
     """Score one long text in constant memory, the state carried through all of it.
 
     Args:
         pieces: the text in NFC.
         eos: as for `score`.
+        adapt: let the network learn from what it has predicted, see `charrnn.adaptation`.
+
+    Raises:
+        ConfigError: an n-gram model is to learn.
     """
-    tally = Tally(checkpoint.lines if eos is None else eos)
-    unrolled, state = checkpoint.model.unroll(_STEPS, 1), checkpoint.model.zero_state(1)
+    tally, model = Tally(checkpoint.lines if eos is None else eos), _scorer(checkpoint, adapt)
+    unrolled, state = model.unroll(_STEPS, 1), model.zero_state(1)
     last = EOS
     ends = [np.array([EOS])] if tally.eos else []
     for tokens in chain(_encoded(checkpoint.vocabulary, pieces, tally), ends):
@@ -206,6 +213,14 @@ def score_pieces(checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | N
             tally.add(targets[part], log_probs)
     tally.chars += tally.eos
     return tally
+
+
+def _scorer(checkpoint: Checkpoint, adapt: bool) -> Model | Adaptive:
+    if not adapt:
+        return checkpoint.model
+    if isinstance(checkpoint.model, NGram):
+        raise ConfigError("an ngram does not learn; --adapt is for networks")
+    return Adaptive(checkpoint.model)
 
 
 def _encoded(vocabulary: Vocabulary, pieces: Iterable[str], tally: Tally) -> Iterator[np.ndarray]:

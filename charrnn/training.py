@@ -4,9 +4,10 @@ Letters: T steps, B batch size (streams side by side).
 """
 
 import math
+import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
-from charrnn.evaluation import Evaluation, evaluate
+from charrnn.evaluation import Evaluation, Network, evaluate
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN
-from charrnn.ngram import NGram
+from charrnn.kneser_ney import MAX_SIZE, fit
+from charrnn.kneser_ney import count as count_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import Parameters, is_weight
@@ -28,7 +29,14 @@ Array = np.ndarray
 
 _NUM_SHARDS = 2
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
-_VALIDATION_SHARE = 0.15  # of the time, at most, in a run with a budget of time
+_VALIDATION_SHARE = 0.1  # of the time, at most, in a run with a budget of time
+_MEASURING_SHARE = 0.02  # of the time that is left
+_MOST_MEASURING = 3.0  # seconds
+_USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
+_TOO_FEW = 0.9  # of the steps that there is time for
+_STEPS_BETWEEN_LOOKS = 16  # at the clock
+_MUCH_WORSE = 1.05  # a loss by the best one before
+_PATIENCE = 3  # validations in a row that are much worse
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,13 @@ class Shards:
     shards: the number of threads changes no result.
     """
 
-    def __init__(self, model: CharRNN, config: TrainConfig) -> None:
+    def __init__(self, model: Network, config: TrainConfig) -> None:
         B = config.batch_size
         shards = _NUM_SHARDS if B >= _NUM_SHARDS * _SHARD_COLUMNS else 1
         edges = [B * shard // shards for shard in range(shards + 1)]
         self.columns = [slice(a, b) for a, b in pairwise(edges)]
         sizes = [columns.stop - columns.start for columns in self.columns]
-        self.unrolled = [model.unroll(config.seq_len, size) for size in sizes]
+        self.unrolled = [model.unroll(config.seq_len, size, training=True) for size in sizes]
         rng = np.random.default_rng(config.seed)
         self.dropouts = rng.spawn(shards)
         self.sampling = [
@@ -114,38 +122,38 @@ class Shards:
 
 @dataclass
 class Budget:
-    """How much of a run is done: a share of its steps or of its time.
+    """How many steps a run has, and when it has to be over.
 
     Args:
-        total_steps: None for a budget of time.
-        deadline: seconds on `time.monotonic`, when everything has to be over.
+        deadline: seconds on `time.monotonic`, for everything.
+        reserve: seconds needed at the end beside training and validating.
     """
 
-    total_steps: int | None
+    steps: int
     deadline: float = math.inf
-    start: float = field(default_factory=time.monotonic)
-    reserve: float = 1.0  # seconds kept for the last validation and for saving
+    reserve: float = 1.0
+    planned: int = 0  # steps before any were added or taken away
 
-    @classmethod
-    def of(cls, config: TrainConfig, steps_per_epoch: int, started: float) -> "Budget":
-        """The budget of a run whose process started at `started` on `time.monotonic`."""
-        if config.minutes is not None:
-            return cls(None, deadline=started + 60 * config.minutes)
-        if config.epochs is not None:
-            return cls(max(1, round(config.epochs * steps_per_epoch)))
-        return cls(config.steps)
+    def __post_init__(self) -> None:
+        self.planned = self.steps
 
     def fraction(self, step: int) -> float:
         """The share used once `step` steps are done, at most 1."""
-        if self.total_steps is not None:
-            return min(1.0, step / self.total_steps)
-        time_for_steps = self.deadline - self.reserve - self.start
-        spent = time.monotonic() - self.start
-        return min(1.0, spent / time_for_steps) if time_for_steps > 0 else 1.0
+        return min(1.0, step / self.steps)
 
-    def expect_validation(self, seconds: float) -> None:
-        """Learn how long a validation takes, so that there is time for the last one."""
-        self.reserve = max(self.reserve, 1.0 + 1.5 * seconds)
+    def keep_time(self, step: int, step_seconds: float, other_seconds: float) -> None:
+        """Take steps away where the rest would last too long, or add some where much time is left.
+
+        Args:
+            step: how many steps are done.
+            step_seconds: how long a step takes.
+            other_seconds: how long the validations to come take.
+        """
+        left = self.deadline - self.reserve - other_seconds - time.monotonic()
+        possible = step + max(1, int(left / step_seconds))
+        few, many = self.steps > possible, self.steps < _TOO_FEW * possible
+        if few or (many and step < self.steps / 2):
+            self.steps = possible
 
 
 class Trainer:
@@ -161,7 +169,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: CharRNN,
+        model: Network,
         batches: Batches,
         validation: Encoded | None,
         config: TrainConfig,
@@ -174,7 +182,9 @@ class Trainer:
         self.model, self.batches, self.config, self.workers = model, batches, config, workers
         self.validation, self.count_eos = validation, count_eos
         self.chars_per_token = chars_per_token
-        self.budget = Budget.of(config, batches.steps_per_epoch, started or time.monotonic())
+        self.started = time.monotonic() if started is None else started
+        self.budget = self._budget()
+        self.measured = config.minutes is None  # whether the budget is in steps
         self.optimizer = Adam(
             model.parameters.flat, weight_decay=config.weight_decay, decayed=is_weight(model.config)
         )
@@ -187,6 +197,60 @@ class Trainer:
         self.best: Array | None = None  # flat weights
         self.best_loss = math.inf
         self._nats_since, self._chars_since = 0.0, 0.0
+        self._much_worse = 0  # validations in a row
+
+    @property
+    def overfitting(self) -> bool:
+        """Whether a run with a budget of time had better stop: it learns the text by heart."""
+        return self.config.minutes is not None and self._much_worse >= _PATIENCE
+
+    def _budget(self) -> Budget:
+        config = self.config
+        if config.minutes is not None:
+            return Budget(1, self.started + 60 * config.minutes)  # until `measure` is called
+        if config.epochs is not None:
+            return Budget(max(1, round(config.epochs * self.batches.steps_per_epoch)))
+        return Budget(config.steps or 1)
+
+    def measure(self) -> float:
+        """Measure seconds a step; a budget of time becomes the steps that it has room for.
+
+        Nothing changes but the budget and the number of validations, so that as many steps give
+        the same model without a budget of time.
+
+        Args:
+            reserve: seconds needed at the end beside training and validating.
+        """
+        config, budget = self.config, self.budget
+        left = budget.deadline - budget.reserve - time.monotonic()
+        seconds = self._measured(min(_MOST_MEASURING, _MEASURING_SHARE * left))
+        self.measured = True
+        if config.minutes is not None:
+            left = budget.deadline - budget.reserve - time.monotonic()
+            tokens = config.batch_size * config.seq_len
+            each = len(self.validation.tokens) / tokens * seconds / 2 if self.validation else 0.0
+            evaluations = int(_VALIDATION_SHARE * left / each) if each else config.evaluations
+            evaluations = min(max(1, evaluations), config.evaluations)
+            self.config = replace(config, evaluations=evaluations)
+            steps = max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
+            self.budget = Budget(steps, budget.deadline, budget.reserve)
+        return seconds
+
+    def _measured(self, limit: float) -> float:
+        """How long a step takes, measured on copies for about `limit` seconds."""
+        config, shards = self.config, Shards(self.model, self.config)
+        state = self.model.zero_state(config.batch_size)
+        optimizer, times = Adam(self.model.parameters.flat.copy()), []
+        start = time.monotonic()
+        for inputs, targets in self.batches.epoch(0):
+            clock = time.monotonic()
+            _, gradient, state = shards.gradient(inputs, targets, state, self.workers)
+            clip_by_global_norm(gradient.flat, config.clip_norm)
+            optimizer.update(gradient.flat, 0.0)
+            times.append(time.monotonic() - clock)
+            if time.monotonic() - start > limit and len(times) > 1:
+                break
+        return statistics.median(times[1:] or times)
 
     def train(self) -> Iterator[Progress]:
         """Run until the budget is used up.
@@ -197,6 +261,8 @@ class Trainer:
         Raises:
             DivergedError: the loss or the gradient is not finite, or no validation ever was.
         """
+        if not self.measured:
+            self.measure()
         try:
             for epoch in count():
                 state = self.model.zero_state(self.config.batch_size)
@@ -205,7 +271,7 @@ class Trainer:
                     if self._validation_is_due(progress):
                         progress = self._validate(progress)
                     yield progress
-                    if progress.fraction == 1:
+                    if progress.fraction == 1 or self.overfitting:
                         if self.best is None:
                             raise self._diverged()
                         return
@@ -229,6 +295,8 @@ class Trainer:
         self.chars += chars
         self._nats_since, self._chars_since = self._nats_since + nats, self._chars_since + chars
         self.seconds += time.monotonic() - clock
+        if config.minutes is not None and self.step % _STEPS_BETWEEN_LOOKS == 0:
+            self._keep_time()
         epochs = self.step / self.batches.steps_per_epoch
         loss = nats / max(1.0, chars)
         progress = Progress(
@@ -239,13 +307,12 @@ class Trainer:
     def _validation_is_due(self, progress: Progress) -> bool:
         if progress.fraction == 1:
             return True
-        if progress.fraction * self.config.evaluations < self.validations + 1:
-            return False
-        if self.config.minutes is None:
-            return True
-        expected = self.validation_seconds / max(1, self.validations)
-        elapsed = self.seconds + self.validation_seconds
-        return self.validation_seconds + expected <= _VALIDATION_SHARE * elapsed
+        return progress.fraction * self.config.evaluations >= self.validations + 1
+
+    def _keep_time(self) -> None:
+        to_come = self.config.evaluations - self.validations
+        each = self.validation_seconds / max(1, self.validations)
+        self.budget.keep_time(self.step, self.seconds / self.step, to_come * each)
 
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split and keep the weights if they are the best."""
@@ -256,13 +323,14 @@ class Trainer:
         if self.validation is not None:
             found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
             loss = found.loss
+            much_worse = loss > _MUCH_WORSE * self.best_loss
+            self._much_worse = self._much_worse + 1 if much_worse else 0
         best = math.isfinite(loss) and (self.validation is None or loss < self.best_loss)
         if best:
             self.best, self.best_loss = self.model.parameters.flat.copy(), loss
         took = time.monotonic() - clock
         self.validations += 1
         self.validation_seconds += took
-        self.budget.expect_validation(took)
         return replace(progress, train_loss=train_loss, validation=found, best=best)
 
     def _diverged(self) -> DivergedError:
@@ -287,7 +355,10 @@ class NGramTrainer:
     ) -> None:
         self.model_config, self.split, self.validation = model_config, split, validation
         self.config, self.count_eos, self.workers = config, count_eos, workers
-        self.model = NGram.fit(model_config, np.array([IGNORE]))  # uniform until it has counted
+        nothing = np.array([IGNORE])
+        self.model = fit(model_config, count_ngrams(model_config, nothing))  # uniform as yet
+        self.budget = Budget(1)
+        self.overfitting = False
         self.step = 0
         self.chars = 0.0
         self.seconds = 0.0
@@ -299,7 +370,8 @@ class NGramTrainer:
             The progress at the end.
         """
         clock = time.monotonic()
-        self.model = NGram.fit(self.model_config, self.split.tokens, self.config.max_ngrams)
+        counted = count_ngrams(self.model_config, self.split.tokens)
+        self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
         self.step, self.chars = 1, self.split.count(eos=True)
         self.seconds = time.monotonic() - clock
         train = evaluate(self.model, self.split, self.workers, count_eos=self.count_eos)

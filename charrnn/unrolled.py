@@ -9,17 +9,19 @@ The input of a step is the token before it. Where that is <EOS> or IGNORE, a doc
 input column is zero and so is its state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
 
 from charrnn.cells import CELLS, side_by_side
 from charrnn.functional import cross_entropy, cross_entropy_backward
-from charrnn.parameters import Parameters, input_size
+from charrnn.parameters import Parameters, input_size, state_shape
 from charrnn.vocabulary import EOS
 
 Array = np.ndarray
+Prior = Callable[[slice], Array]
+"""What is added to the logits (V, N) of any of the predictions; see residual.py."""
 
 _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
 
@@ -93,19 +95,30 @@ class Unrolled:
         with np.errstate(all="ignore"):
             return self._run_layers(steps, state, top, dropout)
 
-    def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+    @property
+    def state_shape(self) -> tuple[int, int, int, int]:
+        """(num_layers, num_states, rows, B)."""
+        return *state_shape(self.config), self._head.shape[-1]
+
+    def forward(
+        self, inputs: Array, state: Array, prior: Prior | None = None
+    ) -> tuple[Array, Array]:
         """The logits (T, V, B) of what follows each input, and the state after the last step."""
         state = self.run(inputs, state)
         with np.errstate(all="ignore"):
             logits = self.parameters["head.weight"] @ self.head
+            if prior is not None:
+                logits += prior(slice(None))
         return logits.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
 
-    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
+    def log_probs(
+        self, inputs: Array, targets: Array, state: Array, prior: Prior | None = None
+    ) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
         state = self.run(inputs, state)
         found, flat = np.empty(targets.size, self.dtype), targets.ravel()
         with np.errstate(all="ignore"):
-            for part, logits in self._predictions():
+            for part, logits in self._predictions(prior):
                 found[part] = -cross_entropy(logits, flat[part])
         return found.reshape(targets.shape), state
 
@@ -115,6 +128,7 @@ class Unrolled:
         targets: Array,
         state: Array,
         *,
+        prior: Prior | None = None,
         scale: float = 1.0,
         dropout: np.random.Generator | None = None,
         trace: list[Array] | None = None,
@@ -125,6 +139,7 @@ class Unrolled:
             inputs: (T, B), as for `run`.
             targets: (T, B) ids of what follows each input; IGNORE costs nothing.
             state: before the first step.
+            prior: what is added to the logits.
             scale: of the gradient.
             dropout: as for `run`.
             trace: receives the gradient (num_states, H, B) by the state of the top layer before
@@ -136,26 +151,30 @@ class Unrolled:
         """
         state = self.run(inputs, state, dropout)
         with np.errstate(all="ignore"):
-            nats = self._head_gradient(targets, scale)
+            nats = self._head_gradient(targets, scale, prior)
             dstate = self._layers_backward(self._dtop[: len(targets)], trace)
         return nats, state, dstate
 
-    def _predictions(self) -> Iterator[tuple[slice, Array]]:
+    def _predictions(self, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
         """Columns of `head` and their logits (V, N), a work buffer, so many at a time as fit."""
         weight, V = self.parameters["head.weight"], self.config.vocab_size
         for start in range(0, self.head.shape[1], self._columns):
             head = self.head[:, start : start + self._columns]
+            part = slice(start, start + head.shape[1])
             logits = self._logits[: V * head.shape[1]].reshape(V, -1)
-            yield slice(start, start + head.shape[1]), np.matmul(weight, head, out=logits)
+            np.matmul(weight, head, out=logits)
+            if prior is not None:
+                logits += prior(part)
+            yield part, logits
 
-    def _head_gradient(self, targets: Array, scale: float) -> Array:
+    def _head_gradient(self, targets: Array, scale: float, prior: Prior | None) -> Array:
         """Loss of each target (T, B); fills the gradients of the head and by h of the top layer."""
         weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
         W_T = weight[:, 1:].T.copy()
         nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
         dhead = self._gate_work[: self.head[1:].size].reshape(-1, targets.size)  # (H, T·B)
         gradient[:] = 0
-        for part, logits in self._predictions():
+        for part, logits in self._predictions(prior):
             nats[part] = cross_entropy(logits, flat[part])
             dlogits = cross_entropy_backward(logits, flat[part], scale)
             gradient += dlogits @ self.head[:, part].T

@@ -103,6 +103,14 @@ def score(
             max=4096,
         ),
     ] = 1,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Say also how probable each text is to the model while it learns from what it "
+            "has just predicted, 32 tokens at a time, and forgets it after the text.",
+        ),
+    ] = False,
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -117,8 +125,8 @@ def score(
     several = len(checkpoints) > 1
     if labels is not None and not several:
         raise ConfigError("--labels goes with several models: give --checkpoint for each")
-    if several and (per_char or total or context is not None or streams > 1):
-        raise ConfigError("--per-char, --total, --context and --streams go with one model")
+    if several and (per_char or total or context is not None or streams > 1 or adapt):
+        raise ConfigError("--per-char, --total, --context, --streams, --adapt go with one model")
     if not texts and not files and labels is None:
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
@@ -143,6 +151,12 @@ def score(
         everything = list(_texts(texts or [], files or [], cut, encoding))
         for n in _contexts(context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
+        return
+    if adapt:
+        if per_char or streams > 1:
+            raise ConfigError("--adapt goes without --per-char and --streams")
+        found = _adapted(model, texts or [], files or [], cut, eos, encoding)
+        _print_adapted(found, total, as_json)
         return
     if per_char and not total:
         scores = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
@@ -226,6 +240,33 @@ def _scored_files(
             yield str(file), found
 
 
+def _adapted(
+    model: "Checkpoint",
+    texts: Sequence[str],
+    files: Sequence[Path],
+    cut: bool,
+    eos: bool | None,
+    encoding: str,
+) -> Iterator[tuple[str, "Tally", "Tally"]]:
+    """Names and figures of texts, as the model is and as it learns from each of them."""
+    from charrnn.reading import read_pieces, strip_pieces
+    from charrnn.scoring import score_pieces
+    from charrnn.vocabulary import normalize
+
+    whole = [] if cut else files
+    for name, text in _texts(texts, files if cut else [], cut, encoding):
+        static, adapted = (
+            score_pieces(model, [normalize(text)], eos=eos, adapt=adapt) for adapt in (False, True)
+        )
+        yield name, static, adapted
+    for file in whole:
+        static, adapted = (
+            score_pieces(model, strip_pieces(read_pieces(file, encoding)), eos=eos, adapt=adapt)
+            for adapt in (False, True)
+        )
+        yield str(file), static, adapted
+
+
 def _fields(name: str, score: "Score | Tally", tokens: VocabularyConfig) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "text": name,
@@ -288,6 +329,38 @@ def _print_total(
     else:
         for name, value in fields.items():
             print(f"{name}\t{_number(value)}")
+
+
+def _print_adapted(
+    scored: Iterable[tuple[str, "Tally", "Tally"]], total: bool, as_json: bool
+) -> None:
+    """An object or a line a text, or one for all; the figures while learning beside the static."""
+    from charrnn.display import spelled_out
+    from charrnn.scoring import Total
+
+    static, adapted = Total(), Total()
+    for name, score, learned in scored:
+        static.add([score])
+        adapted.add([learned])
+        bits, learned_bits = (each.figures()["bits_per_char"] for each in (score, learned))
+        if total:
+            continue
+        if as_json:
+            fields = {"text": name, "log_prob": score.log_prob, "bits_per_char": bits}
+            fields |= {"adapted_log_prob": learned.log_prob, "adapted_bits_per_char": learned_bits}
+            print(as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos}))
+        else:
+            shown = f"{score.log_prob:.6f}\t{_number(bits)}\t{_number(learned_bits)}"
+            print(f"{shown}\t{printable(spelled_out(name))}")
+    if total:
+        sums, learned_sums = static.fields(), adapted.fields()
+        for name in ("log_prob", "bits_per_char", "perplexity"):
+            sums[f"adapted_{name}"] = learned_sums[name]
+        if as_json:
+            print(as_line(sums))
+        else:
+            for name, value in sums.items():
+                print(f"{name}\t{_number(value)}")
 
 
 def _print_each(

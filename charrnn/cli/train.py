@@ -73,10 +73,22 @@ def train(
         ),
     ] = ModelConfig.feedback,
     order: Annotated[
-        int, typer.Option(help="Of the ngram: it sees the last order - 1 tokens.")
+        int, typer.Option(help="Of the ngram cell: it sees the last order - 1 tokens.")
     ] = ModelConfig.order,
+    ngram: Annotated[
+        int | None,
+        _chosen("Order of the n-gram model that stands beside the network, 0 for none."),
+    ] = None,
+    ngram_scale: Annotated[
+        float, typer.Option(help="How much of its log P is added to the network's logits.")
+    ] = ModelConfig.ngram_scale,
     max_ngrams: Annotated[
-        int, typer.Option(help="Of the ngram: how many it keeps at most.")
+        int | None,
+        typer.Option(
+            help="How many k-grams are kept.  [default: beside a network as many as fit into the "
+            "size of the corpus, else 10000000]",
+            show_default=False,
+        ),
     ] = TrainConfig.max_ngrams,
     hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
     num_layers: Annotated[int, typer.Option(help="Layers.")] = ModelConfig.num_layers,
@@ -164,7 +176,13 @@ def train(
             "to this over the run."
         ),
     ] = TrainConfig.scheduled_sampling,
+    evaluations: Annotated[
+        int, typer.Option(help="Validations in the run; fewer where they take long.")
+    ] = TrainConfig.evaluations,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, its time and memory, and stop.")
+    ] = False,
     sample_every: Annotated[
         int | None,
         typer.Option(
@@ -215,6 +233,9 @@ def train(
             command=shlex.join(["charrnn", *sys.argv[1:]]),
             started=STARTED,
         )
+        if dry_run:
+            display.plan(run)
+            return
         write = stack.enter_context(_log_file(log))  # last, so that no error empties an old log
         display.begin(run, split)
         try:

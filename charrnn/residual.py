@@ -1,0 +1,179 @@
+"""A network on top of an n-gram model: it spends itself on what counting cannot know.
+
+Letters: T steps, B batch size (columns), V vocabulary size, N = T·B predictions.
+
+logits = network + scale · log P of the n-gram model
+
+In training each position's own occurrence is taken out of the counts (`charrnn.leave_one_out`),
+else the n-gram model would seem to know everything.
+
+The state of both together is one array (R + n - 1, B): the R numbers of the network's state, and
+the contexts of the n-gram model, whose numbers float32 holds exactly.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.leave_one_out import LeaveOneOut
+from charrnn.model import CharRNN
+from charrnn.ngram import NGram
+from charrnn.parameters import Parameters
+from charrnn.unrolled import Prior, Unrolled
+
+Array = np.ndarray
+
+MAX_NGRAMS = (1 << 24) - 1  # float32 counts so far
+
+
+def ngram_config(config: ModelConfig) -> ModelConfig:
+    """That of the n-gram model beside a network of this configuration."""
+    return ModelConfig(vocab_size=config.vocab_size, cell="ngram", order=config.ngram)
+
+
+class ResidualRNN:
+    """A network and an n-gram model of the same vocabulary.
+
+    Args:
+        network: its configuration names the order of the n-gram model.
+        ngram: of at most MAX_NGRAMS.
+        left_out: the same counts for training on the text they are from.
+
+    Raises:
+        ValueError: there are too many k-grams.
+    """
+
+    def __init__(self, network: CharRNN, ngram: NGram, left_out: LeaveOneOut | None = None) -> None:
+        if ngram.size > MAX_NGRAMS:
+            raise ValueError("the n-gram model is too large to stand beside a network")
+        self.network, self.ngram, self.left_out = network, ngram, left_out
+        self.config = network.config
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "ResidualRNN":
+        """A model from its `arrays`.
+
+        Raises:
+            ValueError: those of the n-gram model make none.
+        """
+        ngram = NGram.from_arrays(ngram_config(config), arrays)
+        return cls(CharRNN.from_arrays(config, arrays), ngram)
+
+    def copy(self) -> "ResidualRNN":
+        """The same network with parameters of its own, and the same n-gram model."""
+        return ResidualRNN(self.network.copy(), self.ngram)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those of the network."""
+        return self.network.parameters
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.config.vocab_size
+
+    @property
+    def size(self) -> int:
+        """How many parameters the network has."""
+        return self.network.size
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name in a checkpoint."""
+        return {**self.network.arrays, **self.ngram.arrays}
+
+    def zero_state(self, batch_size: int) -> Array:
+        """The state before a document (R + n - 1, B)."""
+        network, contexts = self.network.zero_state(batch_size), self.ngram.zero_state(batch_size)
+        return np.concatenate([network.reshape(-1, batch_size), contexts]).astype(network.dtype)
+
+    def unroll(
+        self, seq_len: int, batch_size: int, *, training: bool = False
+    ) -> "UnrolledResidual":
+        """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
+
+        Args:
+            training: leave out of the counts what is predicted.
+        """
+        left_out = self.left_out if training else None
+        ngram = left_out.ngram if left_out else self.ngram
+        return UnrolledResidual(self.network.unroll(seq_len, batch_size), ngram, left_out)
+
+
+class UnrolledResidual:
+    """As `Unrolled`, for a network and its n-gram model."""
+
+    def __init__(self, unrolled: Unrolled, ngram: NGram, left_out: LeaveOneOut | None) -> None:
+        self.unrolled, self.ngram, self.left_out = unrolled, ngram, left_out
+
+    @property
+    def gradients(self) -> Parameters:
+        """Gradient of every parameter, as `gradient` leaves it."""
+        return self.unrolled.gradients
+
+    def run(self, inputs: Array, state: Array) -> Array:
+        """The state after inputs (T, B), without predicting anything."""
+        network, contexts = self._split(state)
+        return _joined(self.unrolled.run(inputs, network), self.ngram.read(inputs, contexts)[1])
+
+    def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts)
+        logits, network = self.unrolled.forward(inputs, network, prior)
+        return logits, _joined(network, after)
+
+    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
+        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts)
+        found, network = self.unrolled.log_probs(inputs, targets, network, prior)
+        return found, _joined(network, after)
+
+    def gradient(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        *,
+        scale: float = 1.0,
+        dropout: np.random.Generator | None = None,
+        trace: list[Array] | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """Forward and backward, as `Unrolled.gradient`; the last result is the network's alone."""
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts, targets)
+        nats, network, dstate = self.unrolled.gradient(
+            inputs, targets, network, prior=prior, scale=scale, dropout=dropout, trace=trace
+        )
+        return nats, _joined(network, after), dstate
+
+    def _split(self, state: Array) -> tuple[Array, Array]:
+        """The network's state and the n-gram model's."""
+        rows = len(state) - (self.ngram.config.order - 1)
+        network = state[:rows].reshape(self.unrolled.state_shape)
+        return network, state[rows:].astype(np.int64)
+
+    def _prior(
+        self, inputs: Array, contexts: Array, targets: Array | None = None
+    ) -> tuple[Prior, Array]:
+        """What the n-gram model adds to any of the N predictions, and its state afterwards."""
+        read, after = self.ngram.read(inputs, contexts)
+        columns = read.reshape(len(read), -1)  # (n, N)
+
+        def prior(part: slice) -> Array:
+            if self.left_out is None or targets is None:
+                log_probs = self.ngram.distributions(columns[:, part])
+            else:
+                own = np.maximum(targets.reshape(-1)[part], 0)
+                log_probs = self.left_out.distributions(columns[:, part], own)
+            log_probs *= self.unrolled.config.ngram_scale
+            return log_probs
+
+        return prior, after
+
+
+def _joined(network: Array, contexts: Array) -> Array:
+    return np.concatenate([network.reshape(-1, network.shape[-1]), contexts.astype(network.dtype)])
