@@ -88,7 +88,7 @@ class Run:
             "result": self.result() if any(entry["best"] for entry in self.history) else {},
             "history": self.history,
         }
-        return Checkpoint(self.model, self.vocabulary, self.corpus.lines, training)
+        return Checkpoint(self.model, self.vocabulary, self.corpus.separator, training)
 
     def result(self) -> dict[str, Any]:
         """The figures of the run, those of the best step where steps differ.
@@ -167,14 +167,14 @@ def prepare(
             f"no {tokens.unit} occurs {tokens.min_count} times in the text; lower --min-count"
         )
     train = tokenize(vocabulary, split.train)
-    model_config, config = plan(len(train), len(vocabulary), corpus.lines, options)
+    model_config, config = plan(len(train), len(vocabulary), corpus.count_eos, options)
     checkpoint.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
     if model_config.cell == "ngram":
         encoded = Encoded(train.array(), split.train.chars)
         trainer = NGramTrainer(
-            model_config, encoded, validation, config, count_eos=corpus.lines, workers=workers
+            model_config, encoded, validation, config, count_eos=corpus.count_eos, workers=workers
         )
         return Run(corpus, vocabulary, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
@@ -193,7 +193,7 @@ def prepare(
         batches,
         validation,
         config,
-        count_eos=corpus.lines,
+        count_eos=corpus.count_eos,
         workers=workers,
         chars_per_token=(split.train.chars + num_ends) / (len(train) - split.train.cut),
         started=started,

@@ -159,7 +159,8 @@ def score(
     """Score texts side by side; each is a document of its own and none sees another.
 
     Args:
-        eos: whether the end of each text counts; None means for a model trained on lines.
+        eos: whether the end of each text counts; None means unless the model was trained on
+            whole files.
         context: predict each character from zero state after this many before it only.
         workers: threads that share the work.
 
@@ -167,7 +168,7 @@ def score(
         CorpusError: a text is not valid Unicode.
         ConfigError: a context is asked of an n-gram model, which has its own.
     """
-    eos = checkpoint.lines if eos is None else eos
+    eos = checkpoint.count_eos if eos is None else eos
     texts = [normalize(text) for text in texts]
     tokens = [checkpoint.vocabulary.split(text) for text in texts]
     sequences = [checkpoint.vocabulary.ids([split]) for split in tokens]
@@ -193,7 +194,7 @@ def score_pieces(checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | N
         pieces: the text in NFC.
         eos: as for `score`.
     """
-    tally = Tally(checkpoint.lines if eos is None else eos)
+    tally = Tally(checkpoint.count_eos if eos is None else eos)
     unrolled, state = checkpoint.model.unroll(_STEPS, 1), checkpoint.model.zero_state(1)
     last = EOS
     ends = [np.array([EOS])] if tally.eos else []
@@ -234,7 +235,7 @@ def score_in_streams(
     """
     if not documents:
         return score_pieces(checkpoint, [], eos=eos)
-    tally = Tally(checkpoint.lines if eos is None else eos)
+    tally = Tally(checkpoint.count_eos if eos is None else eos)
     tally.chars = documents.chars + tally.eos
     tokens = tokenize(checkpoint.vocabulary, documents)
     size = len(tokens) - (not tally.eos)
