@@ -9,7 +9,9 @@ The file is an uncompressed zip of .npy members: the parameter arrays under the 
     model       the fields of ModelConfig; what is missing has its default
     tokens      the fields of VocabularyConfig; what is missing has its default
     vocabulary  the tokens, in the order of their ids after <EOS> and <UNK>
-    lines       whether the model was trained on lines, else on whole files
+    lines       whether the documents were lines
+    separator   the text at which files were cut into documents, "" for whole files; without it,
+                what `lines` says
     training    how it was trained: command, settings, corpus and its hash, figures, history
 """
 
@@ -28,7 +30,7 @@ from unicodedata import is_normalized
 
 import numpy as np
 
-from charrnn.config import ModelConfig, VocabularyConfig
+from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.evaluation import Model
 from charrnn.model import CharRNN
@@ -60,8 +62,13 @@ class Checkpoint:
 
     model: Model
     vocabulary: Vocabulary
-    lines: bool
+    separator: str  # where files were cut into documents: LINES, another text, or WHOLE
     training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count_eos(self) -> bool:
+        """Whether the end of a text counts unless asked otherwise: where files were cut."""
+        return self.separator != WHOLE
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -76,7 +83,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "model": asdict(checkpoint.model.config),
         "tokens": asdict(checkpoint.vocabulary.config),
         "vocabulary": list(checkpoint.vocabulary.tokens),
-        "lines": checkpoint.lines,
+        "lines": checkpoint.separator == LINES,
+        "separator": checkpoint.separator,
         "training": checkpoint.training,
     }
     text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
@@ -201,7 +209,7 @@ def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     info = members.pop(_METADATA + ".npy", None)
     if info is None:
         raise CheckpointError("it holds no metadata, so it is no checkpoint of charrnn")
-    config, vocabulary, lines, training = _parse(_read_metadata(archive, info))
+    config, vocabulary, separator, training = _parse(_read_metadata(archive, info))
     headers = {}
     for name, info in members.items():
         with archive.open(info) as file:
@@ -217,7 +225,7 @@ def _load(archive: zipfile.ZipFile, file_size: int) -> Checkpoint:
     if sum(map(_num_bytes, layout.values())) > file_size:
         raise CheckpointError("it is smaller than the arrays it should hold")
     arrays = {name: _read_array(archive, name, layout[name]) for name in layout}
-    return Checkpoint(_model(config, arrays), vocabulary, lines, training)
+    return Checkpoint(_model(config, arrays), vocabulary, separator, training)
 
 
 def _num_bytes(header: Header) -> int:
@@ -290,7 +298,7 @@ def _read_metadata(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return file.read()
 
 
-def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
+def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, str, dict[str, Any]]:
     """Check and convert the metadata."""
     try:
         metadata = json.loads(text)
@@ -307,7 +315,8 @@ def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
     model: dict[str, Any] = _fields(metadata.get("model"), ModelConfig)
     tokens = _fields(metadata.get("tokens", {}), VocabularyConfig)
     lines, training = metadata.get("lines"), metadata.get("training")
-    if not (isinstance(lines, bool) and isinstance(training, dict)):
+    separator = metadata.get("separator", LINES if lines else WHOLE)
+    if not (isinstance(lines, bool) and _is_text(separator) and isinstance(training, dict)):
         raise CheckpointError("its metadata is incomplete")
     if "vocab_size" not in model:
         raise CheckpointError("its metadata lacks the model's configuration")
@@ -315,7 +324,7 @@ def _parse(text: bytes) -> tuple[ModelConfig, Vocabulary, bool, dict[str, Any]]:
     vocabulary = _vocabulary(metadata.get("vocabulary"), VocabularyConfig(**tokens))
     if config.vocab_size != len(vocabulary):
         raise CheckpointError("its vocabulary does not fit its configuration")
-    return config, vocabulary, lines, training
+    return config, vocabulary, separator, training
 
 
 def _fields(value: Any, kind: type) -> dict[str, Any]:
@@ -325,13 +334,17 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
     return value
 
 
+def _is_text(value: Any) -> bool:
+    """Whether it is a string without halves of surrogate pairs."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
     longest = 1 if config.tokens == "char" else _MAX_METADATA
     if not (
         isinstance(tokens, list)
-        and all(isinstance(token, str) and 1 <= len(token) <= longest for token in tokens)
+        and all(_is_text(token) and 1 <= len(token) <= longest for token in tokens)
         and len(set(tokens)) == len(tokens)
-        and not any("\ud800" <= char <= "\udfff" for token in tokens for char in token)
         and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
     ):
         raise CheckpointError(f"its vocabulary is no list of distinct {config.unit}s")

@@ -49,14 +49,14 @@ def classify(
 
     Args:
         checkpoints: models by label.
-        eos: whether the end counts; None means if all models were trained on lines.
+        eos: whether the end counts; None means if no model was trained on whole files.
 
     Raises:
         CorpusError: a text is not valid Unicode.
         ConfigError: a text has a word that a model of words does not know.
     """
     if eos is None:
-        eos = all(checkpoint.lines for checkpoint in checkpoints.values())
+        eos = all(checkpoint.count_eos for checkpoint in checkpoints.values())
     found: list[dict[str, float]] = [{} for _ in texts]
     for label, checkpoint in checkpoints.items():
         share = math.log(_CODE_POINTS - len(checkpoint.vocabulary.tokens))

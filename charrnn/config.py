@@ -13,6 +13,7 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid")
 FEEDBACKS = ("logits", "target")
 _DEFAULT_WORDS = 10_000
 MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
+WHOLE, LINES = "", "\n"  # where files are cut into documents; any other text will do
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

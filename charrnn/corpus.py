@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from charrnn.config import LINES, WHOLE
 from charrnn.documents import END, LINE_END, Documents
 from charrnn.errors import CorpusError
-from charrnn.reading import read_pieces
+from charrnn.reading import read_pieces, strip_pieces
 from charrnn.resources import bundled_corpora, bundled_corpus
 
 Array = np.ndarray
@@ -29,17 +30,22 @@ class Corpus:
 
     name: str
     documents: Documents
-    lines: bool  # whether a document is a line, else it is a file
+    separator: str  # where files were cut: LINES, another text, or WHOLE
     chars: int  # in all documents, last newlines included
     sha256: str  # tells whether two runs have seen the same documents
 
     @classmethod
-    def collect(cls, name: str, texts: Iterable[str], lines: bool) -> "Corpus":
+    def collect(cls, name: str, texts: Iterable[str], separator: str) -> "Corpus":
         """A corpus from pieces of text in which END or LINE_END stands after each document."""
         digest = hashlib.sha256()
         documents = Documents.collect(_hashed(texts, digest.update))
         chars = int(documents.lengths.sum())
-        return cls(name, documents, lines, chars, digest.hexdigest())
+        return cls(name, documents, separator, chars, digest.hexdigest())
+
+    @property
+    def count_eos(self) -> bool:
+        """Whether the end of a document counts: where files were cut."""
+        return self.separator != WHOLE
 
 
 def _hashed(texts: Iterable[str], update: Callable[[bytes], None]) -> Iterator[str]:
@@ -59,13 +65,14 @@ class Split:
 
 
 def read_corpus(
-    sources: Sequence[str], *, lines: bool | None = None, encoding: str = "utf-8"
+    sources: Sequence[str], *, separator: str | None = None, encoding: str = "utf-8"
 ) -> Corpus:
     """Read files, folders (every *.txt below), bundled corpora by name, and "-".
 
     Args:
         sources: none means the bundled default.
-        lines: whether every line is a document; None means only for bundled corpora.
+        separator: where files are cut into documents, in NFC; LINES cuts them into lines, WHOLE
+            nowhere. None means LINES if all are bundled corpora, else WHOLE.
 
     Raises:
         CorpusError: something is not there, cannot be read or holds no text.
@@ -78,35 +85,52 @@ def read_corpus(
         files += found
         bundled.append(is_bundled)
     others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
-    name, lines = _name(sources[0]) + others, all(bundled) if lines is None else lines
-    texts = chain.from_iterable(_marked(file, lines, encoding) for file in files)
-    corpus = Corpus.collect(name, texts, lines)
+    if separator is None:
+        separator = LINES if all(bundled) else WHOLE
+    texts = chain.from_iterable(_marked(file, separator, encoding) for file in files)
+    corpus = Corpus.collect(_name(sources[0]) + others, texts, separator)
     if not corpus.documents:
         raise CorpusError(f"there is no text in {', '.join(sources)}")
     return corpus
 
 
-def read_documents(file: Path | str, lines: bool, encoding: str = "utf-8") -> Documents:
-    """The documents of one file: its lines that are not empty, or itself unless it is empty.
+def read_documents(file: Path | str, separator: str, encoding: str = "utf-8") -> Documents:
+    """The documents of one file that are not empty; see `read_corpus`.
 
     Raises:
         CorpusError: it cannot be read or decoded.
     """
-    return Documents.collect(_marked(file, lines, encoding))
+    return Documents.collect(_marked(file, separator, encoding))
 
 
-def _marked(file: Path | str, lines: bool, encoding: str) -> Iterator[str]:
+def _marked(file: Path | str, separator: str, encoding: str) -> Iterator[str]:
     """The text of a file in pieces, with END or LINE_END where a document ends."""
     pieces = read_pieces(file, encoding)
-    return _marked_lines(pieces) if lines else _marked_whole(pieces)
+    return _marked_whole(pieces) if separator == WHOLE else _marked_parts(pieces, separator)
 
 
-def _marked_lines(pieces: Iterable[str]) -> Iterator[str]:
-    last = "\n"
-    for piece in chain(pieces, "\n"):  # also where the last line has no newline
-        text = last + piece
-        yield re.sub("\n+", END, text)[1:]
+def _marked_parts(pieces: Iterable[str], separator: str) -> Iterator[str]:
+    """END after every part that is not empty; where newlines separate, none is left around one."""
+    newline = "" if separator.strip("\n") else "\n"
+    gap = re.compile(f"{END}[{END}{newline}]+")
+    if newline:  # the file ends as its other parts do
+        pieces = chain(pieces, separator)
+    last = END
+    for piece in chain(strip_pieces(_with_ends(pieces, separator)), END):
+        text = gap.sub(END, last + piece)
+        yield text[1:]
         last = text[-1]
+
+
+def _with_ends(pieces: Iterable[str], separator: str) -> Iterator[str]:
+    """The same text with END in place of each separator, which may lie across pieces."""
+    rest = ""
+    for piece in pieces:
+        text = (rest + piece).replace(separator, END)
+        stop = max(text.rfind(END), len(text) - len(separator)) + 1
+        yield text[:stop]
+        rest = text[stop:]  # it may be the start of a separator
+    yield rest
 
 
 def _marked_whole(pieces: Iterable[str]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
+from charrnn.config import LINES, WHOLE
+
 if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
     from charrnn.corpus import Split
@@ -90,7 +92,8 @@ class TrainingDisplay:
     def begin(self, run: "Run", split: "Split") -> None:
         """Say what is trained on what."""
         model, config = run.model.config, run.config
-        documents = count(len(run.corpus.documents), "line" if run.corpus.lines else "document")
+        document = "line" if run.corpus.separator == LINES else "document"
+        documents = count(len(run.corpus.documents), document)
         kind = run.vocabulary.config.unit
         unit = "" if kind == "character" else f" ({kind}s)"
         validation = (
@@ -244,7 +247,7 @@ def inspection(fields: dict[str, Any]) -> None:
     print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
     for name, shape in fields["arrays"].items():
         print(f"  {name:<18} {' x '.join(map(str, shape))}")
-    print(f"documents   {'lines' if fields['lines'] else 'whole files'}")
+    print(f"documents   {_documents(fields['separator'])}")
     between = "" if fields["tokens"]["tokens"] == "char" else " "
     sample = spelled_out(between.join(tokens[:_SHOWN_TOKENS]))
     more = len(tokens) - _SHOWN_TOKENS
@@ -256,6 +259,12 @@ def inspection(fields: dict[str, Any]) -> None:
         if isinstance(entry, dict):
             figures = "  ".join(f"{name} {_short(value)}" for name, value in entry.items())
             print("  " + visible(figures))
+
+
+def _documents(separator: str) -> str:
+    if separator in (LINES, WHOLE):
+        return "lines" if separator == LINES else "whole files"
+    return f"files cut at '{visible(spelled_out(separator))}'"
 
 
 def _short(value: object) -> str:

@@ -37,7 +37,7 @@ def plan(
 
     Args:
         num_tokens: of the training split.
-        lines: whether the documents are lines.
+        lines: whether the documents are lines, or other parts of files.
         options: fields of ModelConfig and TrainConfig by name.
         chars_per_minute: that training an lstm 1x256 reads on this machine.
 

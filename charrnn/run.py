@@ -85,7 +85,7 @@ class Run:
                 self.tokens,
                 self.trainer.validation,
                 self.split,
-                count_eos=self.corpus.lines,
+                count_eos=self.corpus.count_eos,
                 workers=self.trainer.workers,
             )
         self.save()  # once more, with the whole history
@@ -137,7 +137,7 @@ class Run:
             "result": self.result() if any(entry["best"] for entry in self.history) else {},
             "history": self.history,
         }
-        return Checkpoint(self.model, self.vocabulary, self.corpus.lines, training)
+        return Checkpoint(self.model, self.vocabulary, self.corpus.separator, training)
 
     def result(self) -> dict[str, Any]:
         """The figures of the run, those of the best step where steps differ.
@@ -224,14 +224,14 @@ def prepare(
     speed = {}
     if options.get("minutes") is not None:
         speed["chars_per_minute"] = _chars_per_minute(workers)
-    model_config, config = plan(len(train), len(vocabulary), corpus.lines, options, **speed)
+    model_config, config = plan(len(train), len(vocabulary), corpus.count_eos, options, **speed)
     checkpoint.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
     if model_config.cell == "ngram":
         encoded = Encoded(train.array(), split.train.chars)
         trainer = NGramTrainer(
-            model_config, encoded, validation, config, count_eos=corpus.lines, workers=workers
+            model_config, encoded, validation, config, count_eos=corpus.count_eos, workers=workers
         )
         return Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
     line_end = int(vocabulary.encode("\n")[0])
@@ -254,7 +254,7 @@ def prepare(
         batches,
         validation,
         config,
-        count_eos=corpus.lines,
+        count_eos=corpus.count_eos,
         workers=workers,
         chars_per_token=(split.train.chars + num_ends) / (len(train) - split.train.cut),
         started=started,

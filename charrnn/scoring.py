@@ -160,7 +160,8 @@ def score(
     """Score texts side by side; each is a document of its own and none sees another.
 
     Args:
-        eos: whether the end of each text counts; None means for a model trained on lines.
+        eos: whether the end of each text counts; None means unless the model was trained on
+            whole files.
         context: predict each character from zero state after this many before it only.
         workers: threads that share the work.
 
@@ -168,7 +169,7 @@ def score(
         CorpusError: a text is not valid Unicode.
         ConfigError: a context is asked of an n-gram model, which has its own.
     """
-    eos = checkpoint.lines if eos is None else eos
+    eos = checkpoint.count_eos if eos is None else eos
     texts = [normalize(text) for text in texts]
     tokens = [checkpoint.vocabulary.split(text) for text in texts]
     sequences = [checkpoint.vocabulary.ids([split]) for split in tokens]
@@ -200,7 +201,7 @@ def score_pieces(
     Raises:
         ConfigError: an n-gram model is to learn.
     """
-    tally, model = Tally(checkpoint.lines if eos is None else eos), _scorer(checkpoint, adapt)
+    tally, model = Tally(checkpoint.count_eos if eos is None else eos), _scorer(checkpoint, adapt)
     unrolled, state = model.unroll(_STEPS, 1), model.zero_state(1)
     last = EOS
     ends = [np.array([EOS])] if tally.eos else []
@@ -249,7 +250,7 @@ def score_in_streams(
     """
     if not documents:
         return score_pieces(checkpoint, [], eos=eos)
-    tally = Tally(checkpoint.lines if eos is None else eos)
+    tally = Tally(checkpoint.count_eos if eos is None else eos)
     tally.chars = documents.chars + tally.eos
     tokens = tokenize(checkpoint.vocabulary, documents)
     size = len(tokens) - (not tally.eos)

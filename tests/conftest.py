@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import ModelConfig, VocabularyConfig
+from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.corpus import Corpus
 from charrnn.documents import END, LINE_END, Documents
 from charrnn.model import CharRNN
@@ -37,7 +37,7 @@ def documents_of(texts: Iterable[str]) -> Documents:
 
 
 def corpus_of(texts: Iterable[str], *, lines: bool = True) -> Corpus:
-    return Corpus.collect("x", marked(texts), lines)
+    return Corpus.collect("x", marked(texts), LINES if lines else WHOLE)
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def make_checkpoint() -> MakeCheckpoint:
         tokens: Sequence[str] = "abc",
         kind: VocabularyConfig = CHARACTERS,
         *,
-        lines: bool = True,
+        separator: str = LINES,
         seed: int = 0,
         **config: Any,
     ) -> Checkpoint:
         sizes = {"hidden_size": 8, "vocab_size": NUM_SPECIAL + len(tokens)}
         model = CharRNN(ModelConfig(**{**sizes, **config}))
         model.initialize(np.random.default_rng(seed))
-        return Checkpoint(model, Vocabulary(tokens, kind), lines)
+        return Checkpoint(model, Vocabulary(tokens, kind), separator)
 
     return make
 

@@ -25,7 +25,7 @@ from charrnn.checkpoint import (
     load,
     save,
 )
-from charrnn.config import ModelConfig, VocabularyConfig
+from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
@@ -114,17 +114,17 @@ def metadata(path: Path) -> dict[str, Any]:
         {"cell": "rnn", "activation": "relu", "embedding_size": 5, "dropout": 0.25},
     ],
 )
-@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("separator", [WHOLE, LINES, "\n\n", "</é>"])
 def test_what_is_saved_is_what_is_loaded(
-    tmp_path: Path, make_checkpoint: MakeCheckpoint, config: dict[str, Any], lines: bool
+    tmp_path: Path, make_checkpoint: MakeCheckpoint, config: dict[str, Any], separator: str
 ) -> None:
-    made = make_checkpoint('ab\n\0"\\é각\u0301\ufeff😀', lines=lines, **config)
-    made = Checkpoint(made.model, made.vocabulary, lines, TRAINING)
+    made = make_checkpoint('ab\n\0"\\é각\u0301\ufeff😀', **config)
+    made = Checkpoint(made.model, made.vocabulary, separator, TRAINING)
     save(made, tmp_path / "a.npz")
     loaded = load(tmp_path / "a.npz")
     assert loaded.model.config == made.model.config
     assert loaded.vocabulary.tokens == made.vocabulary.tokens
-    assert (loaded.lines, loaded.training) == (lines, TRAINING)
+    assert (loaded.separator, loaded.training) == (separator, TRAINING)
     assert [*loaded.model.arrays] == [*made.model.arrays]
     np.testing.assert_equal(loaded.model.arrays, made.model.arrays)
     assert made.model.arrays["head.weight"].any()
@@ -149,7 +149,7 @@ def counted(tmp_path: Path) -> Path:
     """A checkpoint of an n-gram model."""
     config = ModelConfig(vocab_size=5, cell="ngram", order=3)
     model = NGram.fit(config, np.array([2, 3, 4, 2, 3, 0, 3, 4, 2, 0]))
-    save(Checkpoint(model, Vocabulary("abc"), True), tmp_path / "counted.npz")
+    save(Checkpoint(model, Vocabulary("abc"), LINES), tmp_path / "counted.npz")
     return tmp_path / "counted.npz"
 
 
@@ -235,6 +235,18 @@ def test_what_older_metadata_lacks_has_its_default(
     assert loaded.model.config == ModelConfig(5, cell, hidden_size=8)
 
 
+@pytest.mark.parametrize("separator", [LINES, WHOLE])
+def test_older_metadata_says_only_whether_documents_were_lines(
+    path: Path, make_checkpoint: MakeCheckpoint, separator: str
+) -> None:
+    save(make_checkpoint(separator=separator), path)
+    found = metadata(path)
+    del found["separator"]
+    assert found["lines"] == (separator == LINES)
+    rewrite(path, metadata=npy(json.dumps(found)))
+    assert load(path).separator == separator
+
+
 def test_loaded_weights_can_be_trained_on(path: Path) -> None:
     model = load(path).model
     assert isinstance(model, CharRNN)
@@ -302,7 +314,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(
 def test_what_is_no_json_never_reaches_the_file(path: Path) -> None:
     loaded, before = load(path), path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        save(Checkpoint(loaded.model, loaded.vocabulary, True, {"loss": float("nan")}), path)
+        save(Checkpoint(loaded.model, loaded.vocabulary, LINES, {"loss": float("nan")}), path)
     assert path.read_bytes() == before
 
 
@@ -616,6 +628,9 @@ def test_a_claim_of_huge_arrays_allocates_nothing(path: Path, config: dict[str, 
         {"vocabulary": {"a": 2, "b": 3, "c": 4}},
         {"lines": None},
         {"lines": 1},
+        {"separator": None},
+        {"separator": ["\n"]},
+        {"separator": "\ud800"},
         {"training": []},
         {"training": None},
         {"training": {"loss": float("nan")}},

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from charrnn.classification import Classification, Confusions, classify
+from charrnn.config import LINES, WHOLE
 from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
 from charrnn.scoring import score
@@ -40,13 +41,16 @@ def test_a_character_outside_the_vocabulary_costs_its_share_of_unk(
     assert found.log_probs["wide"] == pytest.approx(whole)
 
 
-@pytest.mark.parametrize("second_is_of_lines", [False, True])
+@pytest.mark.parametrize("separator", [LINES, "--", WHOLE])
 def test_all_models_score_the_same_event(
-    make_checkpoint: MakeCheckpoint, workers: Workers, second_is_of_lines: bool
+    make_checkpoint: MakeCheckpoint, workers: Workers, separator: str
 ) -> None:
-    models = {"a": make_checkpoint(), "b": make_checkpoint(lines=second_is_of_lines)}
+    models = {
+        "a": make_checkpoint(),
+        "b": make_checkpoint(separator=separator),
+    }
     (found,) = classify(models, ["abc"], workers=workers)
-    assert found.eos == second_is_of_lines
+    assert found.eos == (separator != WHOLE)
     for name, checkpoint in models.items():
         (expected,) = score(checkpoint, ["abc"], eos=found.eos, workers=workers)
         assert found.log_probs[name] == pytest.approx(expected.log_prob)

@@ -435,6 +435,83 @@ def test_more_texts_than_a_block(run: Run, trained: Path) -> None:
     assert [line.split("\t")[2] for line in result.out.splitlines()] == lines
 
 
+# Documents between separators
+
+POEMS = "the sun\nis high\n\nthe moon\nis low\n\n\n\nthe end\n"
+DOCUMENTS = ["the sun\nis high", "the moon\nis low", "the end"]
+
+
+@pytest.fixture
+def poems(run: Run, folder: Path) -> float:
+    """A model of documents between blank lines, m.npz: the bits of its validation on poems.txt."""
+    (folder / "poems.txt").write_text(POEMS)
+    command = ("train", "poems.txt", "--split-on", r"\n\n", "--val", "poems.txt", *TINY)
+    result = run(*command, "-o", "m.npz", "--json")
+    assert "in 3 documents" in result.err
+    bits: float = result.objects()[0]["val_bits_per_char"]
+    return bits
+
+
+def test_score_cuts_as_train_did(run: Run, poems: float) -> None:
+    command = ("score", "-c", "m.npz", "--file", "poems.txt", "--json")
+    found = run(*command).objects()
+    assert [fields["text"] for fields in found] == DOCUMENTS
+    assert all(fields["eos"] for fields in found)
+    (total,) = run(*command, "--total").objects()
+    assert total["chars"] == sum(map(len, DOCUMENTS)) + 3
+    assert total["bits_per_char"] == pytest.approx(poems, abs=1e-5)
+    assert run("score", "hello", "-c", "m.npz", "--json").objects()[0]["eos"]
+
+
+def test_score_cuts_as_it_is_told(run: Run, poems: float) -> None:
+    def texts(*options: str) -> list[str]:
+        result = run("score", "-c", "m.npz", "--file", "poems.txt", "--json", *options)
+        return [fields["text"] for fields in result.objects()]
+
+    assert texts("--lines") == POEMS.removesuffix("\n").split("\n")
+    assert texts("--split-on", r"\n") == texts("--lines")
+    assert texts("--whole") == ["poems.txt"]
+    assert texts("--split-on", "the ")[1:] == ["moon\nis low\n\n\n\n", "end"]
+    (fields,) = run(
+        "score", "-c", "m.npz", "--file", "poems.txt", "--json", "--whole", "--streams", "2"
+    ).objects()
+    assert fields["chars"] == len(POEMS)  # its last newline is left out, its end counts
+
+
+def test_inspect_says_where_documents_were_cut(run: Run, poems: float) -> None:
+    (fields,) = run("inspect", "-c", "m.npz", "--json").objects()
+    assert (fields["lines"], fields["separator"]) == (False, "\n\n")
+    assert r"documents   files cut at '\n\n'" in run("inspect", "-c", "m.npz").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "separator"),
+    [
+        (r"\n\n", "\n\n"),
+        ("\n", "\n"),
+        (r"\r\n\r", "\n\n"),
+        (r"a\tb", "a\tb"),
+        (r"\\n", r"\n"),
+        (r"\d", r"\d"),
+        ("e\u0301", "é"),
+        ("<end>", "<end>"),
+    ],
+)
+def test_the_text_to_cut_at_is_as_the_corpus_is(
+    run: Run, folder: Path, typed: str, separator: str
+) -> None:
+    (folder / "text.txt").write_text(f"one{separator}two", encoding="utf-8")
+    run("train", "text.txt", "--split-on", typed, *TINY, "-o", "m.npz")
+    loaded = checkpoint.load("m.npz")
+    assert loaded.separator == separator
+    assert loaded.training["corpus"]["documents"] == 2
+
+
+@pytest.mark.parametrize("command", ["train text.txt", "score hello -c model.npz"])
+def test_an_empty_text_to_cut_at_is_wrong_usage(run: Run, bad_inputs: Path, command: str) -> None:
+    assert_one_line(run(*command.split(), "--split-on", ""), 2, "--split-on must be a text")
+
+
 # Tokens other than composed characters
 
 MIXED = "한글은 좋다.\nthe cafe\u0301 and the cat\n가각 the 한글은\n"
@@ -527,7 +604,7 @@ def test_inspect(run: Run, trained: Path) -> None:
     assert "trained by  charrnn train corpus.txt --lines" in result.out
     (fields,) = run("inspect", "-c", trained, "--json").objects()
     assert fields["model"]["hidden_size"] == 8
-    assert fields["lines"] is True
+    assert (fields["lines"], fields["separator"]) == (True, "\n")
     assert fields["training"]["history"][-1]["step"] == 30
     assert fields["parameters"] == sum(map(math.prod, fields["arrays"].values()))
 
@@ -609,6 +686,10 @@ ERRORS = [
     (TRAIN + "--tokens word --min-count 99", 1, "no word occurs 99 times"),
     ("score zebra -c model.npz -c words.npz", 2, "words is a model of words and does not know 1"),
     (TRAIN + "--encoding klingon", 2, "klingon"),
+    (TRAIN + "--split-on ; --lines", 2, "--split-on goes without --lines and --whole"),
+    (TRAIN + "--split-on ; --whole", 2, "--split-on goes without --lines and --whole"),
+    ("score h -c model.npz --split-on ; --lines", 2, "--split-on goes without"),
+    ("score h -c model.npz --split-on ; --streams 2", 2, "--streams is for whole files"),
     (TRAIN + "--epochs 1", 2, "the budget is one of steps, epochs and minutes"),
     (TRAIN + "--normalise", 2, "No such option: --normalise"),
     (TRAIN + "--seed", 2, "--seed"),
@@ -676,6 +757,7 @@ def test_a_huge_number_is_wrong_usage(run: Run, bad_inputs: Path, option: str, v
         ("sample", "h", "--stop", "\udcff", "-c", "model.npz"),
         ("score", "\udcff", "-c", "model.npz"),
         ("score", "--file", "\udcff", "-c", "model.npz"),
+        ("score", "h", "--split-on", "\udcff", "-c", "model.npz"),
         ("score", "h", "-c", "\udcff"),
         ("train", "\udcff"),
         ("train", "hello", "--cell", "\udcff"),

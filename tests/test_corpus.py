@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn import corpus as module
 from charrnn import reading
+from charrnn.config import LINES, WHOLE
 from charrnn.corpus import (
     MIN_VALIDATION_CHARS,
     Corpus,
@@ -33,9 +34,16 @@ def written(folder: Path, name: str, data: bytes | str) -> str:
     return str(path)
 
 
-def contents(corpus: Corpus) -> tuple[str, list[str], bool]:
-    """Name, documents, and whether they are lines."""
-    return corpus.name, [*corpus.documents], corpus.lines
+def contents(corpus: Corpus) -> tuple[str, list[str], str]:
+    """Name, documents, and where they were cut."""
+    return corpus.name, [*corpus.documents], corpus.separator
+
+
+def read_text(text: str, separator: str) -> Corpus:
+    """The corpus that a text on standard input is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return read_corpus(["-"], separator=separator)
 
 
 # Sources to a corpus
@@ -43,8 +51,8 @@ def contents(corpus: Corpus) -> tuple[str, list[str], bool]:
 
 def test_a_file_is_one_document_unless_cut_into_lines(tmp_path: Path) -> None:
     path = written(tmp_path, "my.txt", b"\xef\xbb\xbfab\r\n\r\ncd\re\n")
-    assert contents(read_corpus([path])) == ("my", ["ab\n\ncd\ne"], False)
-    assert contents(read_corpus([path], lines=True)) == ("my", ["ab", "cd", "e"], True)
+    assert contents(read_corpus([path])) == ("my", ["ab\n\ncd\ne"], WHOLE)
+    assert contents(read_corpus([path], separator=LINES)) == ("my", ["ab", "cd", "e"], LINES)
 
 
 @quick
@@ -53,7 +61,7 @@ def test_no_document_is_empty_and_no_text_is_lost(text: str) -> None:
     standard_input = io.TextIOWrapper(io.BytesIO(text.encode()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", standard_input)
-        documents = read_documents("-", lines=True)
+        documents = read_documents("-", LINES)
     assert all(documents)
     assert "".join(documents) == re.sub("[\r\n]", "", text)
 
@@ -62,7 +70,7 @@ def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
     for encoding in ("utf-8", "cp949"):
         data = io.BytesIO("가\r\n나".encode(encoding))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
-        assert contents(read_corpus(["-"], encoding=encoding)) == ("stdin", ["가\n나"], False)
+        assert contents(read_corpus(["-"], encoding=encoding)) == ("stdin", ["가\n나"], WHOLE)
 
 
 def test_a_folder_is_every_text_file_below_in_order(tmp_path: Path) -> None:
@@ -70,20 +78,20 @@ def test_a_folder_is_every_text_file_below_in_order(tmp_path: Path) -> None:
         written(tmp_path, f"texts/{name}", name)
     (tmp_path / "texts" / "folder.txt").mkdir()
     found = read_corpus([str(tmp_path / "texts")])
-    assert contents(found) == ("texts", ["a.txt", "b.txt", "deep/er/c.txt"], False)
+    assert contents(found) == ("texts", ["a.txt", "b.txt", "deep/er/c.txt"], WHOLE)
 
 
 def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:
     paths = [written(tmp_path, name, name) for name in ("b.txt", "a.txt")]
-    assert contents(read_corpus(paths)) == ("b+1", ["b.txt", "a.txt"], False)
+    assert contents(read_corpus(paths)) == ("b+1", ["b.txt", "a.txt"], WHOLE)
 
 
 def test_bundled_corpora_have_names_and_are_lines() -> None:
     for name in bundled_corpora():
         found = read_corpus([name])
-        assert found.lines
+        assert found.separator == LINES
         assert found.name == name
-        assert len(read_corpus([name], lines=False).documents) == 1
+        assert len(read_corpus([name], separator=WHOLE).documents) == 1
     assert contents(read_corpus([])) == contents(read_corpus(["english"]))
 
 
@@ -92,12 +100,12 @@ def test_a_file_comes_before_a_bundled_corpus_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, "hello", "mine")
-    assert contents(read_corpus(["hello"])) == ("hello", ["mine"], False)
+    assert contents(read_corpus(["hello"])) == ("hello", ["mine"], WHOLE)
 
 
 def test_bundled_beside_a_file_is_whole(tmp_path: Path) -> None:
     found = read_corpus(["hello", written(tmp_path, "a.txt", "x\ny")])
-    assert not found.lines
+    assert found.separator == WHOLE
     assert found.documents[1] == "x\ny"
 
 
@@ -114,12 +122,14 @@ def test_a_name_that_no_file_can_have_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\r\n", b"\r", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
-@pytest.mark.parametrize("lines", [None, True])
-def test_a_file_without_text_is_an_error(tmp_path: Path, data: bytes, lines: bool | None) -> None:
+@pytest.mark.parametrize("separator", [None, LINES, "\n\n", "--"])
+def test_a_file_without_text_is_an_error(
+    tmp_path: Path, data: bytes, separator: str | None
+) -> None:
     path = written(tmp_path, "a.txt", data)
     for source in (path, str(tmp_path)):
         with pytest.raises(CorpusError, match="there is no text in") as error:
-            read_corpus([source], lines=lines)
+            read_corpus([source], separator=separator)
         assert source in str(error.value)
 
 
@@ -141,17 +151,50 @@ def test_the_hash_tells_documents_apart(one: list[str], other: list[str]) -> Non
     assert same == (one == other)
 
 
+def documents_by_hand(text: str, separator: str) -> list[str]:
+    """The documents of a text, cut as simply as can be."""
+    text = re.sub("\r\n?", "\n", text)
+    if separator == WHOLE:
+        return [text] if text.removesuffix("\n") else []
+    parts = text.split(separator)
+    if separator.strip("\n"):
+        parts[-1] = parts[-1].removesuffix("\n")
+    else:
+        parts = [part.strip("\n") for part in parts]
+    return [part for part in parts if part]
+
+
+SEPARATORS = [WHOLE, LINES, "\n\n", "\n\n\n", "a", "aa", "a\n", "aba", "\na\n", "가b"]
+separators = st.sampled_from(SEPARATORS)
+separable = st.text("ab가\r\n", max_size=20)
+
+
 @quick
-@given(messy, st.integers(1, 9), st.booleans())
-def test_a_corpus_is_the_same_in_parts_of_any_size(text: str, size: int, lines: bool) -> None:
+@given(st.one_of(messy, separable), separators)
+def test_documents_lie_between_separators(text: str, separator: str) -> None:
+    expected = documents_by_hand(text, separator)
+    if not expected:
+        with pytest.raises(CorpusError, match="no text"):
+            read_text(text, separator)
+        return
+    corpus = read_text(text, separator)
+    assert [*corpus.documents] == [
+        part.removesuffix("\n") if separator == WHOLE else part for part in expected
+    ]
+    digest = hashlib.sha256(b"".join(part.encode() + b"\xff" for part in expected))
+    assert corpus.sha256 == digest.hexdigest()
+    assert corpus.chars == sum(map(len, expected))
+    assert (corpus.separator, corpus.count_eos) == (separator, separator != WHOLE)
+
+
+@quick
+@given(separable, st.integers(1, 9), separators)
+def test_a_corpus_is_the_same_in_parts_of_any_size(text: str, size: int, separator: str) -> None:
     def read() -> tuple[list[str], int, str] | str:
-        standard_input = io.TextIOWrapper(io.BytesIO(text.encode()))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "stdin", standard_input)
-            try:
-                corpus = read_corpus(["-"], lines=lines)
-            except CorpusError as error:
-                return str(error)
+        try:
+            corpus = read_text(text, separator)
+        except CorpusError as error:
+            return str(error)
         return [*corpus.documents], corpus.chars, corpus.sha256
 
     expected = read()
@@ -160,23 +203,17 @@ def test_a_corpus_is_the_same_in_parts_of_any_size(text: str, size: int, lines: 
         assert read() == expected
 
 
-@quick
-@given(messy, st.booleans())
-def test_the_hash_is_that_of_the_documents_each_with_a_byte_after_it(
-    text: str, lines: bool
-) -> None:
-    clean = re.sub("\r\n?", "\n", text)
-    documents = [part for part in (clean.split("\n") if lines else [clean]) if part.strip("\n")]
-    if not lines and clean.removesuffix("\n"):
-        documents = [clean]
-    digest = hashlib.sha256(b"".join(part.encode() + b"\xff" for part in documents))
-    standard_input = io.TextIOWrapper(io.BytesIO(text.encode()))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdin", standard_input)
-        if documents:
-            corpus = read_corpus(["-"], lines=lines)
-            assert corpus.sha256 == digest.hexdigest()
-            assert corpus.chars == sum(map(len, documents))
+def test_a_document_begins_and_ends_where_the_separator_does() -> None:
+    for text in ("a\nb\n\nc", "\na\nb\n\n\nc\n", "\n\n\na\nb\n\n\n\n\nc\n\n\n"):
+        assert [*read_text(text, "\n\n").documents] == ["a\nb", "c"]
+    stories = "one\n<end>\ntwo\n<end>\n"
+    assert [*read_text(stories, "<end>").documents] == ["one\n", "\ntwo\n"]
+    assert [*read_text(stories, "\n<end>\n").documents] == ["one", "two"]
+
+
+def test_a_separator_cuts_files_and_joins_none(tmp_path: Path) -> None:
+    paths = [written(tmp_path, name, name) for name in ("a;b.txt", "c;;d.txt")]
+    assert [*read_corpus(paths, separator=";").documents] == ["a", "b.txt", "c", "d.txt"]
 
 
 # A corpus to a split

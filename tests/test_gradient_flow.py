@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.config import ModelConfig
+from charrnn.config import WHOLE, ModelConfig
 from charrnn.corpus import read_corpus, split_corpus
 from charrnn.gradient_flow import gradient_flow
 from charrnn.model import CharRNN
@@ -60,7 +60,7 @@ def test_small_recurrent_weights_make_it_vanish_and_large_ones_explode() -> None
 def test_over_a_long_distance_an_lstm_keeps_more_of_the_gradient_than_an_rnn(
     workers: Workers, tmp_path: Path
 ) -> None:
-    corpus = read_corpus(["english"], lines=False)
+    corpus = read_corpus(["english"], separator=WHOLE)
     split = split_corpus(corpus)
     size, flows = {"hidden_size": 64, "dropout": 0.0, "steps": 300, "evaluations": 1}, {}
     for cell in ("lstm", "rnn"):

@@ -8,6 +8,7 @@ import pytest
 
 import charrnn
 from charrnn.checkpoint import load
+from charrnn.config import LINES
 from charrnn.corpus import read_corpus
 from charrnn.resources import bundled_corpora, bundled_corpus, bundled_model
 
@@ -55,6 +56,6 @@ def test_the_bundled_model_is_small_and_named_like_no_corpus() -> None:
     assert path.stat().st_size <= 2_000_000
     assert path.stem not in bundled_corpora()
     checkpoint = load(path)
-    assert checkpoint.lines
+    assert checkpoint.separator == LINES
     assert checkpoint.training["command"].startswith("charrnn train english ")
     assert checkpoint.training["corpus"]["sha256"] == read_corpus(["english"]).sha256

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from charrnn.config import VocabularyConfig
+from charrnn.config import LINES, WHOLE, VocabularyConfig
 from charrnn.documents import END, Documents
 from charrnn.errors import CorpusError
 from charrnn.evaluation import evaluate
@@ -69,8 +69,9 @@ def test_zero_weights_cost_log2_of_the_vocabulary(
 def test_the_end_counts_as_the_model_was_trained(
     make_checkpoint: MakeCheckpoint, workers: Workers
 ) -> None:
-    for lines in (False, True):
-        assert score(make_checkpoint(lines=lines), ["ab"], workers=workers)[0].eos == lines
+    for separator in (WHOLE, LINES, "--"):
+        (found,) = score(make_checkpoint(separator=separator), ["ab"], workers=workers)
+        assert found.eos == (separator != WHOLE)
 
 
 def test_nothing_predicted_gives_none(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
@@ -190,18 +191,18 @@ def test_bits_are_by_the_character_and_perplexity_by_the_token(
 
 
 @KINDS
-@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("separator", [WHOLE, LINES, "--"])
 def test_a_split_is_evaluated_as_its_documents_are_scored(
     make_checkpoint: MakeCheckpoint,
     workers: Workers,
     kind: VocabularyConfig,
     tokens: Sequence[str],
-    lines: bool,
+    separator: str,
 ) -> None:
-    checkpoint, total = make_checkpoint(tokens, kind, lines=lines), Total()
+    checkpoint, total = make_checkpoint(tokens, kind, separator=separator), Total()
     total.add(score(checkpoint, TEXTS, workers=workers))
     split = encode_documents(checkpoint.vocabulary, documents_of(TEXTS))
-    found = evaluate(checkpoint.model, split, workers, count_eos=lines)
+    found = evaluate(checkpoint.model, split, workers, count_eos=checkpoint.count_eos)
     assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
     assert found.bits_per_char == pytest.approx(total.fields()["bits_per_char"])
 
@@ -215,7 +216,7 @@ def test_a_long_text_in_pieces_scores_as_in_one(
     make_checkpoint: MakeCheckpoint, workers: Workers, config: VocabularyConfig, eos: bool
 ) -> None:
     tokens = ["a", "b", "c", " "] if config.tokens == "char" else ["abcab", " cabc", "bca"]
-    checkpoint = make_checkpoint(tokens, config, lines=False)
+    checkpoint = make_checkpoint(tokens, config, separator=WHOLE)
     (whole,) = score(checkpoint, [LONG], eos=eos, workers=workers)
     pieces = [LONG[start : start + 37] for start in range(0, len(LONG), 37)]
     tally = score_pieces(checkpoint, pieces, eos=eos)
@@ -230,7 +231,7 @@ def test_a_long_text_in_pieces_scores_as_in_one(
 def test_streams_count_every_token_once_and_cost_next_to_nothing(
     make_checkpoint: MakeCheckpoint, streams: int, eos: bool
 ) -> None:
-    checkpoint = make_checkpoint(["a", "b", "c", " "], lines=False)
+    checkpoint = make_checkpoint(["a", "b", "c", " "], separator=WHOLE)
     documents = Documents.collect([LONG + END])
     found = []
     for threads in (1, 2):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.options import AsJson, CheckpointPath, Encoding, as_line
+from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def inspect(
             "model": asdict(loaded.model.config),
             "parameters": loaded.model.size,
             "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
-            "lines": loaded.lines,
+            "lines": loaded.separator == LINES,
+            "separator": loaded.separator,
             "tokens": asdict(loaded.vocabulary.config),
             "vocabulary": list(loaded.vocabulary.tokens),
             "training": loaded.training,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import ConfigError
+
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
 
 STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
     Path | None,
@@ -34,6 +39,15 @@ Threads = Annotated[
     ),
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, such as cp949 or utf-16.")]
+SplitOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Cut files at this text instead, such as '\\n\\n', blank lines; \\t, \\r and \\\\ are "
+        "understood too.  [default: see --lines]",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
@@ -46,6 +60,25 @@ def load_checkpoint(path: Path | None) -> "Checkpoint":
     from charrnn import checkpoint
 
     return checkpoint.load(checkpoint.find(path))
+
+
+def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
+    """Where the options say that files are cut into documents, None where they do not say.
+
+    Raises:
+        ConfigError: they contradict each other, or the text to cut at is empty.
+        CorpusError: that text is not valid Unicode.
+    """
+    if split_on is None:
+        return None if lines is None else LINES if lines else WHOLE
+    if lines is not None:
+        raise ConfigError("--split-on goes without --lines and --whole: choose one of them")
+    if not split_on:
+        raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
+    from charrnn.vocabulary import normalize
+
+    text = re.sub(r"\\[ntr\\]", lambda found: _ESCAPES[found[0]], split_on)
+    return normalize(re.sub("\r\n?", "\n", text))  # as text arrives
 
 
 def as_line(value: Any) -> str:

@@ -14,12 +14,14 @@ from charrnn.cli.options import (
     BLOCK,
     AsJson,
     Encoding,
+    SplitOn,
     Threads,
     as_line,
+    chosen_separator,
     load_checkpoint,
     printable,
 )
-from charrnn.config import VocabularyConfig, check_int
+from charrnn.config import LINES, WHOLE, VocabularyConfig, check_int
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,11 +69,13 @@ def score(
             show_default=False,
         ),
     ] = None,
+    split_on: SplitOn = None,
     eos: Annotated[
         bool | None,
         typer.Option(
             "--eos/--no-eos",
-            help="Whether the end of a text counts.  [default: if the model was trained on lines]",
+            help="Whether the end of a text counts.  [default: unless the model was trained on "
+            "whole files]",
             show_default=False,
         ),
     ] = None,
@@ -131,8 +135,10 @@ def score(
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
         files = [Path("-")]
+    separator = chosen_separator(lines, split_on)
     if several:
-        named = _texts(texts or [], files or [], lines is not False, encoding)
+        separator = LINES if separator is None else separator
+        named = _texts(texts or [], files or [], separator, encoding)
         classify_texts(
             checkpoints,
             [text for _, text in named],
@@ -144,30 +150,30 @@ def score(
         )
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None)
-    cut = model.lines if lines is None else lines
-    if streams > 1 and (cut or per_char or context is not None):
+    separator = model.separator if separator is None else separator
+    if streams > 1 and (separator != WHOLE or per_char or context is not None):
         raise ConfigError("--streams is for whole files, without --per-char and --context")
     if context is not None:
-        everything = list(_texts(texts or [], files or [], cut, encoding))
+        everything = list(_texts(texts or [], files or [], separator, encoding))
         for n in _contexts(context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
         return
     if adapt:
         if per_char or streams > 1:
             raise ConfigError("--adapt goes without --per-char and --streams")
-        found = _adapted(model, texts or [], files or [], cut, eos, encoding)
-        _print_adapted(found, total, as_json)
+        named = _texts(texts or [], files or [], separator, encoding)
+        _print_adapted(_adapted(model, named, eos), total, as_json)
         return
     if per_char and not total:
-        scores = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+        scores = _scored(model, _texts(texts or [], files or [], separator, encoding), eos, threads)
         _print_each(scores, model.vocabulary.config, as_json)
         return
     scored: Iterator[Figures]
-    if cut:
-        scored = _scored(model, _texts(texts or [], files or [], cut, encoding), eos, threads)
+    if separator != WHOLE:
+        scored = _scored(model, _texts(texts or [], files or [], separator, encoding), eos, threads)
     else:  # whole files, however long
         scored = chain(
-            _scored(model, _texts(texts or [], [], cut, encoding), eos, threads),
+            _scored(model, _texts(texts or [], [], separator, encoding), eos, threads),
             _scored_files(model, files or [], eos, encoding, streams, threads),
         )
     if total:
@@ -182,20 +188,23 @@ def score(
 
 
 def _texts(
-    texts: Sequence[str], files: Sequence[Path], lines: bool, encoding: str
+    texts: Sequence[str], files: Sequence[Path], separator: str, encoding: str
 ) -> Iterator[tuple[str, str]]:
     """(name, text) of everything to score; a text is its own name, a whole file has the file's."""
+    from charrnn.corpus import read_documents
     from charrnn.reading import read_text, split_lines, strip_last_newline
 
     for text in texts:
         yield text, text
     for file in files:
-        content = read_text(file, encoding)
-        if lines:
-            for line in split_lines(content):
+        if separator == LINES:  # the empty ones too
+            for line in split_lines(read_text(file, encoding)):
                 yield line, line
+        elif separator != WHOLE:
+            for document in read_documents(file, separator, encoding):
+                yield document, document
         else:
-            yield str(file), strip_last_newline(content)
+            yield str(file), strip_last_newline(read_text(file, encoding))
 
 
 def _scored(
@@ -233,7 +242,7 @@ def _scored_files(
     with Workers(threads) as workers:
         for file in files:
             if streams > 1:
-                documents = read_documents(file, False, encoding)
+                documents = read_documents(file, WHOLE, encoding)
                 found = score_in_streams(model, documents, streams, eos=eos, workers=workers)
             else:
                 found = score_pieces(model, strip_pieces(read_pieces(file, encoding)), eos=eos)
@@ -241,30 +250,17 @@ def _scored_files(
 
 
 def _adapted(
-    model: "Checkpoint",
-    texts: Sequence[str],
-    files: Sequence[Path],
-    cut: bool,
-    eos: bool | None,
-    encoding: str,
+    model: "Checkpoint", named: Iterable[tuple[str, str]], eos: bool | None
 ) -> Iterator[tuple[str, "Tally", "Tally"]]:
-    """Names and figures of texts, as the model is and as it learns from each of them."""
-    from charrnn.reading import read_pieces, strip_pieces
+    """Names and figures of texts: of the model as it is, and as it learns from each of them."""
     from charrnn.scoring import score_pieces
     from charrnn.vocabulary import normalize
 
-    whole = [] if cut else files
-    for name, text in _texts(texts, files if cut else [], cut, encoding):
+    for name, text in named:
         static, adapted = (
             score_pieces(model, [normalize(text)], eos=eos, adapt=adapt) for adapt in (False, True)
         )
         yield name, static, adapted
-    for file in whole:
-        static, adapted = (
-            score_pieces(model, strip_pieces(read_pieces(file, encoding)), eos=eos, adapt=adapt)
-            for adapt in (False, True)
-        )
-        yield str(file), static, adapted
 
 
 def _fields(name: str, score: "Score | Tally", tokens: VocabularyConfig) -> dict[str, Any]:

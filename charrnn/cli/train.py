@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.options import STARTED, Encoding, Terminated, Threads, as_line
+from charrnn.cli.options import (
+    STARTED,
+    Encoding,
+    SplitOn,
+    Terminated,
+    Threads,
+    as_line,
+    chosen_separator,
+)
 from charrnn.config import (
     ACTIVATIONS,
     CELLS,
@@ -106,6 +114,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    split_on: SplitOn = None,
     val_fraction: Annotated[
         float | None,
         typer.Option(
@@ -217,7 +226,8 @@ def train(
 
     options = {name: value for name, value in locals().items() if name in _SETTINGS}
     vocabulary = VocabularyConfig(tokens, normalize, min_count, vocab_size)
-    text = read_corpus(corpus or [], lines=lines, encoding=encoding)
+    separator = chosen_separator(lines, split_on)
+    text = read_corpus(corpus or [], separator=separator, encoding=encoding)
     split = _split(text, val, val_fraction, encoding)
     output = output or FOLDER / f"{text.name}.npz"
     with contextlib.ExitStack() as stack:
@@ -264,7 +274,7 @@ def _split(
         check_float("val_fraction", val_fraction, 0, 1, below=True)
     if val is None:
         return split_corpus(corpus, val_fraction)
-    held_out = read_documents(val, corpus.lines, encoding)
+    held_out = read_documents(val, corpus.separator, encoding)
     if not held_out:
         raise CorpusError(f"there is no text in {val}")
     return Split(split_corpus(corpus, 0).train, held_out)

@@ -20,6 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, default=5, help="A B pairs of each comparison")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each A and each B")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training in limit")
     parser.add_argument(
         "--instructions",
         choices=["native", "avx2", "as-is"],
@@ -140,10 +141,30 @@ def growth(options: argparse.Namespace) -> None:
             print(line, flush=True)
 
 
+def limit(options: argparse.Namespace) -> None:
+    """How near training comes to the entropy rate of a known source, in bits a letter."""
+    import numpy as np
+
+    from .known_source import Source
+    from .processes import validation_bits
+
+    rng = np.random.default_rng(0)
+    source = Source.drawn(rng)
+    rate = source.entropy_rate
+    print(f"entropy rate {rate:.4f}")
+    for k, bits in enumerate(source.entropies_given(8)):
+        print(f"entropy given the last {k} letters {bits:.4f}, {bits - rate:+.4f}")
+    text = source.text(10_000_000, rng)
+    for training in ("--cell ngram", f"--minutes {options.minutes:g}"):
+        arguments = f"{training} --val-fraction 0.02"
+        bits = validation_bits(text, *arguments.split())
+        print(f"charrnn train FILE {arguments}: {bits:.4f}, {bits - rate:+.4f}", flush=True)
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
-        training, plain, sampling, scoring, large_file, busy, command, memory, growth
+        training, plain, sampling, scoring, large_file, busy, command, memory, growth, limit
     )
 }  # fmt: skip
 

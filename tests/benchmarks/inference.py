@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.config import ModelConfig, SampleConfig
+from charrnn.config import LINES, ModelConfig, SampleConfig
 from charrnn.evaluation import token_log_probs
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
@@ -33,7 +33,7 @@ def random_model(num_layers: int, hidden_size: int) -> CharRNN:
 def our_sampling(model: CharRNN, streams: int, workers: Workers) -> Step:
     """Draw _CHARS characters of each stream, as `charrnn sample` does."""
     vocabulary = Vocabulary([chr(0x100 + i) for i in range(V - NUM_SPECIAL)])
-    checkpoint = Checkpoint(model, vocabulary, lines=True)
+    checkpoint = Checkpoint(model, vocabulary, LINES)
 
     def step() -> None:
         samples = [Sample("", seed) for seed in range(streams)]

@@ -106,6 +106,19 @@ def whole_command() -> tuple[float, float]:
     return result["chars_per_sec"], chars / seconds
 
 
+def validation_bits(text: str, *options: str) -> float:
+    """Bits per character on the part of a text that `charrnn train` holds out."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "text.txt")
+        file.write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "charrnn", "train", str(file), "--json", "-q", *options]
+        done = subprocess.run(
+            [*command, "-o", f"{folder}/model.npz"], check=True, stdout=subprocess.PIPE
+        )
+    found: float = json.loads(done.stdout)["val_bits_per_char"]
+    return found
+
+
 def score_a_large_file(megabytes: int, *options: str) -> tuple[float, int]:
     """Seconds and peak bytes of scoring a whole file of random words."""
     with tempfile.TemporaryDirectory() as folder:
