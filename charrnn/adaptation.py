@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charrnn.evaluation import Network
 from charrnn.functional import IGNORE
 from charrnn.optim import clip_by_global_norm
+from charrnn.residual import Network
 
 Array = np.ndarray
 

@@ -1,8 +1,8 @@
 """Checkpoints: one .npz file is one model, written whole or not at all and loaded without trust.
 
 The file is an uncompressed zip of .npy members: the parameter arrays under the names of
-`charrnn.parameters.parameter_shapes`, float32 (of an n-gram model, those of
-`charrnn.ngram.Order` for each order), and `metadata`, one JSON text with
+`charrnn.parameters.parameter_shapes`, float32, those of `charrnn.ngram.NGram` where there is an
+n-gram model, and `metadata`, one JSON text with
 
     format      "charrnn"
     version     1

@@ -11,16 +11,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parallel import Workers
-from charrnn.residual import ResidualRNN
+from charrnn.residual import Network
 from charrnn.tokens import Encoded, split_documents
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
 
-Network = CharRNN | ResidualRNN
 Model = Network | NGram
 
 _COLUMNS = 32  # sequences side by side

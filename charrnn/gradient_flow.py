@@ -10,13 +10,13 @@ norm of that total derivative by distance k shows what truncated backpropagation
 import numpy as np
 
 from charrnn.functional import IGNORE
-from charrnn.model import CharRNN
+from charrnn.residual import Network
 
 Array = np.ndarray
 
 
 def gradient_flow(
-    model: CharRNN, tokens: Array, distance: int, positions: int, rng: np.random.Generator
+    model: Network, tokens: Array, distance: int, positions: int, rng: np.random.Generator
 ) -> Array:
     """The median norm of d(-log P of token t)/d(state before step t - k + 1), k = 1..distance.
 

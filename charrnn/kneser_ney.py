@@ -78,12 +78,6 @@ class _Order:
 MAX_SIZE = 10_000_000  # k-grams of a model where nothing else is asked for
 
 
-def bytes_per_kgram(vocab_size: int) -> int:
-    """How many bytes a k-gram takes in a checkpoint at most: token, α, number of children."""
-    token = np.min_scalar_type(vocab_size - 1).itemsize
-    return token + np.dtype(np.float16).itemsize + np.min_scalar_type(vocab_size).itemsize
-
-
 def fit(
     config: ModelConfig,
     counted: Sequence[Counts],
@@ -110,6 +104,15 @@ def fit(
         sizes.astype(np.min_scalar_type(sizes.max())),
         _rounded(np.concatenate([order.alpha for order in orders]), np.dtype(dtype)),
     )
+
+
+def fit_into(config: ModelConfig, counted: Sequence[Counts], max_bytes: int) -> NGram:
+    """The model with as many k-grams as fit into so many bytes of a checkpoint."""
+    largest = np.min_scalar_type(config.vocab_size)
+    size = max_bytes // (2 * largest.itemsize + np.dtype(np.float16).itemsize)  # more fit mostly
+    small = fit(config, counted, size)
+    large = fit(config, counted, int(size * (max_bytes / small.num_bytes)))
+    return large if large.num_bytes <= max_bytes else small
 
 
 def _rounded(alpha: Array, dtype: np.dtype) -> Array:

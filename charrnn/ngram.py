@@ -54,7 +54,7 @@ class NGram:
         self.config = config
         self.arrays = {"ngram.tokens": tokens, "ngram.children": children, "ngram.alpha": alpha}
         V, M, children = config.vocab_size, len(tokens), children.astype(np.int64)
-        if not len(children) or children[0] != V or children.sum() != M or not len(alpha) == M:
+        if not 0 < len(children) <= M or children[0] != V or not children.sum() == M == len(alpha):
             raise ValueError("the n-gram's arrays do not fit together")
         parents = np.repeat(np.arange(len(children)), children)
         keys = parents * V + tokens
@@ -83,6 +83,11 @@ class NGram:
     def size(self) -> int:
         """How many k-grams there are, of all lengths."""
         return len(self.keys) - 1
+
+    @property
+    def num_bytes(self) -> int:
+        """What its arrays take in a checkpoint."""
+        return sum(array.nbytes for array in self.arrays.values())
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "NGram":
@@ -141,6 +146,9 @@ class NGram:
         contexts = np.full((n, *inputs.shape), NONE)
         contexts[0] = 0
         contexts[1:2] = 1 + np.where(going_on, inputs, EOS)
+        if len(inputs) == 1:  # as in sampling; all lengths at once
+            contexts[2:, 0] = np.where(going_on, self.find(state[:-1], inputs), NONE)
+            return contexts, contexts[1:, 0]
         for k in range(2, n):
             before = np.concatenate([state[k - 2][None], contexts[k - 1][:-1]])
             contexts[k] = np.where(going_on, self.find(before, inputs), NONE)

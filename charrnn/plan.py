@@ -57,15 +57,19 @@ def plan(
         settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
     if not settings.keys() & {"steps", "epochs", "minutes"}:
         settings |= _budget(num_tokens, settings)
-    chars = _chars(num_tokens, settings, chars_per_minute)
+    train = TrainConfig(**_of(TrainConfig, settings))
+    chars = _chars(num_tokens, train, chars_per_minute)
     settings.setdefault("hidden_size", _hidden_size(num_tokens, chars))
     settings.setdefault("dropout", _dropout(num_tokens, chars))
     if settings.get("cell") not in ("jordan", "ngram"):
         counted = _FEWEST_FOR_NGRAM <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
-    model = {f.name: settings[f.name] for f in fields(ModelConfig) if f.name in settings}
-    train = {f.name: settings[f.name] for f in fields(TrainConfig) if f.name in settings}
-    return ModelConfig(**model), TrainConfig(**train)
+    return ModelConfig(**_of(ModelConfig, settings)), train
+
+
+def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that are fields of a configuration."""
+    return {f.name: settings[f.name] for f in fields(kind) if f.name in settings}
 
 
 def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,13 +79,13 @@ def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"steps": max(_MIN_STEPS, steps)}
 
 
-def _chars(num_tokens: int, settings: Mapping[str, Any], chars_per_minute: float) -> float:
+def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> float:
     """How many characters the budget is, with minutes those of an lstm 1x256."""
-    if "minutes" in settings:
-        return float(settings["minutes"] * chars_per_minute)
-    if "epochs" in settings:
-        return float(settings["epochs"] * num_tokens)
-    return float(settings["steps"] * settings["batch_size"] * settings["seq_len"])
+    if config.minutes is not None:
+        return config.minutes * chars_per_minute
+    if config.epochs is not None:
+        return config.epochs * num_tokens
+    return float((config.steps or 0) * config.batch_size * config.seq_len)
 
 
 def _hidden_size(num_tokens: int, chars: float) -> int:

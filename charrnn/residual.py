@@ -38,14 +38,14 @@ class ResidualRNN:
     Args:
         network: its configuration names the order of the n-gram model.
         ngram: of at most MAX_NGRAMS.
-        left_out: the same counts for training on the text they are from.
+        left_out: the same counts for training on the text they are from, of as many at most.
 
     Raises:
         ValueError: there are too many k-grams.
     """
 
     def __init__(self, network: CharRNN, ngram: NGram, left_out: LeaveOneOut | None = None) -> None:
-        if ngram.size > MAX_NGRAMS:
+        if max(ngram.size, left_out.ngram.size if left_out else 0) > MAX_NGRAMS:
             raise ValueError("the n-gram model is too large to stand beside a network")
         self.network, self.ngram, self.left_out = network, ngram, left_out
         self.config = network.config
@@ -177,3 +177,6 @@ class UnrolledResidual:
 
 def _joined(network: Array, contexts: Array) -> Array:
     return np.concatenate([network.reshape(-1, network.shape[-1]), contexts.astype(network.dtype)])
+
+
+Network = CharRNN | ResidualRNN

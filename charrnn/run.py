@@ -16,15 +16,15 @@ from charrnn.checkpoint import Checkpoint
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
 from charrnn.documents import Documents
-from charrnn.errors import CorpusError
-from charrnn.evaluation import Model, Network
+from charrnn.errors import ConfigError, CorpusError
+from charrnn.evaluation import Model
 from charrnn.functional import IGNORE
-from charrnn.kneser_ney import bytes_per_kgram, count, fit
+from charrnn.kneser_ney import count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
-from charrnn.residual import MAX_NGRAMS, ResidualRNN, ngram_config
+from charrnn.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
 from charrnn.resources import peak_memory
 from charrnn.tokens import Encoded, Tokens, encode_documents, learn_vocabulary, tokenize
 from charrnn.training import NGramTrainer, Progress, Trainer
@@ -34,6 +34,7 @@ _BITS = 1 / math.log(2)  # a nat in bits
 _CHARACTERS = VocabularyConfig()
 _SPEED_VOCABULARY = 64
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
+_MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 _PLANNED = (
     *("hidden_size", "num_layers", "embedding_size", "dropout", "ngram"),
     *("batch_size", "seq_len", "learning_rate", "evaluations", "steps"),
@@ -159,11 +160,10 @@ class Run:
             "val_unk": best["val_unk"],
             "best_step": best["step"],
             "seed": self.config.seed,
-            "baselines": self.baselines,
         }
         if self.vocabulary.config.unit != "character" and best["val_tokens"]:
             fields["val_unk_share"] = best["val_unk"] / best["val_tokens"]
-        return fields
+        return fields | {"baselines": self.baselines}
 
 
 def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
@@ -247,8 +247,7 @@ def prepare(
     num_ends = len(split.train) - split.train.cut
     model: Network = CharRNN(model_config).initialize(np.random.default_rng(config.seed))
     if isinstance(model, CharRNN) and model_config.ngram:
-        max_size = config.max_ngrams or _ngrams_that_fit(split.train, len(vocabulary))
-        model = _with_ngram(model, train.array(), max_size)
+        model = _with_ngram(model, train.array(), split.train, config.max_ngrams)
     trainer = Trainer(
         model,
         batches,
@@ -275,16 +274,22 @@ def _chars_per_minute(workers: Workers) -> float:
     return 60 * config.batch_size * config.seq_len / trainer.measure()
 
 
-def _with_ngram(network: CharRNN, tokens: np.ndarray, max_size: int) -> ResidualRNN:
-    """The network on top of the n-gram model of the tokens that it is trained on."""
+def _with_ngram(
+    network: CharRNN, tokens: np.ndarray, documents: Documents, max_size: int | None
+) -> ResidualRNN:
+    """The network on top of the n-gram model of the text that it is trained on."""
     ngram = ngram_config(network.config)
     counted = count(ngram, tokens)
-    model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
-    return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
+    if max_size is None:
+        model = fit_into(ngram, counted, min(_bytes(documents), _MAX_NGRAM_BYTES))
+    else:
+        model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
+    try:
+        return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
+    except ValueError as error:
+        raise ConfigError(f"{error}; use a lower --ngram than {ngram.order}") from None
 
 
-def _ngrams_that_fit(documents: Documents, vocab_size: int) -> int:
-    """How many k-grams take no more bytes in a checkpoint than the documents in UTF-8."""
-    counts = documents.counts().items()
-    size = sum(number * len(char.encode()) for char, number in counts)
-    return size // bytes_per_kgram(vocab_size)
+def _bytes(documents: Documents) -> int:
+    """The size of the documents in UTF-8."""
+    return sum(number * len(char.encode()) for char, number in documents.counts().items())

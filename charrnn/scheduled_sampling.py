@@ -9,8 +9,7 @@ mistakes. Here a share of the inputs is drawn from what the model predicts at th
 import numpy as np
 
 from charrnn.functional import draw
-from charrnn.model import CharRNN
-from charrnn.residual import ResidualRNN
+from charrnn.residual import Network
 from charrnn.vocabulary import EOS, UNK
 
 Array = np.ndarray
@@ -24,9 +23,7 @@ class ScheduledSampling:
         rng: decides which inputs are drawn, and draws them.
     """
 
-    def __init__(
-        self, model: CharRNN | ResidualRNN, batch_size: int, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, model: Network, batch_size: int, rng: np.random.Generator) -> None:
         self.unrolled = model.unroll(1, batch_size, training=True)
         self.rng = rng
 

@@ -15,13 +15,14 @@ import numpy as np
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
-from charrnn.evaluation import Evaluation, Network, evaluate
+from charrnn.evaluation import Evaluation, evaluate
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import MAX_SIZE, fit
 from charrnn.kneser_ney import count as count_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import Parameters, is_weight
+from charrnn.residual import Network
 from charrnn.scheduled_sampling import ScheduledSampling
 from charrnn.tokens import Encoded
 
@@ -150,7 +151,7 @@ class Budget:
             other_seconds: how long the validations to come take.
         """
         left = self.deadline - self.reserve - other_seconds - time.monotonic()
-        possible = step + max(1, int(left / step_seconds))
+        possible = step + max(1, int(left / max(step_seconds, 1e-9)))
         few, many = self.steps > possible, self.steps < _TOO_FEW * possible
         if few or (many and step < self.steps / 2):
             self.steps = possible

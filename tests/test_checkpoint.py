@@ -27,8 +27,10 @@ from charrnn.checkpoint import (
 )
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
+from charrnn.kneser_ney import count, fit
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
+from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.resources import bundled_model
 from charrnn.vocabulary import Vocabulary
 
@@ -144,59 +146,190 @@ def test_a_checkpoint_is_plain_arrays_and_one_json_text(path: Path) -> None:
     assert found["vocabulary"] == ["a", "b", "c"]
 
 
+NGRAM_TEXT = np.array([2, 3, 4, 2, 3, 0, 3, 4, 2, 0])
+
+
 @pytest.fixture
 def counted(tmp_path: Path) -> Path:
     """A checkpoint of an n-gram model."""
     config = ModelConfig(vocab_size=5, cell="ngram", order=3)
-    model = NGram.fit(config, np.array([2, 3, 4, 2, 3, 0, 3, 4, 2, 0]))
+    model = fit(config, count(config, NGRAM_TEXT))
     save(Checkpoint(model, Vocabulary("abc"), LINES), tmp_path / "counted.npz")
     return tmp_path / "counted.npz"
 
 
-def test_an_ngram_model_comes_back_as_it_was(counted: Path) -> None:
-    model = load(counted).model
-    assert isinstance(model, NGram)
-    assert len(model.orders) == 3
-    inputs = np.array([[0], [2], [3]])
-    log_probs, _ = model.forward(inputs, model.zero_state(1))
-    np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-6)
+@pytest.fixture
+def residual(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
+    """A checkpoint of a network on top of an n-gram model."""
+    made = make_checkpoint("abc", hidden_size=2, ngram=3)
+    assert isinstance(made.model, CharRNN)
+    config = ngram_config(made.model.config)
+    model = ResidualRNN(made.model, fit(config, count(config, NGRAM_TEXT)))
+    save(Checkpoint(model, made.vocabulary, LINES), tmp_path / "residual.npz")
+    return tmp_path / "residual.npz"
+
+
+with_ngram = pytest.mark.parametrize("kind", ["counted", "residual"])
+
+
+@with_ngram
+def test_an_ngram_model_comes_back_as_it_was(kind: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(kind)
+    model = load(path).model
+    assert isinstance(model, NGram if kind == "counted" else ResidualRNN)
+    with np.load(path) as arrays:
+        assert {*model.arrays} == {*arrays} - {"metadata"}
+        for name, array in model.arrays.items():
+            np.testing.assert_array_equal(array, arrays[name])
+            assert array.dtype == arrays[name].dtype
+        assert arrays["ngram.alpha"].dtype == np.float16
+    save(load(path), path.with_name("again.npz"))
+    assert members(path.with_name("again.npz")) == members(path)
+
+
+def test_a_network_on_an_ngram_model_predicts_what_it_did(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    made = make_checkpoint("abc", ngram=3, ngram_scale=0.5, num_layers=2)
+    assert isinstance(made.model, CharRNN)
+    config = ngram_config(made.model.config)
+    model = ResidualRNN(made.model, fit(config, count(config, NGRAM_TEXT), 12))
+    save(Checkpoint(model, made.vocabulary, LINES), tmp_path / "a.npz")
+    loaded = load(tmp_path / "a.npz").model
+    assert isinstance(loaded, ResidualRNN)
+    assert loaded.config == model.config
+    assert loaded.ngram.size == 12
+    inputs = np.column_stack([np.append(0, NGRAM_TEXT), np.append(0, NGRAM_TEXT[::-1])])
+    for found, expected in zip(
+        loaded.unroll(11, 2).forward(inputs, loaded.zero_state(2)),
+        model.unroll(11, 2).forward(inputs, model.zero_state(2)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_an_ngram_model_of_a_large_vocabulary_comes_back(tmp_path: Path) -> None:
+    config = ModelConfig(vocab_size=300, cell="ngram", order=3)
+    model = fit(config, count(config, np.random.default_rng(0).integers(2, 300, 3000)))
+    vocabulary = Vocabulary([chr(0x4E00 + number) for number in range(298)])
+    save(Checkpoint(model, vocabulary, LINES), tmp_path / "a.npz")
+    np.testing.assert_equal(load(tmp_path / "a.npz").model.arrays, model.arrays)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "place", "value", "words"),
     [
-        ("orders.2.keys", -1, "not in order"),
-        ("orders.2.keys", 10**15, "not in order"),
-        ("orders.3.probs", 0, "probabilities"),
-        ("orders.3.probs", 1.5, "probabilities"),
-        ("orders.3.probs", math.nan, "not finite"),
-        ("orders.2.backoff", -0.5, "probabilities"),
+        ("ngram.tokens", 5, 4, "not in order"),
+        ("ngram.tokens", -1, 5, "not in order"),
+        ("ngram.children", 0, 4, "do not fit together"),
+        ("ngram.children", -1, 3, "do not fit together"),
+        ("ngram.alpha", 3, 1.5, "out of range"),
+        ("ngram.alpha", -1, 1, "out of range"),
+        ("ngram.alpha", 0, math.nan, "not finite"),
+        ("ngram.alpha", 0, -math.inf, "not finite"),
     ],
 )
+@with_ngram
 def test_an_ngram_model_that_is_none_is_refused(
-    counted: Path, name: str, value: float, words: str
+    kind: str, name: str, place: int, value: float, words: str, request: pytest.FixtureRequest
 ) -> None:
+    path = request.getfixturevalue(kind)
+    arrays = dict(np.load(path))
+    arrays[name][place] = value
+    np.savez(path, **arrays)
+    assert words in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("ngram.tokens", lambda array: array[:-1]),
+        ("ngram.tokens", lambda array: array[:0]),
+        ("ngram.tokens", lambda array: array[None]),
+        ("ngram.tokens", lambda array: array.astype(np.uint16)),
+        ("ngram.tokens", lambda array: array.astype(np.int8)),
+        ("ngram.children", lambda array: array[:-1]),
+        ("ngram.children", lambda array: array[:0]),
+        ("ngram.children", lambda array: np.append(array, np.zeros(99, array.dtype))),
+        ("ngram.children", lambda array: array.astype(np.int64)),
+        ("ngram.children", lambda array: array.astype(np.float16)),
+        ("ngram.alpha", lambda array: array[:-1]),
+        ("ngram.alpha", lambda array: array[:, None]),
+        ("ngram.alpha", lambda array: array.astype(np.float32)),
+        *((f"ngram.{name}", lambda array: None) for name in ("tokens", "children", "alpha")),
+    ],
+)
+@with_ngram
+def test_ngram_arrays_of_another_type_or_size_are_refused(
+    kind: str, name: str, change: Callable[[Array], Array | None], request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(kind)
+    with np.load(path) as arrays:
+        changed = change(arrays[name])
+    rewrite(path, **{name.replace(".", "__"): None if changed is None else npy(changed)})
+    assert "ngram" in (message := refusal(path)) or "n-gram" in message
+
+
+@pytest.mark.parametrize("names", [["tokens", "alpha"], ["children"]])
+def test_ngram_arrays_of_two_dimensions_are_refused(counted: Path, names: list[str]) -> None:
+    with np.load(counted) as arrays:
+        wide = {f"ngram__{name}": npy(arrays[f"ngram.{name}"][:, None]) for name in names}
+    rewrite(counted, **wide)
+    assert "no n-gram model" in refusal(counted)
+
+
+def test_children_may_be_wider_than_they_need_to_be(counted: Path) -> None:
     arrays = dict(np.load(counted))
-    arrays[name][0] = value
+    arrays["ngram.children"] = arrays["ngram.children"].astype(np.uint32)
+    expected = load(counted).model
     np.savez(counted, **arrays)
-    with pytest.raises(CheckpointError, match=words):
-        load(counted)
+    np.testing.assert_equal(load(counted).model.arrays, expected.arrays)
 
 
-def test_an_ngram_model_of_an_order_without_ngrams_is_refused(counted: Path) -> None:
-    arrays = dict(np.load(counted))
-    empty = {name: arrays[name][:0] for name in ("orders.3.keys", "orders.3.probs")}
-    np.savez(counted, **{**arrays, **empty})
-    with pytest.raises(CheckpointError, match="not in order"):
-        load(counted)
+@pytest.mark.parametrize(
+    ("kind", "changed", "words"),
+    [
+        ("path", {"ngram": 3}, "no n-gram model"),
+        ("path", {"cell": "ngram"}, "no n-gram model"),
+        ("residual", {"ngram": 0}, "do not fit its configuration"),
+        ("residual", {"ngram": 2}, "longer than the order"),
+        ("residual", {"cell": "ngram"}, "ngram must be 0"),
+        ("residual", {"cell": "ngram", "ngram": 0}, "do not fit its configuration"),
+        ("residual", {"ngram_scale": -1}, "ngram_scale must be"),
+        ("counted", {"order": 2}, "longer than the order"),
+        ("counted", {"cell": "lstm", "ngram": 3}, "do not fit its configuration"),
+    ],
+)
+def test_an_ngram_model_is_where_the_configuration_says(
+    kind: str, changed: dict[str, Any], words: str, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(kind)
+    found = metadata(path)
+    found["model"] |= changed
+    rewrite(path, metadata=npy(json.dumps(found)))
+    assert words in refusal(path)
 
 
-@pytest.mark.parametrize("name", ["orders.1.probs", "orders.2.keys", "orders.3.backoff"])
-def test_an_ngram_model_of_the_wrong_size_is_refused(counted: Path, name: str) -> None:
-    arrays = dict(np.load(counted))
-    np.savez(counted, **{**arrays, name: arrays[name][:-1]})
-    with pytest.raises(CheckpointError, match="orders"):
-        load(counted)
+@with_ngram
+def test_random_damage_to_an_ngram_model_is_refused_or_harmless(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(kind)
+    whole, rng = dict(np.load(path)), np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        name = f"ngram.{('tokens', 'children', 'alpha')[rng.integers(3)]}"
+        damaged = whole[name].copy()
+        numbers = damaged.view(np.uint8)
+        places = rng.integers(numbers.size, size=rng.integers(1, 3))
+        numbers[places] ^= rng.choice(np.array([1, 2, 4, 8, 16, 128], np.uint8), places.size)
+        np.savez(path, **{**whole, name: damaged})
+        if is_refused(path):
+            refused += 1
+            continue
+        model, inputs = load(path).model, np.append(0, NGRAM_TEXT)[:, None]
+        assert np.isfinite(model.unroll(11, 1).forward(inputs, model.zero_state(1))[0]).all()
+    assert 100 < refused < 300
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_train_prints_nothing_but_messages_on_stderr(run: Run, folder: Path) -> 
 def test_train_json_carries_the_fields_of_the_design(run: Run) -> None:
     result = run("train", "hello", *TINY, "--json", "-o", "h.npz", "--seed", "7")
     (fields,) = result.objects()
-    assert list(fields) == RESULT_FIELDS
+    assert list(fields) == [*RESULT_FIELDS, "baselines"]
     assert fields["checkpoint"] == "h.npz"
     assert (fields["steps"], fields["seed"], fields["vocab_size"]) == (3, 7, 6)
     assert fields["val_bits_per_char"] is None
@@ -189,7 +189,7 @@ def test_train_validates_on_the_file_of_val(run: Run, folder: Path) -> None:
     (folder / "val.txt").write_text("hello\nhelp\n")
     result = run("train", "hello", *TINY, "--val", "val.txt", "--json", "-o", "h.npz")
     (fields,) = result.objects()
-    assert list(fields) == RESULT_FIELDS
+    assert list(fields) == [*RESULT_FIELDS, "baselines"]
     assert fields["val_bits_per_char"] > 0
     assert fields["val_unk"] == 1
     assert "9 characters for validation" in result.err
@@ -553,7 +553,7 @@ def test_bits_are_by_the_character_in_train_and_score(
     assert list(scored) == [*SCORE_FIELDS, "tokens"]
     assert scored["chars"] == len(UNSEEN) + 1
     assert scored["bits_per_char"] == pytest.approx(result["val_bits_per_char"], abs=1e-5)
-    assert list(result) == [*RESULT_FIELDS, "val_unk_share"]
+    assert list(result) == [*RESULT_FIELDS, "val_unk_share", "baselines"]
     assert scored["unk"] == result["val_unk"] > 0
     assert result["val_unk_share"] == pytest.approx(scored["unk"] / scored["tokens"])
 

@@ -87,6 +87,13 @@ def test_check_float_leaves_out_the_ends_it_is_told_to(above: bool, below: bool)
         {"dropout": 1},
         {"dropout": -0.1},
         {"dropout": 10**400},
+        {"ngram": -1},
+        {"ngram": 101},
+        {"ngram": 3.0},
+        {"ngram_scale": -0.1},
+        {"ngram_scale": math.nan},
+        {"cell": "jordan", "ngram": 2},
+        {"cell": "ngram", "ngram": 1},
     ],
 )
 def test_model_config_names_the_value_that_is_wrong(wrong: dict[str, Any]) -> None:
@@ -139,6 +146,8 @@ def test_there_is_exactly_one_budget(budget: dict[str, Any]) -> None:
 
 def test_the_ends_of_the_ranges_are_included() -> None:
     model(vocab_size=2, hidden_size=1, num_layers=1, embedding_size=0, dropout=0)
+    model(ngram=100, ngram_scale=10)
+    model(ngram=1, ngram_scale=0)
     train(batch_size=1, seq_len=1, warmup=1, unk_rate=0, restart_rate=1, seed=2**63 - 1)
     SampleConfig(length=0, temperature=0, top_k=1, top_p=1)
 

@@ -62,7 +62,10 @@ def test_over_a_long_distance_an_lstm_keeps_more_of_the_gradient_than_an_rnn(
 ) -> None:
     corpus = read_corpus(["english"], separator=WHOLE)
     split = split_corpus(corpus)
-    size, flows = {"hidden_size": 64, "dropout": 0.0, "steps": 300, "evaluations": 1}, {}
+    size, flows = (
+        {"hidden_size": 64, "dropout": 0.0, "ngram": 0, "steps": 300, "evaluations": 1},
+        {},
+    )
     for cell in ("lstm", "rnn"):
         options = {"cell": cell, **size}
         run = prepare(corpus, split, options, output=tmp_path / "x.npz", workers=workers)

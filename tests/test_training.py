@@ -14,8 +14,11 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
 from charrnn.evaluation import evaluate
 from charrnn.functional import IGNORE
+from charrnn.kneser_ney import count, fit
+from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
+from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.scheduled_sampling import ScheduledSampling
 from charrnn.tokens import Encoded
 from charrnn.training import Budget, NGramTrainer, Progress, Shards, Trainer
@@ -28,6 +31,12 @@ PATTERN = np.array([2, 3, 4, 2, 4, EOS] * 60)
 SPLIT = encoded(PATTERN)
 
 
+def with_ngram(network: CharRNN, tokens: np.ndarray) -> ResidualRNN:
+    config = ngram_config(network.config)
+    counted = count(config, tokens)
+    return ResidualRNN(network, fit(config, counted, 12), LeaveOneOut(config, counted))
+
+
 def make(
     validation: Encoded | None = None, workers: Workers | None = None, **options: Any
 ) -> Trainer:
@@ -38,8 +47,9 @@ def make(
     if not settings.keys() & {"epochs", "minutes"}:
         settings.setdefault("steps", 60)
     config = TrainConfig(**settings)
-    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, **sizes))
-    model.initialize(np.random.default_rng(config.seed))
+    network = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, **sizes))
+    network.initialize(np.random.default_rng(config.seed))
+    model = with_ngram(network, PATTERN) if network.config.ngram else network
     batches = Batches(PATTERN, config.batch_size, config.seq_len, config.seed, config.unk_rate)
     return Trainer(
         model, batches, validation, config, count_eos=True, workers=workers or Workers(1)
@@ -73,6 +83,8 @@ def test_it_learns_from_the_last_token_alone_what_that_one_tells() -> None:
         {"cell": "jordan", "dropout": 0.3},
         {"cell": "jordan", "feedback": "target", "scheduled_sampling": 1.0},
         *({"cell": cell, "scheduled_sampling": 1.0} for cell in ("rnn", "lstm", "gru", "jordan")),
+        {"ngram": 3, "dropout": 0.3, "unk_rate": 0.05},
+        {"ngram": 3, "scheduled_sampling": 1.0},
     ],
 )
 def test_a_seed_gives_the_same_weights_on_any_number_of_threads(options: dict[str, Any]) -> None:
@@ -89,19 +101,24 @@ def test_a_seed_gives_the_same_weights_on_any_number_of_threads(options: dict[st
     assert (other.model.parameters.flat != weights[0]).any()
 
 
-def test_the_gradient_of_shards_is_the_gradient_of_the_whole() -> None:
-    model = CharRNN(ModelConfig(vocab_size=V, hidden_size=6), np.float64)
-    model.initialize(np.random.default_rng(0))
+@pytest.mark.parametrize("ngram", [0, 3])
+def test_the_gradient_of_shards_is_the_gradient_of_the_whole(ngram: int) -> None:
+    network = CharRNN(ModelConfig(vocab_size=V, hidden_size=6, ngram=ngram), np.float64)
+    network.initialize(np.random.default_rng(0))
     config = TrainConfig(steps=1, batch_size=37, seq_len=4)
     tokens = np.random.default_rng(1).integers(IGNORE, V, (5, 37))
+    model = with_ngram(network, tokens.T.ravel()) if ngram else network
     shards = Shards(model, config)
     assert len(shards.columns) == 2
     nats, gradient, state = shards.gradient(
         tokens[:-1], tokens[1:], model.zero_state(37), Workers(1)
     )
-    whole, scale = model.unroll(4, 37), 1 / np.count_nonzero(tokens[1:] != IGNORE)
+    whole = model.unroll(4, 37, training=True)
     expected, expected_state, _ = whole.gradient(
-        tokens[:-1], tokens[1:], model.zero_state(37), scale=scale
+        tokens[:-1],
+        tokens[1:],
+        model.zero_state(37),
+        scale=1 / np.count_nonzero(tokens[1:] != IGNORE),
     )
     assert nats == pytest.approx(expected.sum())
     np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
@@ -181,15 +198,62 @@ def test_a_budget_of_steps_or_epochs_ends_where_it_says(budget: dict[str, Any], 
     assert history[-1].train_loss is not None
 
 
-def test_a_budget_of_minutes_counts_from_the_start_of_the_process() -> None:
-    now = time.monotonic()
-    late = Budget(None, deadline=now + 1.0, start=now - 60)
-    assert late.fraction(1) == 1
-    early = Budget(None, deadline=now + 1e6, start=now)
-    assert early.fraction(1) < 0.01
-    early.expect_validation(1e6)
-    assert early.fraction(1) == 1
+def test_a_budget_takes_steps_away_where_time_is_short() -> None:
+    late = Budget(100, deadline=time.monotonic() + 11, reserve=1)
+    late.keep_time(10, step_seconds=0.5, other_seconds=5)
+    assert late.steps == 10 + 9  # a moment has passed
+    late.keep_time(12, step_seconds=1e9, other_seconds=0)
+    assert late.steps == 13
+    assert late.planned == 100
+
+
+@pytest.mark.parametrize(("step", "steps"), [(10, 139), (60, 100)])
+def test_a_budget_adds_steps_early_in_a_run_that_would_end_too_soon(step: int, steps: int) -> None:
+    early = Budget(100, deadline=time.monotonic() + 130, reserve=1)
+    early.keep_time(step, step_seconds=1.0, other_seconds=0)
+    assert abs(early.steps - steps) <= 1
+    nearly = Budget(100, deadline=time.monotonic() + 98, reserve=1)
+    nearly.keep_time(10, step_seconds=1.0, other_seconds=0)
+    assert nearly.steps == 100
+
+
+def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
+    timed = make(SPLIT, minutes=2e-2)  # 1.2 s, one of which is kept for the end
+    history = run(timed)
+    assert history[-1].fraction == 1
+    counted = make(SPLIT, steps=len(history), evaluations=timed.config.evaluations)
+    run(counted)
+    if timed.budget.steps == timed.budget.planned:  # the machine was as fast as measured
+        np.testing.assert_array_equal(timed.model.parameters.flat, counted.model.parameters.flat)
+
+
+def test_without_time_there_is_one_step() -> None:
     assert len(run(make(minutes=1e-6))) == 1
+
+
+def test_measuring_changes_nothing() -> None:
+    plain, measured = make(dropout=0.5), make(dropout=0.5)
+    assert measured.measure() > 0
+    run(plain)
+    run(measured)
+    np.testing.assert_array_equal(plain.model.parameters.flat, measured.model.parameters.flat)
+
+
+def test_a_run_by_the_clock_that_learns_by_heart_ends_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = encoded(np.append(rng.integers(2, V, 300), EOS))
+    settings: dict[str, Any] = {"learning_rate": 0.05, "evaluations": 200}
+    trainer = make(noise, minutes=0.5, **settings)
+    trainer.measured, trainer.budget = True, Budget(2000, time.monotonic() + 1e6)
+    monkeypatch.setattr(Budget, "keep_time", lambda *args: None)
+    losses = [progress.validation.loss for progress in run(trainer) if progress.validation]
+    assert trainer.overfitting
+    assert trainer.step < 2000
+    assert all(loss > 1.05 * min(losses) for loss in losses[-3:])
+    by_steps = make(noise, steps=trainer.step + 20, **settings)
+    assert len(run(by_steps)) == trainer.step + 20
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, 5e37])
@@ -214,6 +278,22 @@ def test_weights_that_diverge_later_leave_the_best_ones(scheduled_sampling: floa
     assert best.validation is not None
     found = evaluate(trainer.model, SPLIT, Workers(1), count_eos=True)
     assert found.loss == pytest.approx(best.validation.loss)
+
+
+def test_a_network_on_an_ngram_model_learns_what_that_one_leaves() -> None:
+    noise = np.random.default_rng(0).choice([2, 3], 400)
+    text = np.append(np.column_stack([noise, noise, np.full(400, 4)]).ravel(), EOS)
+    network = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, ngram=1))
+    network.initialize(np.random.default_rng(0))
+    model = with_ngram(network, text)
+    config = TrainConfig(steps=150, batch_size=4, seq_len=12, learning_rate=0.02)
+    batches, split = Batches(text, 4, 12, 0), encoded(text)
+    trainer = Trainer(model, batches, split, config, count_eos=True, workers=Workers(1))
+    before = {name: array.copy() for name, array in model.ngram.arrays.items()}
+    run(trainer)
+    loss = evaluate(model, split, Workers(1), count_eos=True).loss
+    assert math.log(2) / 3 - 0.01 < loss < math.log(2) / 3 + 0.05  # one of three is noise
+    np.testing.assert_equal(model.ngram.arrays, before)
 
 
 def test_an_ngram_is_counted_in_one_step() -> None:

@@ -66,11 +66,11 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
     import numpy as np
 
     from charrnn.gradient_flow import gradient_flow
-    from charrnn.model import CharRNN
+    from charrnn.ngram import NGram
     from charrnn.reading import read_text
 
     config = loaded.model.config
-    if not isinstance(loaded.model, CharRNN):
+    if isinstance(loaded.model, NGram):
         raise ConfigError("an ngram has no gradient; --gradient-flow is for the others")
     if config.feedback == "target":
         raise ConfigError("with --feedback target no step depends on another: no gradient flows")

@@ -5,12 +5,13 @@ import math
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.config import LINES, WHOLE
+from charrnn.config import LINES, WHOLE, check_choice
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
+PARTS = ("all", "network", "ngram")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -55,11 +57,18 @@ class Terminated(BaseException):
     """SIGTERM, which ends a command as Ctrl-C does, with an exit code of its own."""
 
 
-def load_checkpoint(path: Path | None) -> "Checkpoint":
-    """The model that `--checkpoint` names, or the one to use without it."""
+def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
+    """The model that `--checkpoint` names, or the one to use without it; or a part of it."""
     from charrnn import checkpoint
+    from charrnn.residual import ResidualRNN
 
-    return checkpoint.load(checkpoint.find(path))
+    check_choice("part", part, PARTS)
+    found = checkpoint.load(checkpoint.find(path))
+    if part == PARTS[0]:
+        return found
+    if not isinstance(found.model, ResidualRNN):
+        raise ConfigError(f"part {part} is of a network with n-grams, which this model is not")
+    return replace(found, model=getattr(found.model, part))
 
 
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:

@@ -12,6 +12,7 @@ import typer
 from charrnn.cli.classify import classify_texts
 from charrnn.cli.options import (
     BLOCK,
+    PARTS,
     AsJson,
     Encoding,
     SplitOn,
@@ -115,6 +116,10 @@ def score(
             "has just predicted, 32 tokens at a time, and forgets it after the text.",
         ),
     ] = False,
+    part: Annotated[
+        str,
+        typer.Option(help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}."),
+    ] = PARTS[0],
     encoding: Encoding = "utf-8",
     as_json: AsJson = False,
     threads: Threads = None,
@@ -149,7 +154,7 @@ def score(
             as_json=as_json,
         )
         return
-    model = load_checkpoint(checkpoints[0] if checkpoints else None)
+    model = load_checkpoint(checkpoints[0] if checkpoints else None, part)
     separator = model.separator if separator is None else separator
     if streams > 1 and (separator != WHOLE or per_char or context is not None):
         raise ConfigError("--streams is for whole files, without --per-char and --context")
