@@ -99,6 +99,8 @@ class ModelConfig:
     num_layers: int = 1
     embedding_size: int = 0  # 0: the input is a one-hot column
     dropout: float = 0.0  # share of units dropped between layers and before the head
+    recurrent_dropout: float = 0.0  # share of recurrent weights dropped for a chunk
+    input_dropout: float = 0.0  # share of inputs dropped
     order: int = 6  # of the ngram, which has nothing else of the above: it sees order - 1 tokens
     ngram: int = 0  # order of the n-gram model whose log P is added to the logits; 0: none
     ngram_scale: float = 0.6  # of that log P
@@ -111,7 +113,8 @@ class ModelConfig:
         check_int("hidden_size", self.hidden_size, 1)
         check_int("num_layers", self.num_layers, 1, 1000)
         check_int("embedding_size", self.embedding_size, 0)
-        check_float("dropout", self.dropout, 0, 1, below=True)
+        for name in ("dropout", "recurrent_dropout", "input_dropout"):
+            check_float(name, getattr(self, name), 0, 1, below=True)
         check_int("order", self.order, 1, 100)
         check_int("ngram", self.ngram, 0, 100)
         check_float("ngram_scale", self.ngram_scale, 0, 10)
@@ -123,6 +126,8 @@ class ModelConfig:
             raise ConfigError(f"feedback {self.feedback} is for the jordan cell, not {self.cell}")
         if self.num_layers > 1 and self.cell == "jordan":
             raise ConfigError("num_layers must be 1 for the jordan cell")
+        if self.recurrent_dropout and self.cell == "jordan":
+            raise ConfigError("recurrent_dropout must be 0 for the jordan cell")
         if self.ngram and self.cell in ("jordan", "ngram"):
             raise ConfigError(f"ngram must be 0 for the {self.cell} cell")
 

@@ -20,7 +20,7 @@ import numpy as np
 from charrnn.cells import side_by_side
 from charrnn.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.parameters import input_size
-from charrnn.unrolled import Prior, Unrolled, write_one_hot
+from charrnn.unrolled import Prior, Unrolled, draw_mask, write_one_hot
 from charrnn.vocabulary import EOS
 
 Array = np.ndarray
@@ -56,8 +56,8 @@ class UnrolledJordan(Unrolled):
         self, steps: int, state: Array, top: Array, dropout: np.random.Generator | None
     ) -> Array:
         mask = None
-        if dropout is not None and self.dropped:
-            mask = self._draw_mask(0, steps, dropout)
+        if dropout is not None and self.config.dropout:
+            mask = draw_mask(self.masks[0][:steps], self.config.dropout, dropout)
         if not self.recurrent:
             self._run_in_parallel(steps, top, mask)
             return state
@@ -114,7 +114,7 @@ class UnrolledJordan(Unrolled):
 
     def _backward_in_parallel(self, dtop: Array) -> Array:
         """Leave the gradient by the sums of h in `h`; the state has no numbers to have one."""
-        if self.dropped:
+        if self.dropped and self.config.dropout:
             dtop *= self.masks[0][: len(dtop)]
         h = tanh_derivative(self.h[: len(dtop)])
         h *= dtop
@@ -134,7 +134,7 @@ class UnrolledJordan(Unrolled):
         for t in reversed(range(len(doutputs))):
             doutputs[t] += do
             dh = head_T @ doutputs[t]  # o = head·[1; h]
-            if self.dropped:
+            if self.dropped and self.config.dropout:
                 dh *= self.masks[0][t]
             tanh_derivative(self.h[t])  # h = tanh(W·block)
             self.h[t] *= dh

@@ -36,7 +36,8 @@ _SPEED_VOCABULARY = 64
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 _PLANNED = (
-    *("hidden_size", "num_layers", "embedding_size", "dropout", "ngram"),
+    *("hidden_size", "num_layers", "embedding_size", "dropout", "recurrent_dropout"),
+    *("input_dropout", "ngram"),
     *("batch_size", "seq_len", "learning_rate", "evaluations", "steps"),
 )
 

@@ -23,6 +23,7 @@ Array = np.ndarray
 Prior = Callable[[slice], Array]
 """What is added to the logits (V, N) of any of the predictions; see residual.py."""
 
+_DRAWN = 1 << 16
 _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
 
 
@@ -56,6 +57,12 @@ class Unrolled:
         return [np.empty(shape, self.dtype) for _ in range(self.config.num_layers)]
 
     @cached_property
+    def _weight_masks(self) -> list[Array]:
+        """What recurrent dropout multiplies the recurrent weights of each layer by."""
+        shape = self.cells[0].num_gates * self.config.hidden_size, self.config.hidden_size
+        return [np.empty(shape, self.dtype) for _ in self.cells]
+
+    @cached_property
     def gradients(self) -> Parameters:
         """Gradient of every parameter, as `gradient` leaves it."""
         return Parameters(self.config, self.dtype)
@@ -80,15 +87,19 @@ class Unrolled:
             inputs: (T, B) ids of the tokens before; <EOS> or IGNORE where a document starts.
                 May have fewer steps than the work buffers.
             state: (num_layers, num_states, H, B) before the first step.
-            dropout: draws the units to drop; None drops none.
+            dropout: draws what to drop; None drops nothing.
 
         Returns:
             The state after the last step, a fresh array.
         """
         steps, B = inputs.shape
         self.inputs, self.keep = inputs, self._keep(inputs)
-        self.dropped = dropout is not None and self.config.dropout > 0
+        self.dropped = dropout is not None
         self._embed(inputs)
+        if dropout is not None and self.config.input_dropout:
+            self._input_mask = np.empty((steps, 1, B), self.dtype)
+            draw_mask(self._input_mask, self.config.input_dropout, dropout)
+            self.x[:steps] *= self._input_mask
         self.head = self._head[:steps].reshape(-1, steps * B)  # [1; h], one column a prediction
         self.head[0] = 1
         top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)  # (T, H, B)
@@ -188,12 +199,23 @@ class Unrolled:
         """The layers, from x to h of the top one (T, H, B); returns the state afterwards."""
         outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]
         after = np.empty_like(state)
+        self._weights = []
         for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
-            weight = self.parameters[f"layers.{layer}.weight"]
-            cell.forward(weight, self.keep, state[layer], out, after[layer])
-            if dropout is not None and self.dropped:
-                out *= self._draw_mask(layer, steps, dropout)
+            self._weights.append(self._weight(layer, dropout))
+            cell.forward(self._weights[layer], self.keep, state[layer], out, after[layer])
+            if dropout is not None and self.config.dropout:
+                out *= draw_mask(self.masks[layer][:steps], self.config.dropout, dropout)
         return after
+
+    def _weight(self, layer: int, dropout: np.random.Generator | None) -> Array:
+        """The weights of a layer, some of the recurrent ones dropped (Merity et al. 2018)."""
+        weight, rate = self.parameters[f"layers.{layer}.weight"], self.config.recurrent_dropout
+        if dropout is None or not rate:
+            return weight
+        dropped = weight.copy()
+        mask = draw_mask(self._weight_masks[layer], rate, dropout)
+        dropped[:, -self.config.hidden_size :] *= mask
+        return dropped
 
     def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
         """The layers backwards, from the gradient by h of the top one (T, H, B) to the embedding.
@@ -204,13 +226,16 @@ class Unrolled:
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
             cell, name = self.cells[layer], f"layers.{layer}.weight"
-            if self.dropped:
+            if self.dropped and self.config.dropout:
                 dout *= self.masks[layer][:steps]
             top = layer == len(self.cells) - 1
-            W = self.parameters[name]
+            W = self._weights[layer]
             dstate.append(cell.backward(W, self.keep, dout, trace if top else None))
             dgates = side_by_side(cell.gates[:steps], self._gate_work)
             cell.weight_gradient(dgates, self.gradients[name], self._block_work)
+            if self.dropped and self.config.recurrent_dropout:
+                recurrent = self.gradients[name][:, -self.config.hidden_size :]
+                recurrent *= self._weight_masks[layer]
             if layer or "embedding" in self.gradients:
                 dout = cell.input_gradient(W, dgates)
         if "embedding" in self.gradients:
@@ -237,6 +262,8 @@ class Unrolled:
         """Sum the columns of dx (T, E, B) into the row of the token that each belongs to."""
         gradient = self.gradients["embedding"]
         gradient[:] = 0
+        if self.dropped and self.config.input_dropout:
+            dx = dx * self._input_mask
         ids = np.maximum(self.inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
         tokens, first = np.unique(ids[order], return_index=True)
@@ -244,12 +271,13 @@ class Unrolled:
         gradient[tokens] = np.add.reduceat(columns, first, axis=0)
         gradient[EOS] = 0
 
-    def _draw_mask(self, layer: int, steps: int, rng: np.random.Generator) -> Array:
-        """Zero for the share `dropout` of the units, 1 / (1 - dropout) for the rest."""
-        mask, rate = self.masks[layer][:steps], self.config.dropout
-        mask[:] = rng.random(mask.shape, np.float32) >= rate
-        mask /= 1 - rate
-        return mask
+
+def draw_mask(mask: Array, rate: float, rng: np.random.Generator) -> Array:
+    """Fill `mask` with zero for the share `rate` and 1 / (1 - rate) for the rest."""
+    threshold = round(rate * _DRAWN)  # of whole numbers, which are drawn faster than floats
+    drawn = rng.integers(0, _DRAWN, mask.shape, np.uint16)
+    np.multiply(drawn >= threshold, mask.dtype.type(1 / (1 - rate)), out=mask)
+    return mask
 
 
 def write_one_hot(ids: Array, out: Array) -> None:

@@ -100,9 +100,18 @@ def test_the_scale_is_that_of_every_gradient(network: dict[str, Any]) -> None:
     np.testing.assert_allclose(unrolled.gradients.flat, gradient / 4, atol=1e-12)
 
 
-@pytest.mark.parametrize("network", [{"cell": "lstm", "num_layers": 2}, *JORDAN], ids=label)
+THINNED: list[dict[str, Any]] = [
+    *({**network, "dropout": 0.5} for network in ({"cell": "lstm", "num_layers": 2}, *JORDAN)),
+    *({"cell": cell, "num_layers": 2, "recurrent_dropout": 0.4} for cell in ("rnn", "lstm", "gru")),
+    *({**network, "input_dropout": 0.3} for network in ({"cell": "gru"}, *JORDAN)),
+    {"cell": "lstm", "embedding_size": 3, "input_dropout": 0.3},
+    {"cell": "lstm", "dropout": 0.2, "recurrent_dropout": 0.2, "input_dropout": 0.2},
+]
+
+
+@pytest.mark.parametrize("network", THINNED, ids=str)
 def test_gradients_with_dropout_are_those_of_the_thinned_network(network: dict[str, Any]) -> None:
-    model = make(**network, dropout=0.5)
+    model = make(**network)
     unrolled, (inputs, targets) = model.unroll(T, B), chunk_with_boundaries()
     state = random_state(model)
 
@@ -124,6 +133,20 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert set(np.unique(mask)) == {0, 1 / 0.75}
     assert abs((mask == 0).mean() - 0.25) < 0.02
     assert abs(mask.mean() - 1) < 0.03
+
+
+@pytest.mark.parametrize("kind", ["recurrent_dropout", "input_dropout"])
+def test_without_a_generator_nothing_is_dropped(kind: str) -> None:
+    (inputs, targets), plain = chunk_with_boundaries(), make(cell="lstm", num_layers=2)
+    model = make(cell="lstm", num_layers=2, **{kind: 0.5})
+    state = random_state(plain)
+    unrolled, expected = model.unroll(T, B), plain.unroll(T, B)
+    unrolled.gradient(inputs, targets, state, dropout=np.random.default_rng(0))
+    dropped = unrolled.gradients.flat.copy()
+    for each in (unrolled, expected):
+        each.gradient(inputs, targets, state)
+    np.testing.assert_array_equal(unrolled.gradients.flat, expected.gradients.flat)
+    assert (dropped != unrolled.gradients.flat).any()
 
 
 @every_network
