@@ -100,7 +100,6 @@ class ModelConfig:
     embedding_size: int = 0  # 0: the input is a one-hot column
     dropout: float = 0.0  # share of units dropped between layers and before the head
     recurrent_dropout: float = 0.0  # share of recurrent weights dropped for a chunk
-    input_dropout: float = 0.0  # share of inputs dropped
     order: int = 6  # of the ngram, which has nothing else of the above: it sees order - 1 tokens
     ngram: int = 0  # order of the n-gram model whose log P is added to the logits; 0: none
     ngram_scale: float = 0.6  # of that log P
@@ -113,7 +112,7 @@ class ModelConfig:
         check_int("hidden_size", self.hidden_size, 1)
         check_int("num_layers", self.num_layers, 1, 1000)
         check_int("embedding_size", self.embedding_size, 0)
-        for name in ("dropout", "recurrent_dropout", "input_dropout"):
+        for name in ("dropout", "recurrent_dropout"):
             check_float(name, getattr(self, name), 0, 1, below=True)
         check_int("order", self.order, 1, 100)
         check_int("ngram", self.ngram, 0, 100)

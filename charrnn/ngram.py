@@ -67,6 +67,8 @@ class NGram:
             raise ValueError("the probabilities of the k-grams are out of range")
         # Node x is at place x, that is after one for the root, which no key may find.
         self.keys = np.append(-V - 1, keys)
+        if (M + 1) * V < 1 << 31:
+            self.keys = self.keys.astype(np.int32)  # twice as many fit the cache
         self.tokens = np.append(0, tokens).astype(np.int32)
         self.alpha = np.append(0, alpha).astype(np.float32)
         self.gamma = np.append(left, 1).astype(np.float32)  # the last one is that of NONE
@@ -156,7 +158,8 @@ class NGram:
 
     def find(self, nodes: Array, tokens: Array) -> Array:
         """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
-        keys = nodes.astype(np.int64) * self.vocab_size + tokens
+        keys = nodes.astype(self.keys.dtype) * self.vocab_size + tokens
+        keys = keys.astype(self.keys.dtype, copy=False)  # of another type all would be converted
         places = self.keys.searchsorted(keys)
         return np.where(self.keys[np.minimum(places, self.size)] == keys, places, NONE)
 

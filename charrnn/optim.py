@@ -40,7 +40,7 @@ class Adam:
 
     Args:
         parameters: flat vector, updated in place.
-        decayed: a mask like `parameters`, true where weight decay applies.
+        decayed: a vector like `parameters`, one where weight decay applies and zero elsewhere.
     """
 
     def __init__(
@@ -71,7 +71,9 @@ class Adam:
             g, m, v, p = gradient[part], self.mean[part], self.square[part], self.parameters[part]
             work = self._work[: g.size]
             if self.weight_decay and self.decayed is not None:
-                np.multiply(p, 1 - rate * self.weight_decay, out=p, where=self.decayed[part])
+                np.multiply(p, self.decayed[part], out=work)
+                work *= rate * self.weight_decay
+                p -= work
             np.subtract(g, m, out=work)
             work *= 1 - beta1
             m += work

@@ -59,11 +59,11 @@ class Parameters(dict[str, Array]):
         )
 
 
-def is_weight(config: ModelConfig) -> Array:
-    """For each number in `flat`, True where weight decay applies and False for biases."""
-    mask = Parameters(config, np.bool_)
-    mask.flat.fill(True)
-    mask["head.weight"][:, 0] = False
+def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:
+    """For each number in `flat`, one where weight decay applies and zero for biases."""
+    mask = Parameters(config, dtype)
+    mask.flat.fill(1)
+    mask["head.weight"][:, 0] = 0
     for layer in range(config.num_layers):
-        mask[f"layers.{layer}.weight"][:, input_size(config, layer)] = False
+        mask[f"layers.{layer}.weight"][:, input_size(config, layer)] = 0
     return mask.flat

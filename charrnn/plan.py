@@ -14,14 +14,22 @@ _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has meas
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 12
 _MIN_STEPS = 1_000  # for the smallest texts
+_REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
 _FEWEST_FOR_NGRAM = 2_000  # tokens
 _MOST_FOR_NGRAM = 16_000_000
 
 # Units of a layer by the characters that an lstm 1x256 would read in the time there is.
 _UNITS = ((0, 128), (1_000_000, 256), (15_000_000, 384), (40_000_000, 512), (120_000_000, 768))
-# Dropout by passes over the text.
-_DROPOUT = ((0, 0.0), (2, 0.1), (4, 0.2), (8, 0.3), (15, 0.4), (30, 0.5))
+# Dropout, of units and of recurrent weights, by passes over the text.
+_DROPOUT = (
+    (0, 0.0, 0.0),
+    (2, 0.05, 0.05),
+    (4, 0.1, 0.1),
+    (8, 0.2, 0.2),
+    (12, 0.3, 0.3),
+    (25, 0.3, 0.4),
+)
 
 
 def plan(
@@ -60,7 +68,12 @@ def plan(
     train = TrainConfig(**_of(TrainConfig, settings))
     chars = _chars(num_tokens, train, chars_per_minute)
     settings.setdefault("hidden_size", _hidden_size(num_tokens, chars))
-    settings.setdefault("dropout", _dropout(num_tokens, chars))
+    if train.minutes is not None:
+        chars *= _work(_REFERENCE, vocab_size) / _work(settings["hidden_size"], vocab_size)
+    dropout, recurrent_dropout = _dropout(num_tokens, chars)
+    settings.setdefault("dropout", dropout)
+    if settings.get("cell") != "jordan":
+        settings.setdefault("recurrent_dropout", recurrent_dropout)
     if settings.get("cell") not in ("jordan", "ngram"):
         counted = _FEWEST_FOR_NGRAM <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
@@ -96,8 +109,13 @@ def _hidden_size(num_tokens: int, chars: float) -> int:
     return min(size, 128) if num_tokens < 50_000 else size
 
 
-def _dropout(num_tokens: int, chars: float) -> float:
+def _work(hidden_size: int, vocab_size: int) -> int:
+    """What a character costs an lstm, in weights that are applied to it."""
+    inputs = min(vocab_size, _ONE_HOT_VOCABULARY // 2)
+    return hidden_size * (4 * (inputs + hidden_size) + vocab_size)
+
+
+def _dropout(num_tokens: int, chars: float) -> tuple[float, float]:
     """More the more often the text is seen; none for a toy that is to be learned by heart."""
-    if num_tokens < 2_000:
-        return 0.0
-    return next(rate for least, rate in reversed(_DROPOUT) if chars >= least * num_tokens)
+    passes = chars / num_tokens if num_tokens >= 2_000 else 0
+    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if passes >= least)

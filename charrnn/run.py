@@ -37,7 +37,7 @@ _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 _PLANNED = (
     *("hidden_size", "num_layers", "embedding_size", "dropout", "recurrent_dropout"),
-    *("input_dropout", "ngram"),
+    *("weight_decay", "ngram"),
     *("batch_size", "seq_len", "learning_rate", "evaluations", "steps"),
 )
 

@@ -21,7 +21,7 @@ from charrnn.kneser_ney import MAX_SIZE, fit
 from charrnn.kneser_ney import count as count_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
-from charrnn.parameters import Parameters, is_weight
+from charrnn.parameters import Parameters, weights_of
 from charrnn.residual import Network
 from charrnn.scheduled_sampling import ScheduledSampling
 from charrnn.tokens import Encoded
@@ -187,7 +187,9 @@ class Trainer:
         self.budget = self._budget()
         self.measured = config.minutes is None  # whether the budget is in steps
         self.optimizer = Adam(
-            model.parameters.flat, weight_decay=config.weight_decay, decayed=is_weight(model.config)
+            model.parameters.flat,
+            weight_decay=config.weight_decay,
+            decayed=weights_of(model.config, model.parameters.flat.dtype),
         )
         self.shards = Shards(model, config)
         self.step = 0

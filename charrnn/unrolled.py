@@ -96,10 +96,6 @@ class Unrolled:
         self.inputs, self.keep = inputs, self._keep(inputs)
         self.dropped = dropout is not None
         self._embed(inputs)
-        if dropout is not None and self.config.input_dropout:
-            self._input_mask = np.empty((steps, 1, B), self.dtype)
-            draw_mask(self._input_mask, self.config.input_dropout, dropout)
-            self.x[:steps] *= self._input_mask
         self.head = self._head[:steps].reshape(-1, steps * B)  # [1; h], one column a prediction
         self.head[0] = 1
         top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)  # (T, H, B)
@@ -262,8 +258,6 @@ class Unrolled:
         """Sum the columns of dx (T, E, B) into the row of the token that each belongs to."""
         gradient = self.gradients["embedding"]
         gradient[:] = 0
-        if self.dropped and self.config.input_dropout:
-            dx = dx * self._input_mask
         ids = np.maximum(self.inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
         tokens, first = np.unique(ids[order], return_index=True)

@@ -5,7 +5,7 @@ import pytest
 
 from charrnn.config import ModelConfig
 from charrnn.model import CharRNN
-from charrnn.parameters import is_weight
+from charrnn.parameters import weights_of
 from charrnn.vocabulary import EOS
 
 from .test_unrolled import JORDAN, V
@@ -29,7 +29,7 @@ def test_every_weight_is_drawn_and_every_bias_is_zero(network: dict[str, Any]) -
     model.initialize(np.random.default_rng(0))
     assert not model.parameters["embedding"][EOS].any()
     model.parameters["embedding"][EOS] = 1
-    np.testing.assert_array_equal(model.parameters.flat != 0, is_weight(model.config))
+    np.testing.assert_array_equal(model.parameters.flat != 0, weights_of(model.config))
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
-from charrnn.parameters import Parameters, input_size, is_weight, parameter_shapes, state_shape
+from charrnn.parameters import Parameters, input_size, parameter_shapes, state_shape, weights_of
 
 V, H, E = 7, 5, 3
 
@@ -57,6 +57,6 @@ def test_weight_decay_is_for_weights_and_not_for_biases(
     for layer in range(state[0]):
         bias = input_size(parameters.config, layer)
         parameters[f"layers.{layer}.weight"][:, bias] = 1
-    mask = is_weight(parameters.config)
+    mask = weights_of(parameters.config)
     np.testing.assert_array_equal(mask, parameters.flat == 0)
-    assert np.count_nonzero(~mask) == V + state[0] * rows
+    assert np.count_nonzero(mask == 0) == V + state[0] * rows

@@ -103,9 +103,7 @@ def test_the_scale_is_that_of_every_gradient(network: dict[str, Any]) -> None:
 THINNED: list[dict[str, Any]] = [
     *({**network, "dropout": 0.5} for network in ({"cell": "lstm", "num_layers": 2}, *JORDAN)),
     *({"cell": cell, "num_layers": 2, "recurrent_dropout": 0.4} for cell in ("rnn", "lstm", "gru")),
-    *({**network, "input_dropout": 0.3} for network in ({"cell": "gru"}, *JORDAN)),
-    {"cell": "lstm", "embedding_size": 3, "input_dropout": 0.3},
-    {"cell": "lstm", "dropout": 0.2, "recurrent_dropout": 0.2, "input_dropout": 0.2},
+    {"cell": "lstm", "embedding_size": 3, "dropout": 0.2, "recurrent_dropout": 0.2},
 ]
 
 
@@ -135,7 +133,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert abs(mask.mean() - 1) < 0.03
 
 
-@pytest.mark.parametrize("kind", ["recurrent_dropout", "input_dropout"])
+@pytest.mark.parametrize("kind", ["dropout", "recurrent_dropout"])
 def test_without_a_generator_nothing_is_dropped(kind: str) -> None:
     (inputs, targets), plain = chunk_with_boundaries(), make(cell="lstm", num_layers=2)
     model = make(cell="lstm", num_layers=2, **{kind: 0.5})

@@ -109,9 +109,6 @@ def train(
     recurrent_dropout: Annotated[
         float | None, _chosen("Share of recurrent weights dropped for a chunk, 0 to 1.")
     ] = None,
-    input_dropout: Annotated[
-        float | None, _chosen("Share of inputs that a network does not see, 0 to 1.")
-    ] = None,
     lines: Annotated[
         bool | None,
         typer.Option(
