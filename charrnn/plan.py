@@ -19,16 +19,21 @@ _NGRAM = 6
 _FEWEST_FOR_NGRAM = 2_000  # tokens
 _MOST_FOR_NGRAM = 16_000_000
 
-# Units of a layer by the characters that an lstm 1x256 would read in the time there is.
-_UNITS = ((0, 128), (1_000_000, 256), (15_000_000, 384), (40_000_000, 512), (120_000_000, 768))
+# Units of a layer, and steps of a chunk, by the characters that an lstm 1x256 would read in the time.
+_SIZES = (
+    (0, 128, 32),
+    (1_000_000, 256, 32),
+    (15_000_000, 384, 64),
+    (40_000_000, 512, 64),
+    (120_000_000, 768, 64),
+)
 # Dropout, of units and of recurrent weights, by passes over the text.
 _DROPOUT = (
     (0, 0.0, 0.0),
-    (2, 0.05, 0.05),
-    (4, 0.1, 0.1),
-    (8, 0.2, 0.2),
+    (3, 0.1, 0.05),
+    (7, 0.2, 0.2),
     (12, 0.3, 0.3),
-    (25, 0.3, 0.4),
+    (30, 0.3, 0.4),
 )
 
 
@@ -52,32 +57,32 @@ def plan(
     Raises:
         ConfigError: an option is out of range, or there is more than one budget.
     """
-    settings = {name: value for name, value in options.items() if value is not None}
-    seq_len = min(TrainConfig.seq_len, num_tokens)
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given.keys() & {"steps", "epochs", "minutes"}:
+        given |= _budget(num_tokens)
+    chars = _chars(num_tokens, TrainConfig(**_of(TrainConfig, given)), chars_per_minute)
+    hidden_size, seq_len = _sizes(num_tokens, chars)
     settings = {
         "vocab_size": vocab_size,
+        "hidden_size": hidden_size,
         "embedding_size": 0 if vocab_size <= _ONE_HOT_VOCABULARY else 128,
         "seq_len": seq_len,
         "batch_size": min(TrainConfig.batch_size, max(1, num_tokens // (8 * seq_len))),
-        **settings,
+        **given,
     }
     if lines:
         settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
-    if not settings.keys() & {"steps", "epochs", "minutes"}:
-        settings |= _budget(num_tokens, settings)
-    train = TrainConfig(**_of(TrainConfig, settings))
-    chars = _chars(num_tokens, train, chars_per_minute)
-    settings.setdefault("hidden_size", _hidden_size(num_tokens, chars))
-    if train.minutes is not None:
+    if "minutes" in given:
         chars *= _work(_REFERENCE, vocab_size) / _work(settings["hidden_size"], vocab_size)
     dropout, recurrent_dropout = _dropout(num_tokens, chars)
     settings.setdefault("dropout", dropout)
-    if settings.get("cell") != "jordan":
+    cell = settings.get("cell")
+    if cell != "jordan":
         settings.setdefault("recurrent_dropout", recurrent_dropout)
-    if settings.get("cell") not in ("jordan", "ngram"):
+    if cell not in ("jordan", "ngram"):
         counted = _FEWEST_FOR_NGRAM <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
-    return ModelConfig(**_of(ModelConfig, settings)), train
+    return ModelConfig(**_of(ModelConfig, settings)), TrainConfig(**_of(TrainConfig, settings))
 
 
 def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,11 +90,11 @@ def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: settings[f.name] for f in fields(kind) if f.name in settings}
 
 
-def _budget(num_tokens: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _budget(num_tokens: int) -> dict[str, int]:
     """Enough passes to learn a small text, few enough to end in minutes on a large one."""
-    chunk = settings["batch_size"] * settings["seq_len"]
-    steps = min(_EPOCHS_WITHOUT_BUDGET * num_tokens, _CHARS_WITHOUT_BUDGET) // max(1, chunk)
-    return {"steps": max(_MIN_STEPS, steps)}
+    chunk = TrainConfig.batch_size * TrainConfig.seq_len
+    chars = min(_EPOCHS_WITHOUT_BUDGET * num_tokens, _CHARS_WITHOUT_BUDGET)
+    return {"steps": max(_MIN_STEPS, chars // chunk)}
 
 
 def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> float:
@@ -101,12 +106,14 @@ def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> flo
     return float((config.steps or 0) * config.batch_size * config.seq_len)
 
 
-def _hidden_size(num_tokens: int, chars: float) -> int:
-    """The more the budget allows; less for texts that so many units would learn by heart."""
+def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
+    """Units and steps: the more the budget allows, fewer for texts that would not fill them."""
     if num_tokens < 2_000:
-        return 64
-    size = next(units for least, units in reversed(_UNITS) if chars >= least)
-    return min(size, 128) if num_tokens < 50_000 else size
+        return 64, min(TrainConfig.seq_len, num_tokens)
+    units, steps = next(
+        (units, steps) for least, units, steps in reversed(_SIZES) if chars >= least
+    )
+    return (min(units, 128) if num_tokens < 50_000 else units), steps
 
 
 def _work(hidden_size: int, vocab_size: int) -> int:
