@@ -18,7 +18,7 @@ from charrnn.residual import Network
 Array = np.ndarray
 
 SEGMENT = 32  # tokens between updates
-RATE = 0.1  # of gradient descent
+RATE = 1.0  # of gradient descent, on clipped gradients
 
 
 @dataclass(frozen=True)

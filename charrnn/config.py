@@ -146,7 +146,7 @@ class TrainConfig:
     seq_len: int = 32  # steps before backpropagation is truncated
     learning_rate: float = 1e-2  # the peak; rises from zero before it and decays to zero after it
     warmup: float = 0.03  # share of the budget in which the learning rate rises
-    weight_decay: float = 0.05  # decoupled, on matrices
+    weight_decay: float = 0.1  # decoupled, on matrices
     clip_norm: float = 1.0  # largest global norm of the gradient
     unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
     restart_rate: float = 0.02  # share of a whole file's chunks that start afresh

@@ -12,14 +12,14 @@ from charrnn.config import ModelConfig, TrainConfig
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
-_EPOCHS_WITHOUT_BUDGET = 12
+_EPOCHS_WITHOUT_BUDGET = 24
 _MIN_STEPS = 1_000  # for the smallest texts
 _REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
 _FEWEST_FOR_NGRAM = 2_000  # tokens
 _MOST_FOR_NGRAM = 16_000_000
 
-# Units of a layer, and steps of a chunk, by the characters that an lstm 1x256 would read in the time.
+# Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
 _SIZES = (
     (0, 128, 32),
     (1_000_000, 256, 32),
@@ -110,9 +110,7 @@ def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
     """Units and steps: the more the budget allows, fewer for texts that would not fill them."""
     if num_tokens < 2_000:
         return 64, min(TrainConfig.seq_len, num_tokens)
-    units, steps = next(
-        (units, steps) for least, units, steps in reversed(_SIZES) if chars >= least
-    )
+    units, steps = next(sizes for least, *sizes in reversed(_SIZES) if chars >= least)
     return (min(units, 128) if num_tokens < 50_000 else units), steps
 
 
