@@ -34,7 +34,8 @@ _VALIDATION_SHARE = 0.1  # of the time, at most, in a run with a budget of time
 _MEASURING_SHARE = 0.02  # of the time that is left
 _MOST_MEASURING = 3.0  # seconds
 _USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
-_TOO_FEW = 0.9  # of the steps that there is time for
+_TOO_FEW = 0.95  # of the steps that there is time for
+_TOO_LATE = 0.8  # of the steps: none are added to a learning rate that is nearly zero
 _STEPS_BETWEEN_LOOKS = 16  # at the clock
 _MUCH_WORSE = 1.05  # a loss by the best one before
 _PATIENCE = 3  # validations in a row that are much worse
@@ -153,7 +154,7 @@ class Budget:
         left = self.deadline - self.reserve - other_seconds - time.monotonic()
         possible = step + max(1, int(left / max(step_seconds, 1e-9)))
         few, many = self.steps > possible, self.steps < _TOO_FEW * possible
-        if few or (many and step < self.steps / 2):
+        if few or (many and step < _TOO_LATE * self.steps):
             self.steps = possible
 
 

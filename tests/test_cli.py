@@ -327,6 +327,83 @@ def test_context_prints_bits_by_context(run: Run, trained: Path) -> None:
     assert [line.split("\t")[0] for line in lines] == ["context 1", "context 3"]
 
 
+@pytest.fixture(scope="session")
+def with_ngram(trained: Path) -> Path:
+    """A network with an n-gram model, trained on whole text for a few steps."""
+    sizes = ("--hidden-size", "8", "--steps", "30", "--threads", "1", "--ngram", "3")
+    command = ("train", "corpus.txt", "--whole", *sizes, "-o", "both.npz")
+    assert finish(start(*command, cwd=trained.parent)).code == 0
+    return trained.with_name("both.npz")
+
+
+def test_reset_cuts_texts_after_so_many_characters(run: Run, with_ngram: Path) -> None:
+    args = ("score", "hello world", "the", "", "-c", with_ngram)
+    found = run(*args, "--reset", "4,99", "--json").objects()
+    assert [item["reset"] for item in found] == [4, 99]
+    cut = run("score", "hell", "o wo", "rld", "the", "-c", with_ngram, "--total", "--json")
+    assert found[0]["log_prob"] == pytest.approx(cut.objects()[0]["log_prob"], abs=1e-4)
+    (whole,) = run(*args, "--total", "--json").objects()
+    assert found[1]["log_prob"] == pytest.approx(whole["log_prob"], abs=1e-4)
+    assert_one_line(run(*args, "--reset", "4,x"), 2, "reset must be whole numbers")
+
+
+def test_a_part_of_a_network_with_ngrams_is_scored_alone(run: Run, with_ngram: Path) -> None:
+    args = ("score", "hello world", "-c", with_ngram, "--json", "--part")
+    bits = {part: run(*args, part).objects()[0]["bits_per_char"] for part in PARTS}
+    assert len(set(bits.values())) == 3
+    (plain,) = run(*args[:-1]).objects()
+    assert plain["bits_per_char"] == bits["all"]
+    assert_one_line(run(*args, "half"), 2, "part must be one of all, network, ngram")
+
+
+def test_a_part_of_a_model_without_parts_is_an_error(run: Run, trained: Path) -> None:
+    result = run("score", "he", "-c", trained, "--part", "ngram")
+    assert_one_line(result, 2, "part ngram is of a network with n-grams")
+
+
+def test_adapt_says_both_figures(run: Run, with_ngram: Path) -> None:
+    text = "the cat sat on the mat, " * 20
+    args = ("score", text, "he", "-c", with_ngram, "--adapt")
+    long, short = run(*args, "--json").objects()
+    (static,) = run("score", text, "-c", with_ngram, "--json").objects()
+    assert long["bits_per_char"] == pytest.approx(static["bits_per_char"], abs=1e-5)
+    assert long["adapted_bits_per_char"] < long["bits_per_char"] - 0.1
+    assert short["adapted_log_prob"] == pytest.approx(short["log_prob"], abs=1e-5)  # one segment
+    (total,) = run(*args, "--total", "--json").objects()
+    for name in ("log_prob", "adapted_log_prob"):
+        assert total[name] == pytest.approx(long[name] + short[name], abs=1e-4)
+    lines = [line.split("\t") for line in run(*args).out.splitlines()]
+    assert [line[-1] for line in lines] == [text, "he"]
+    assert float(lines[0][2]) == pytest.approx(long["adapted_bits_per_char"], abs=1e-4)
+
+
+def test_an_ngram_does_not_adapt(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    assert run("train", "text.txt", "--cell", "ngram", "-o", "n.npz").code == 0
+    assert_one_line(run("score", "he", "-c", "n.npz", "--adapt"), 2, "--adapt is for networks")
+
+
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    before = contents(folder)
+    result = run("train", "text.txt", *TINY, "--dry-run", "--log", "log.jsonl")
+    assert (result.code, result.out) == (0, "")
+    assert "--steps 3" in result.err
+    assert re.search(r"about \d+ s and \d+ MB of memory", result.err)
+    assert contents(folder) == before
+
+
+def test_the_flags_of_a_plan_repeat_the_run(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT * 30)
+    first = run("train", "text.txt", "--steps", "5", "-o", "a.npz", "--threads", "1")
+    (plan,) = re.findall(r"^plan: (.*)$", first.err, re.MULTILINE)
+    run("train", "text.txt", *plan.split(), "-o", "b.npz", "--threads", "1")
+    one, two = np.load("a.npz"), np.load("b.npz")
+    for name in one.files:
+        if name != "metadata":
+            np.testing.assert_array_equal(one[name], two[name])
+
+
 def test_next_shows_what_may_follow(run: Run, trained: Path) -> None:
     (found,) = run("sample", "he", "-c", trained, "--next", "--json").objects()
     assert found["prompt"] == "he"

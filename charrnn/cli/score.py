@@ -91,6 +91,15 @@ def score(
             show_default=False,
         ),
     ] = None,
+    reset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N]...",
+            help="Sum over all texts, the state reset after every N characters: a line for each "
+            "N.  [default: never]",
+            show_default=False,
+        ),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -134,8 +143,11 @@ def score(
     several = len(checkpoints) > 1
     if labels is not None and not several:
         raise ConfigError("--labels goes with several models: give --checkpoint for each")
-    if several and (per_char or total or context is not None or streams > 1 or adapt):
-        raise ConfigError("--per-char, --total, --context, --streams, --adapt go with one model")
+    sums = total or context is not None or reset is not None
+    if several and (per_char or sums or streams > 1 or adapt):
+        raise ConfigError(
+            "--per-char, --total, --context, --reset, --streams and --adapt go with one model"
+        )
     if not texts and not files and labels is None:
         if sys.stdin.isatty():
             raise ConfigError("nothing to score: give a TEXT or --file FILE")
@@ -156,12 +168,18 @@ def score(
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None, part)
     separator = model.separator if separator is None else separator
-    if streams > 1 and (separator != WHOLE or per_char or context is not None):
-        raise ConfigError("--streams is for whole files, without --per-char and --context")
+    if streams > 1 and (separator != WHOLE or per_char or context or reset):
+        raise ConfigError("--streams is for whole files, without --per-char, --context and --reset")
     if context is not None:
         everything = list(_texts(texts or [], files or [], separator, encoding))
-        for n in _contexts(context):
+        for n in _numbers("context", context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
+        return
+    if reset is not None:
+        everything = list(_texts(texts or [], files or [], separator, encoding))
+        for n in _numbers("reset", reset):
+            parts = ((name, part) for name, text in everything for part in _parts(text, n))
+            _print_total(_scored(model, parts, False, threads), as_json, {"reset": n})
         return
     if adapt:
         if per_char or streams > 1:
@@ -301,15 +319,20 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _contexts(text: str) -> list[int]:
+def _numbers(name: str, text: str) -> list[int]:
     """The numbers of a list with commas."""
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"context must be whole numbers with commas, not {text!r}") from None
+        raise ConfigError(f"{name} must be whole numbers with commas, not {text!r}") from None
     for number in found:
-        check_int("context", number, 1)
+        check_int(name, number, 1)
     return found
+
+
+def _parts(text: str, size: int) -> list[str]:
+    """The text cut after every so many characters."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def _print_total(
