@@ -37,7 +37,7 @@ from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parameters import parameter_shapes
 from charrnn.residual import ResidualRNN
-from charrnn.resources import bundled_model
+from charrnn.resources import BUNDLED_MODELS, bundled_model
 from charrnn.vocabulary import Vocabulary
 
 FORMAT, VERSION = "charrnn", 1
@@ -164,13 +164,15 @@ def keep_previous(path: Path) -> Path | None:
 
 
 def find(path: Path | None = None) -> Path:
-    """The checkpoint to use: `path`, else the newest in ./checkpoints, else the bundled one.
+    """The checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
+    ./checkpoints, else the first bundled one.
 
     Raises:
         CheckpointError: there is none.
     """
     if path is not None:
-        return path
+        is_name = str(path) in BUNDLED_MODELS and not path.exists()
+        return bundled_model(str(path)) if is_name else path
     models = []
     for file in FOLDER.glob(f"*{_SUFFIX}"):
         if not file.name.startswith(".") and not file.name.endswith(_NOT_MODELS):

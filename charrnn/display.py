@@ -147,8 +147,8 @@ class TrainingDisplay:
         for name, bits in result["baselines"].items():
             rows.append((_BASELINES[name], f"{bits:.4f}"))
         rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
-        if run.trainer.overfitting:
-            rows.append(("stopped", "early: more training only learned the text by heart"))
+        if run.trainer.early:
+            rows.append(("ended early", run.trainer.early))
         rows.append(("written to", f"{run.output}"))
         path = shlex.quote(str(run.output))
         self.note("")

@@ -165,6 +165,8 @@ class Documents:
     def end(self, chars: int) -> str:
         """The last characters, documents one below the other."""
         size = self.stretches.size
+        if not min(chars, size):
+            return ""
         places = self.stretches.places(max(0, size - chars), size)
         return _MARK.sub("\n", self._text(self._codes(places)))
 

@@ -6,7 +6,7 @@ A model that was counted on a text knows the text by heart: a network trained be
 learn to trust it far more than it deserves. So each position's own occurrence is taken out of the
 counts, in every length k of the back-off. At the longest context of the position its k-gram counts
 one less; at the next shorter one too if it was the only one, since there c counts the different
-tokens before; and so on.
+tokens before; and so on, but for single tokens, which stay in the vocabulary.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,6 @@ class LeaveOneOut:
         last = np.where(there, counts == 1, True)
         less = there & (counts > 0)
         less[:-1] &= np.logical_and.accumulate(last[:0:-1], axis=0)[::-1]
-        less[0] = False  # a token remains in the vocabulary
         totals, gamma = self.totals[contexts], ngram.gamma[contexts]
         rest = totals - less
         own = np.arange(len(contexts))[:, None]

@@ -69,7 +69,7 @@ class NGram:
         self.keys = np.append(-V - 1, keys)
         if (M + 1) * V < 1 << 31:
             self.keys = self.keys.astype(np.int32)  # twice as many fit the cache
-        self.tokens = np.append(0, tokens).astype(np.int32)
+        self.tokens = np.append(tokens[:1], tokens)
         self.alpha = np.append(0, alpha).astype(np.float32)
         self.gamma = np.append(left, 1).astype(np.float32)  # the last one is that of NONE
         self.first_child = np.full(M + 2, M + 1, np.int32)

@@ -16,7 +16,7 @@ _EPOCHS_WITHOUT_BUDGET = 24
 _MIN_STEPS = 1_000  # for the smallest texts
 _REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
-_FEWEST_FOR_NGRAM = 2_000  # tokens
+_TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
 
 # Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
@@ -28,6 +28,9 @@ _SIZES = (
     (120_000_000, 768, 64),
 )
 # Dropout, of units and of recurrent weights, by passes over the text.
+_FEW_TOKENS = 25_000  # below, the following instead
+_DROPOUT_FOR_FEW = 0.5
+_WEIGHT_DECAY_FOR_FEW = 0.3
 _DROPOUT = (
     (0, 0.0, 0.0),
     (3, 0.1, 0.05),
@@ -76,11 +79,13 @@ def plan(
         chars *= _work(_REFERENCE, vocab_size) / _work(settings["hidden_size"], vocab_size)
     dropout, recurrent_dropout = _dropout(num_tokens, chars)
     settings.setdefault("dropout", dropout)
+    if _TOY <= num_tokens < _FEW_TOKENS:
+        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
     cell = settings.get("cell")
     if cell != "jordan":
         settings.setdefault("recurrent_dropout", recurrent_dropout)
     if cell not in ("jordan", "ngram"):
-        counted = _FEWEST_FOR_NGRAM <= num_tokens <= _MOST_FOR_NGRAM
+        counted = _TOY <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
     return ModelConfig(**_of(ModelConfig, settings)), TrainConfig(**_of(TrainConfig, settings))
 
@@ -108,7 +113,7 @@ def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> flo
 
 def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
     """Units and steps: the more the budget allows, fewer for texts that would not fill them."""
-    if num_tokens < 2_000:
+    if num_tokens < _TOY:
         return 64, min(TrainConfig.seq_len, num_tokens)
     units, steps = next(sizes for least, *sizes in reversed(_SIZES) if chars >= least)
     return (min(units, 128) if num_tokens < 50_000 else units), steps
@@ -122,5 +127,7 @@ def _work(hidden_size: int, vocab_size: int) -> int:
 
 def _dropout(num_tokens: int, chars: float) -> tuple[float, float]:
     """More the more often the text is seen; none for a toy that is to be learned by heart."""
-    passes = chars / num_tokens if num_tokens >= 2_000 else 0
+    passes = chars / num_tokens if num_tokens >= _TOY else 0
+    if num_tokens < _FEW_TOKENS and passes >= 1:
+        return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
     return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if passes >= least)

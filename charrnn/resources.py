@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-BUNDLED_MODEL = "everyday"
+BUNDLED_MODELS = ("everyday", "ilsang")  # the first one is the default
 _PACKAGE = Path(__file__).parent
 
 
@@ -23,9 +23,9 @@ def bundled_corpus(name: str) -> Path | None:
     return _folder("corpora") / f"{name}.txt" if name in bundled_corpora() else None
 
 
-def bundled_model() -> Path:
-    """The file of the pre-trained model."""
-    return _folder("checkpoints") / f"{BUNDLED_MODEL}.npz"
+def bundled_model(name: str = BUNDLED_MODELS[0]) -> Path:
+    """The file of a pre-trained model."""
+    return _folder("checkpoints") / f"{name}.npz"
 
 
 def peak_memory() -> int:

@@ -96,7 +96,7 @@ class Run:
         """The options that were planned, with which `--steps` repeats the run exactly."""
         settings = asdict(self.model.config) | asdict(self.trainer.config)
         settings["steps"] = self.trainer.budget.steps
-        return " ".join(f"--{name.replace('_', '-')} {_short(settings[name])}" for name in _PLANNED)
+        return " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in _PLANNED)
 
     @property
     def passes(self) -> float:
@@ -180,10 +180,6 @@ def _entry(progress: Progress, seconds: float) -> dict[str, Any]:
         "val_tokens": found.tokens if found else None,
         "best": progress.best,
     }
-
-
-def _short(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _finite(number: float) -> float | None:

@@ -37,6 +37,8 @@ _USED_SHARE = 0.97  # of the time that is left: a little less than measured, as 
 _TOO_FEW = 0.95  # of the steps that there is time for
 _TOO_LATE = 0.8  # of the steps: none are added to a learning rate that is nearly zero
 _STEPS_BETWEEN_LOOKS = 16  # at the clock
+_MOST_PASSES = 60  # over the text, in a run with a budget of time
+_TOY_STEPS = 1000  # for texts so short that this is more
 _MUCH_WORSE = 1.05  # a loss by the best one before
 _PATIENCE = 3  # validations in a row that are much worse
 
@@ -129,11 +131,13 @@ class Budget:
     Args:
         deadline: seconds on `time.monotonic`, for everything.
         reserve: seconds needed at the end beside training and validating.
+        most: steps after which more would only learn the text by heart.
     """
 
     steps: int
     deadline: float = math.inf
     reserve: float = 1.0
+    most: float = math.inf
     planned: int = 0  # steps before any were added or taken away
 
     def __post_init__(self) -> None:
@@ -152,10 +156,10 @@ class Budget:
             other_seconds: how long the validations to come take.
         """
         left = self.deadline - self.reserve - other_seconds - time.monotonic()
-        possible = step + max(1, int(left / max(step_seconds, 1e-9)))
+        possible = min(self.most, step + max(1, int(left / max(step_seconds, 1e-9))))
         few, many = self.steps > possible, self.steps < _TOO_FEW * possible
         if few or (many and step < _TOO_LATE * self.steps):
-            self.steps = possible
+            self.steps = int(possible)
 
 
 class Trainer:
@@ -208,6 +212,15 @@ class Trainer:
         """Whether a run with a budget of time had better stop: it learns the text by heart."""
         return self.config.minutes is not None and self._much_worse >= _PATIENCE
 
+    @property
+    def early(self) -> str:
+        """Why a run with a budget of time ended before its time, empty where it did not."""
+        if self.overfitting:
+            return "validation got worse: the model was learning the text by heart"
+        if self.step >= self.budget.most:
+            return f"{_MOST_PASSES} passes over so short a text are enough"
+        return ""
+
     def _budget(self) -> Budget:
         config = self.config
         if config.minutes is not None:
@@ -237,7 +250,8 @@ class Trainer:
             evaluations = min(max(1, evaluations), config.evaluations)
             self.config = replace(config, evaluations=evaluations)
             steps = max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
-            self.budget = Budget(steps, budget.deadline, budget.reserve)
+            most = max(_TOY_STEPS, _MOST_PASSES * self.batches.steps_per_epoch)
+            self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
 
     def _measured(self, limit: float) -> float:
@@ -362,7 +376,7 @@ class NGramTrainer:
         nothing = np.array([IGNORE])
         self.model = fit(model_config, count_ngrams(model_config, nothing))  # uniform as yet
         self.budget = Budget(1)
-        self.overfitting = False
+        self.early = ""
         self.step = 0
         self.chars = 0.0
         self.seconds = 0.0

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 import typer
 
 from charrnn import blas, checkpoint, cli
+from charrnn.cli.options import PARTS
 from charrnn.vocabulary import EOS
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and file descriptors")

@@ -29,6 +29,13 @@ def test_documents_are_the_texts_without_their_last_newline(found: list[str]) ->
 
 
 @quick
+@given(texts, st.integers(0, 20))
+def test_the_end_of_documents_is_that_of_their_text(found: list[str], chars: int) -> None:
+    together = "".join(text.removesuffix("\n") + "\n" for text in found)
+    assert documents_of(found).end(chars) == together[max(0, len(together) - chars) :]
+
+
+@quick
 @given(texts, st.integers(1, 9))
 def test_documents_are_collected_from_pieces_of_any_size(found: list[str], size: int) -> None:
     together = "".join(text + END for text in found)

@@ -368,3 +368,22 @@ def test_the_smaller_a_model_the_worse_it_predicts_but_little_is_lost_at_first()
     assert abs(half - full) < 0.02
     assert half < tenth - 0.02
     assert tenth < unigrams - 0.5
+
+
+@pytest.mark.parametrize("max_bytes", [80, 300, 700, 10**6])
+def test_a_model_fits_into_so_many_bytes_and_fills_them(max_bytes: int) -> None:
+    counted = count(config(5), corpus()[1])
+    full = kneser_ney.fit(config(5), counted)
+    model = kneser_ney.fit_into(config(5), counted, max_bytes)
+    assert model.num_bytes == sum(array.nbytes for array in model.arrays.values()) <= max_bytes
+    assert model.num_bytes >= 0.8 * min(max_bytes, full.num_bytes)
+
+
+@pytest.mark.parametrize("limit", [10**4, 1 << 62])
+def test_keys_are_grouped_whether_or_not_they_fit_beside_their_places(limit: int) -> None:
+    keys = np.random.default_rng(0).integers(0, 50, 200)
+    found, order, firsts = kneser_ney._grouped(keys.copy(), limit)
+    np.testing.assert_array_equal(found, np.unique(keys))
+    np.testing.assert_array_equal(keys[order], np.sort(keys))
+    np.testing.assert_array_equal(keys[order[firsts]], found)
+    assert sorted(order) == [*range(200)]

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 import charrnn
-from charrnn.checkpoint import load
+from charrnn.checkpoint import find, load
 from charrnn.config import LINES
-from charrnn.corpus import read_corpus
+from charrnn.corpus import read_corpus, split_corpus
+from charrnn.evaluation import evaluate
+from charrnn.parallel import Workers
 from charrnn.resources import bundled_corpora, bundled_corpus, bundled_model
+from charrnn.tokens import encode_documents
 
 SCORED_ONLY = (
     "The apple and pear salad",
@@ -51,11 +54,23 @@ def test_the_bundled_corpora_are_what_they_should_be() -> None:
         assert not [line for line in lines for text in SCORED_ONLY if text.lower() in line.lower()]
 
 
-def test_the_bundled_model_is_small_and_named_like_no_corpus() -> None:
-    path = bundled_model()
-    assert path.stat().st_size <= 2_000_000
+@pytest.mark.parametrize(
+    ("name", "corpus", "size"),
+    [("everyday", "english", 4_000_000), ("ilsang", "korean", 2_000_000)],
+)
+def test_a_bundled_model_is_small_and_as_good_as_it_says(
+    name: str, corpus: str, size: int, workers: Workers
+) -> None:
+    path = bundled_model(name)
+    assert find(Path(name)) == path
+    assert path.stat().st_size <= size
     assert path.stem not in bundled_corpora()
     checkpoint = load(path)
     assert checkpoint.separator == LINES
-    assert checkpoint.training["command"].startswith("charrnn train english ")
-    assert checkpoint.training["corpus"]["sha256"] == read_corpus(["english"]).sha256
+    training, text = checkpoint.training, read_corpus([corpus])
+    assert training["command"].startswith(f"charrnn train {corpus} --steps ")
+    assert training["corpus"]["sha256"] == text.sha256
+    validation = encode_documents(checkpoint.vocabulary, split_corpus(text).val)
+    found = evaluate(checkpoint.model, validation, workers, count_eos=True)
+    assert found.bits_per_char == pytest.approx(training["result"]["val_bits_per_char"], abs=1e-3)
+    assert training["result"]["baselines"]["ngram"] > found.bits_per_char

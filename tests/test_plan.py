@@ -127,3 +127,27 @@ def test_a_toy_is_learned_by_heart() -> None:
     model, train = plan(6, 6, True, {})
     assert model.dropout == 0
     assert passes(6, train) >= 1000
+
+
+def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
+    sizes = [plan(10**6, 60, False, {"minutes": m})[0].hidden_size for m in (0.1, 1, 5, 20, 60)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    slow, fast = (plan(10**6, 60, False, {"minutes": 5}, speed)[0] for speed in (1e5, 1e8))
+    assert slow.hidden_size < fast.hidden_size
+
+
+def test_what_is_given_decides_what_follows_from_it() -> None:
+    small, large = (plan(10**6, 60, False, {"minutes": 5, "hidden_size": h})[0] for h in (64, 1024))
+    assert small.recurrent_dropout > large.recurrent_dropout == 0  # it reads the text less often
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cell", "ngram"),
+    [(1999, "lstm", 0), (2000, "gru", 6), (10**8, "lstm", 0), (10**6, "jordan", 0)],
+)
+def test_an_ngram_stands_beside_networks_of_middling_texts(
+    tokens: int, cell: str, ngram: int
+) -> None:
+    assert plan(tokens, 60, False, {"cell": cell})[0].ngram == ngram
+    assert plan(tokens, 60, False, {"cell": "ngram"})[0].ngram == 0

@@ -227,6 +227,18 @@ def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
         np.testing.assert_array_equal(timed.model.parameters.flat, counted.model.parameters.flat)
 
 
+def test_a_run_by_the_clock_ends_early_where_the_text_is_short() -> None:
+    trainer = make(minutes=10, batch_size=40)  # one chunk is more than the text
+    trainer.measure()
+    assert trainer.budget.steps == 1000
+    trainer.budget.keep_time(10, step_seconds=1e-6, other_seconds=0)
+    assert trainer.budget.steps == 1000
+    trainer.budget.steps = trainer.budget.most = 3
+    assert not trainer.early
+    assert len(run(trainer)) == 3
+    assert "passes" in trainer.early
+
+
 def test_without_time_there_is_one_step() -> None:
     assert len(run(make(minutes=1e-6))) == 1
 
@@ -250,6 +262,7 @@ def test_a_run_by_the_clock_that_learns_by_heart_ends_early(
     monkeypatch.setattr(Budget, "keep_time", lambda *args: None)
     losses = [progress.validation.loss for progress in run(trainer) if progress.validation]
     assert trainer.overfitting
+    assert "by heart" in trainer.early
     assert trainer.step < 2000
     assert all(loss > 1.05 * min(losses) for loss in losses[-3:])
     by_steps = make(noise, steps=trainer.step + 20, **settings)

@@ -175,9 +175,7 @@ def train(
     learning_rate: Annotated[
         float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
     ] = None,
-    weight_decay: Annotated[
-        float, typer.Option(help="Decoupled weight decay.")
-    ] = TrainConfig.weight_decay,
+    weight_decay: Annotated[float | None, _chosen("Decoupled weight decay.")] = None,
     clip_norm: Annotated[
         float, typer.Option(help="Largest global norm of the gradient.")
     ] = TrainConfig.clip_norm,
