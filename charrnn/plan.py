@@ -13,7 +13,8 @@ _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot 
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
-_MIN_STEPS = 1_000  # for the smallest texts
+_MIN_STEPS = 300
+_MIN_STEPS_OF_TOYS = 1_000
 _REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
@@ -99,7 +100,8 @@ def _budget(num_tokens: int) -> dict[str, int]:
     """Enough passes to learn a small text, few enough to end in minutes on a large one."""
     chunk = TrainConfig.batch_size * TrainConfig.seq_len
     chars = min(_EPOCHS_WITHOUT_BUDGET * num_tokens, _CHARS_WITHOUT_BUDGET)
-    return {"steps": max(_MIN_STEPS, chars // chunk)}
+    fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
+    return {"steps": max(fewest, chars // chunk)}
 
 
 def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> float:

@@ -245,6 +245,7 @@ def train(
             started=STARTED,
         )
         if dry_run:
+            display.begin(run, split)
             display.plan(run)
             return
         write = stack.enter_context(_log_file(log))  # last, so that no error empties an old log
