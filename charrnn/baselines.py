@@ -14,7 +14,7 @@ from charrnn.residual import ResidualRNN
 from charrnn.tokens import Encoded, Tokens
 
 NGRAM_ORDER = 6
-_MAX_COUNTED = 1 << 22  # tokens at the end of the training split that the n-gram models count
+_MAX_COUNTED = 1 << 20  # tokens at the end of the training split that the n-gram models count
 _MAX_COMPRESSED = 1 << 20  # characters at its end that xz sees
 _SECONDS_PER_CHAR = 3e-6
 

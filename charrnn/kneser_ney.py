@@ -139,10 +139,12 @@ def count(config: ModelConfig, tokens: Array) -> list[Counts]:
     for k in range(2, config.order + 1):
         context = np.append(np.int32(NONE), number[:-1])
         context[starts] = EOS if k == 2 else NONE
-        places = np.flatnonzero(predicted & (context != NONE))
+        places = np.flatnonzero(predicted & (context != NONE)).astype(np.int32)
         if not places.size:
             break
-        keys = context[places].astype(np.int64) * vocab_size + tokens[places]
+        keys = context[places].astype(np.int64)
+        keys *= vocab_size
+        keys += tokens[places]
         keys, order, firsts = _grouped(keys, len(found[-1][0]) * vocab_size)
         times = np.diff(firsts, append=len(order))
         found.append((keys, keys // vocab_size, number[places[order[firsts]]], times))
@@ -169,7 +171,8 @@ def _grouped(keys: Array, limit: int) -> tuple[Array, Array, Array]:
         keys *= N
         keys += np.arange(N)
         keys.sort()
-        keys, order = np.divmod(keys, N)
+        order = (keys % N).astype(np.int32)
+        keys //= N
     else:
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
