@@ -145,12 +145,12 @@ class NGram:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
         n = self.config.order
         going_on = inputs > EOS
-        contexts = np.full((n, *inputs.shape), NONE)
+        contexts = np.empty((n, *inputs.shape), np.int64)
         contexts[0] = 0
         contexts[1:2] = 1 + np.maximum(inputs, EOS)
-        if len(inputs) == 1:  # as in sampling; all lengths at once
+        if len(inputs) == 1:  # as in sampling: all lengths at once
             found = self.find(state[:-1], inputs[0])
-            contexts[2:, 0] = found if going_on.all() else np.where(going_on, found, NONE)
+            contexts[2:, 0] = np.where(going_on[0], found, NONE)
             return contexts, contexts[1:, 0]
         for k in range(2, n):
             before = np.concatenate([state[k - 2][None], contexts[k - 1][:-1]])
@@ -180,9 +180,9 @@ class NGram:
         probs: Array = self.table[start].copy()
         for node in contexts:
             if node > start:
-                first, stop = self.first_child[node : node + 2].tolist()
+                children = slice(*self.first_child[node : node + 2].tolist())
                 probs *= self.gamma[node]
-                probs[self.tokens[first:stop]] += self.alpha[first:stop]
+                probs[self.tokens[children]] += self.alpha[children]
         return probs
 
     @staticmethod
