@@ -171,7 +171,7 @@ def _grouped(keys: Array, limit: int) -> tuple[Array, Array, Array]:
         keys *= N
         keys += np.arange(N)
         keys.sort()
-        order = (keys % N).astype(np.int32)
+        order: Array = (keys % N).astype(np.int32)
         keys //= N
     else:
         order = np.argsort(keys, kind="stable")
