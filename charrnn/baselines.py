@@ -13,7 +13,7 @@ from charrnn.parallel import Workers
 from charrnn.residual import ResidualRNN
 from charrnn.tokens import Encoded, Tokens
 
-NGRAM_ORDER = 6
+_NGRAM_ORDER = 6
 _MAX_COUNTED = 1 << 20  # tokens at the end of the training split that the n-gram models count
 _MAX_COMPRESSED = 1 << 20  # characters at its end that xz sees
 _SECONDS_PER_CHAR = 3e-6
@@ -39,13 +39,16 @@ def baselines(
         validation: those of `split.val`.
     """
     tokens = train.read(max(0, len(train) - _MAX_COUNTED), len(train))
-    V = model.vocab_size
-    models: dict[str, Model] = {}
-    for name, order in ("unigram", 1), ("ngram", NGRAM_ORDER):
-        config = ModelConfig(vocab_size=V, cell="ngram", order=order)
-        models[name] = fit(config, count(config, tokens))
+
+    def counted(order: int) -> Model:
+        config = ModelConfig(vocab_size=model.vocab_size, cell="ngram", order=order)
+        return fit(config, count(config, tokens))
+
+    models = {"unigram": counted(1)}
     if isinstance(model, ResidualRNN):
         models |= {"ngram": model.ngram, "network": model.network}
+    else:
+        models["ngram"] = counted(_NGRAM_ORDER)
     found = {
         name: evaluate(each, validation, workers, count_eos=count_eos).bits_per_char
         for name, each in models.items()

@@ -95,7 +95,7 @@ class ResidualRNN:
         """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
 
         Args:
-            training: leave out of the counts what is predicted.
+            training: in `gradient`, leave out of the counts what is predicted.
         """
         left_out = self.left_out if training else None
         ngram = left_out.ngram if left_out else self.ngram

@@ -114,7 +114,8 @@ class Run:
         """How many seconds training takes, as measured, and bytes of memory."""
         seconds = 0.0
         if isinstance(self.trainer, Trainer):
-            seconds = self.trainer.measure() * self.trainer.budget.steps
+            step_seconds = self.trainer.step_seconds or self.trainer.measure()
+            seconds = step_seconds * self.trainer.budget.steps
         return time.monotonic() - self.started + seconds, peak_memory()
 
     def save(self) -> None:

@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -138,7 +138,7 @@ class Budget:
     deadline: float = math.inf
     reserve: float = 1.0
     most: float = math.inf
-    planned: int = 0  # steps before any were added or taken away
+    planned: int = field(init=False)  # steps before any were added or taken away
 
     def __post_init__(self) -> None:
         self.planned = self.steps
@@ -188,9 +188,8 @@ class Trainer:
         self.model, self.batches, self.config, self.workers = model, batches, config, workers
         self.validation, self.count_eos = validation, count_eos
         self.chars_per_token = chars_per_token
-        self.started = time.monotonic() if started is None else started
-        self.budget = self._budget()
-        self.measured = config.minutes is None  # whether the budget is in steps
+        self.budget = self._budget(time.monotonic() if started is None else started)
+        self.step_seconds: float | None = None  # once `measure` has been called
         self.optimizer = Adam(
             model.parameters.flat,
             weight_decay=config.weight_decay,
@@ -221,10 +220,10 @@ class Trainer:
             return f"{_MOST_PASSES} passes over so short a text are enough"
         return ""
 
-    def _budget(self) -> Budget:
+    def _budget(self, started: float) -> Budget:
         config = self.config
         if config.minutes is not None:
-            return Budget(1, self.started + 60 * config.minutes)  # until `measure` is called
+            return Budget(1, started + 60 * config.minutes)  # until `measure` is called
         if config.epochs is not None:
             return Budget(max(1, round(config.epochs * self.batches.steps_per_epoch)))
         return Budget(config.steps or 1)
@@ -234,14 +233,11 @@ class Trainer:
 
         Nothing changes but the budget and the number of validations, so that as many steps give
         the same model without a budget of time.
-
-        Args:
-            reserve: seconds needed at the end beside training and validating.
         """
         config, budget = self.config, self.budget
         left = budget.deadline - budget.reserve - time.monotonic()
-        seconds = self._measured(min(_MOST_MEASURING, _MEASURING_SHARE * left))
-        self.measured = True
+        seconds = self._time_steps(min(_MOST_MEASURING, _MEASURING_SHARE * left))
+        self.step_seconds = seconds
         if config.minutes is not None:
             left = budget.deadline - budget.reserve - time.monotonic()
             tokens = config.batch_size * config.seq_len
@@ -254,7 +250,7 @@ class Trainer:
             self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
 
-    def _measured(self, limit: float) -> float:
+    def _time_steps(self, limit: float) -> float:
         """How long a step takes, measured on copies for about `limit` seconds."""
         config, shards = self.config, Shards(self.model, self.config)
         state = self.model.zero_state(config.batch_size)
@@ -279,7 +275,7 @@ class Trainer:
         Raises:
             DivergedError: the loss or the gradient is not finite, or no validation ever was.
         """
-        if not self.measured:
+        if self.config.minutes is not None and self.step_seconds is None:
             self.measure()
         try:
             for epoch in count():

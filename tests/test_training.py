@@ -258,7 +258,7 @@ def test_a_run_by_the_clock_that_learns_by_heart_ends_early(
     noise = encoded(np.append(rng.integers(2, V, 300), EOS))
     settings: dict[str, Any] = {"learning_rate": 0.05, "evaluations": 200}
     trainer = make(noise, minutes=0.5, **settings)
-    trainer.measured, trainer.budget = True, Budget(2000, time.monotonic() + 1e6)
+    trainer.step_seconds, trainer.budget = 1.0, Budget(2000, time.monotonic() + 1e6)
     monkeypatch.setattr(Budget, "keep_time", lambda *args: None)
     losses = [progress.validation.loss for progress in run(trainer) if progress.validation]
     assert trainer.overfitting

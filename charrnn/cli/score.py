@@ -345,14 +345,20 @@ def _print_total(
     for _, score in scored:
         total.add([score])
     fields = (heading or {}) | total.fields()
-    if as_json:
-        print(as_line(fields))
-    elif heading:
+    if heading and not as_json:
         bits = _number(fields["bits_per_char"])
         print("\t".join(f"{name} {number}" for name, number in heading.items()), bits, sep="\t")
     else:
-        for name, value in fields.items():
-            print(f"{name}\t{_number(value)}")
+        _print_figures(fields, as_json)
+
+
+def _print_figures(fields: dict[str, Any], as_json: bool) -> None:
+    """One object, or a line a figure."""
+    if as_json:
+        print(as_line(fields))
+        return
+    for name, value in fields.items():
+        print(f"{name}\t{_number(value)}")
 
 
 def _print_adapted(
@@ -380,11 +386,7 @@ def _print_adapted(
         sums, learned_sums = static.fields(), adapted.fields()
         for name in ("log_prob", "bits_per_char", "perplexity"):
             sums[f"adapted_{name}"] = learned_sums[name]
-        if as_json:
-            print(as_line(sums))
-        else:
-            for name, value in sums.items():
-                print(f"{name}\t{_number(value)}")
+        _print_figures(sums, as_json)
 
 
 def _print_each(
