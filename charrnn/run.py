@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import checkpoint
+from charrnn import archive, checkpoint
 from charrnn.baselines import baselines, expected_seconds
 from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint
@@ -223,7 +223,7 @@ def prepare(
     if options.get("minutes") is not None:
         speed["chars_per_minute"] = _chars_per_minute(workers)
     model_config, config = plan(len(train), len(vocabulary), corpus.count_eos, options, **speed)
-    checkpoint.check_writable(output)
+    archive.check_writable(output)
     validation = encode_documents(vocabulary, split.val) if split.val else None
     trainer: Trainer | NGramTrainer
     if model_config.cell == "ngram":

@@ -14,17 +14,9 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from charrnn import checkpoint as module
-from charrnn.checkpoint import (
-    FORMAT,
-    VERSION,
-    Checkpoint,
-    check_writable,
-    find,
-    keep_previous,
-    load,
-    save,
-)
+from charrnn import archive
+from charrnn.archive import VERSION, check_writable
+from charrnn.checkpoint import KIND, Checkpoint, find, keep_previous, load, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
 from charrnn.kneser_ney import count, fit
@@ -142,7 +134,7 @@ def test_a_checkpoint_is_plain_arrays_and_one_json_text(path: Path) -> None:
         assert {*arrays} == {"metadata", "layers.0.weight", "head.weight"}
         assert arrays["head.weight"].dtype == np.float32
     found = metadata(path)
-    assert (found["format"], found["version"]) == (FORMAT, VERSION)
+    assert (found["format"], found["version"]) == (KIND, VERSION)
     assert found["vocabulary"] == ["a", "b", "c"]
 
 
@@ -883,7 +875,7 @@ def test_metadata_nested_too_deep_is_refused(path: Path) -> None:
 
 def test_metadata_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 4 * len(json.dumps(metadata(path)))
-    monkeypatch.setattr(module, "_MAX_METADATA", size)
+    monkeypatch.setattr(archive, "_MAX_METADATA", size)
     load(path)
-    monkeypatch.setattr(module, "_MAX_METADATA", size - 1)
+    monkeypatch.setattr(archive, "_MAX_METADATA", size - 1)
     assert "too long" in refusal(path)

@@ -1,0 +1,232 @@
+"""Files of named arrays and one JSON text: written whole or not at all, and read without trust.
+
+A file is an uncompressed zip of .npy members: the arrays, and `metadata`, one JSON text in which
+`format` and `version` say what the file is.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from charrnn.errors import CheckpointError, ConfigError
+
+Array = np.ndarray
+Header = tuple[str, tuple[int, ...]]  # type and shape of an array
+
+VERSION = 1
+SUFFIX = ".npz"
+_TEMPORARY = ".tmp"
+_METADATA = "metadata"
+_MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
+_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
+)
+
+
+def write(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a file of that kind atomically.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there is intact.
+    """
+    text = json.dumps(
+        {"format": kind, "version": VERSION, **metadata}, allow_nan=False, ensure_ascii=False
+    )
+    members: dict[str, Any] = {_METADATA: np.array(text), **arrays}
+    with atomic_write(path) as file:
+        np.savez(file, **members)
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes the name `path` only once it is whole and on the disk.
+
+    Raises:
+        CheckpointError: the system refuses; nothing is left behind.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
+        with open(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed while writing `path` has left; no other may write."""
+    start = f".{path.name}."
+    with contextlib.suppress(OSError):
+        for file in path.parent.iterdir():
+            if file.name.startswith(start) and file.name.endswith(_TEMPORARY):
+                file.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a rename on the disk, where folders can be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def check_writable(path: Path) -> None:
+    """Raise CheckpointError unless a file can be written to `path`, before hours of work."""
+    if path.suffix != SUFFIX:
+        raise CheckpointError(f"cannot write {path}: the name of a model ends in {SUFFIX}")
+    try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"cannot write {path}: it is there and is no file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "wb", -1, None, None, _TEMPORARY, f".{path.name}.", path.parent
+        ):
+            pass  # the name that `atomic_write` needs, as it may be too long
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
+    """A file of that kind to read from.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not of that kind or of this version; any that is
+            raised while it is open gets the name of the file.
+    """
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            yield Archive(archive, os.fstat(file.fileno()).st_size, kind)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"cannot load {path}: {error}") from None
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
+            raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+        raise CheckpointError(
+            f"{path} is no checkpoint, or it is damaged; train it again or restore a copy"
+        ) from None
+
+
+class Archive:
+    """An open file: its metadata, and the headers of its arrays, as nothing else is read yet.
+
+    Raises:
+        CheckpointError: it is not what `write` writes.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, file_size: int, kind: str) -> None:
+        self._archive, self._file_size = archive, file_size
+        members = {info.filename: info for info in archive.infolist()}
+        if len(members) != len(archive.infolist()):
+            raise CheckpointError("it holds two members of one name")
+        total = sum(info.file_size for info in members.values())
+        if total > file_size or any(info.compress_type for info in members.values()):
+            raise CheckpointError("its members are compressed or overlap, which charrnn never does")
+        info = members.pop(_METADATA + ".npy", None)
+        if info is None:
+            raise CheckpointError("it holds no metadata, so it is no checkpoint of charrnn")
+        self.metadata = _parse(self._text(info), kind)
+        self.headers: dict[str, Header] = {}
+        for name, info in members.items():
+            with archive.open(info) as file:
+                self.headers[name.removesuffix(".npy")] = _header(file)
+
+    def read(self, layout: Mapping[str, Header]) -> dict[str, Array]:
+        """The arrays, which have to have exactly these names, types and shapes, and be finite.
+
+        Raises:
+            CheckpointError: they have others.
+        """
+        if layout.keys() != self.headers.keys():
+            names = ", ".join(map(repr, sorted(layout.keys() ^ self.headers.keys())[:3]))
+            raise CheckpointError(f"its arrays do not fit its configuration ({names})")
+        for name, (dtype, shape) in layout.items():
+            if self.headers[name] != (dtype, shape):
+                found, found_shape = self.headers[name]
+                raise CheckpointError(f"{name} is {found} {found_shape}, not {dtype} {shape}")
+        if sum(map(_num_bytes, layout.values())) > self._file_size:
+            raise CheckpointError("it is smaller than the arrays it should hold")
+        arrays = {name: self._array(name, header) for name, header in layout.items()}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise CheckpointError(f"{name} holds numbers that are not finite")
+        return arrays
+
+    def _array(self, name: str, header: Header) -> Array:
+        info = self._archive.getinfo(f"{name}.npy")
+        with self._archive.open(info) as file:
+            dtype, shape = _header(file)
+            if info.file_size != file.tell() + _num_bytes(header):
+                raise CheckpointError(f"{name} is cut off")
+            return np.frombuffer(file.read(), dtype).reshape(shape)
+
+    def _text(self, info: zipfile.ZipInfo) -> bytes:
+        """The JSON text, a Unicode array of no dimensions, as UTF-32."""
+        with self._archive.open(info) as file:
+            dtype, shape = _header(file)
+            size = info.file_size - file.tell()
+            if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
+                raise CheckpointError("its metadata is no text, or too long")
+            return file.read()
+
+
+def _num_bytes(header: Header) -> int:
+    dtype, shape = header
+    return np.dtype(dtype).itemsize * math.prod(shape)
+
+
+def _header(file: IO[bytes]) -> Header:
+    """Type and shape from the start of a .npy member of version 1.
+
+    By pattern, as NumPy's own reader evaluates literals, warns and raises more than ValueError.
+    """
+    start = file.read(10)
+    found = _HEADER.fullmatch(file.read(int.from_bytes(start[8:], "little")))
+    if not start.startswith(b"\x93NUMPY\x01\x00") or not found:
+        raise CheckpointError("it holds an array of an unknown format")
+    return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
+
+
+def _parse(text: bytes, kind: str) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+        json.dumps(metadata, allow_nan=False)  # what `write` would not write, too deep, not finite
+    except (ValueError, RecursionError):
+        raise CheckpointError("its metadata is no JSON, or too deep") from None
+    if not isinstance(metadata, dict) or metadata.get("format") != kind:
+        raise CheckpointError(f"its metadata does not say that it is a {kind} file")
+    if metadata.get("version") != VERSION:
+        raise CheckpointError(
+            f"it has format version {str(metadata.get('version'))[:20]}, and this charrnn reads "
+            f"version {VERSION}; use the charrnn that wrote it"
+        )
+    return metadata
