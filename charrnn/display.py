@@ -105,6 +105,8 @@ class TrainingDisplay:
             f"{run.corpus.name}: {count(run.corpus.chars, 'character')} in {documents}, "
             f"{len(run.vocabulary):,} tokens{unit}; {validation}"
         )
+        if run.init_from:
+            self.note(_origin(run.init_from))
         if model.cell == "ngram":
             self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
             return
@@ -167,6 +169,12 @@ class TrainingDisplay:
         """A line above the bar."""
         if not self.quiet:
             tqdm.write(visible(text), file=sys.stderr)
+
+
+def _origin(init_from: dict[str, Any]) -> str:
+    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
+    new = " one starts" if init_from["new"] == 1 else " ones start"
+    return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
 
 
 def _validation_line(progress: "Progress") -> str:

@@ -18,6 +18,7 @@ from charrnn.corpus import Corpus, Split
 from charrnn.documents import Documents
 from charrnn.errors import ConfigError, CorpusError
 from charrnn.evaluation import Model
+from charrnn.finetuning import Pretrained
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
@@ -57,6 +58,7 @@ class Run:
     started: float
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
     baselines: dict[str, float] = field(default_factory=dict)  # once training has ended
+    init_from: dict[str, Any] = field(default_factory=dict)  # where the first weights come from
     saved: bool = False
     _kept_previous: bool = False
 
@@ -140,6 +142,8 @@ class Run:
             "result": self.result() if any(entry["best"] for entry in self.history) else {},
             "history": self.history,
         }
+        if self.init_from:
+            training["init_from"] = self.init_from
         return Checkpoint(self.model, self.vocabulary, self.corpus.separator, training)
 
     def result(self) -> dict[str, Any]:
@@ -165,6 +169,8 @@ class Run:
         }
         if self.vocabulary.config.unit != "character" and best["val_tokens"]:
             fields["val_unk_share"] = best["val_unk"] / best["val_tokens"]
+        if self.init_from:
+            fields["init_from"] = self.init_from
         return fields | {"baselines": self.baselines}
 
 
@@ -196,22 +202,26 @@ def prepare(
     output: Path,
     workers: Workers,
     tokens: VocabularyConfig = _CHARACTERS,
+    init_from: Pretrained | None = None,
     command: str = "",
     started: float | None = None,
 ) -> Run:
-    """Vocabulary, tokens, plan and a fresh network, ready to train.
+    """Vocabulary, tokens, plan and a network, ready to train.
 
     Args:
         options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
         tokens: what a token is, and which ones the vocabulary gets.
+        init_from: a trained model of such tokens, to start from its weights and not afresh.
         command: the command line, for the metadata.
         started: when the process started on `time.monotonic`.
 
     Raises:
         CorpusError: nothing is left to train on.
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or does not fit the trained model.
         CheckpointError: the output cannot be written.
     """
+    if init_from is not None:
+        options = init_from.settings(options)
     started = time.monotonic() if started is None else started
     vocabulary = learn_vocabulary(split.train, tokens)
     if not vocabulary.tokens:
@@ -243,9 +253,14 @@ def prepare(
         line_end if line_end != UNK else IGNORE,
     )
     num_ends = len(split.train) - split.train.cut
-    model: Network = CharRNN(model_config).initialize(np.random.default_rng(config.seed))
-    if isinstance(model, CharRNN) and model_config.ngram:
-        model = _with_ngram(model, train.array(), split.train, config.max_ngrams)
+    network = (
+        CharRNN(model_config).initialize(np.random.default_rng(config.seed))
+        if init_from is None
+        else init_from.start(model_config, vocabulary)
+    )
+    model: Network = network
+    if model_config.ngram:
+        model = _with_ngram(network, train.array(), split.train, config.max_ngrams)
     trainer = Trainer(
         model,
         batches,
@@ -259,7 +274,10 @@ def prepare(
     if config.minutes is not None:
         trainer.budget.reserve += expected_seconds(split)
         trainer.measure()
-    return Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
+    run = Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
+    if init_from is not None:
+        run.init_from = init_from.summary(vocabulary)
+    return run
 
 
 def _chars_per_minute(workers: Workers) -> float:

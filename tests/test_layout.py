@@ -14,8 +14,8 @@ ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
     errors config blas resources vocabulary functional parallel reading documents corpus tokens
     batches optim cells parameters unrolled jordan model ngram kneser_ney leave_one_out residual
-    scheduled_sampling plan evaluation baselines training adaptation archive checkpoint scoring
-    classification gradient_flow sampling run display
+    scheduled_sampling plan evaluation baselines training adaptation archive checkpoint finetuning
+    scoring classification gradient_flow sampling run display
     cli.options cli.classify cli.inspect cli.sample cli.score cli.train cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()

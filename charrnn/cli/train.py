@@ -18,6 +18,7 @@ from charrnn.cli.options import (
     Threads,
     as_line,
     chosen_separator,
+    given,
 )
 from charrnn.config import (
     ACTIVATIONS,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _SETTINGS = (ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()) - {
     "vocab_size"  # the option is a limit, of VocabularyConfig
 }
+_TOKEN_SETTINGS = VocabularyConfig.__dataclass_fields__.keys()
 _SAMPLE_CHARS = 200
 
 
@@ -50,6 +52,7 @@ def _chosen(help: str) -> Any:
 
 
 def train(
+    context: typer.Context,
     corpus: Annotated[
         list[str] | None,
         typer.Argument(
@@ -65,6 +68,15 @@ def train(
             "--output",
             "-o",
             help="The model to write.  [default: checkpoints/<corpus>.npz]",
+            show_default=False,
+        ),
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Start from the weights of this model, a file or everyday or ilsang; its sizes "
+            "and its kind of tokens stay.  [default: fresh weights]",
             show_default=False,
         ),
     ] = None,
@@ -222,11 +234,15 @@ def train(
     from charrnn.checkpoint import FOLDER
     from charrnn.corpus import read_corpus
     from charrnn.display import TrainingDisplay
+    from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.run import prepare
 
-    options = {name: value for name, value in locals().items() if name in _SETTINGS}
-    vocabulary = VocabularyConfig(tokens, normalize, min_count, vocab_size)
+    chosen = {name: value for name, value in locals().items() if name in given(context)}
+    options = {name: value for name, value in chosen.items() if name in _SETTINGS}
+    kind = {name: value for name, value in chosen.items() if name in _TOKEN_SETTINGS}
+    pretrained = None if init_from is None else Pretrained.load(init_from)
+    vocabulary = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     separator = chosen_separator(lines, split_on)
     text = read_corpus(corpus or [], separator=separator, encoding=encoding)
     split = _split(text, val, val_fraction, encoding)
@@ -241,6 +257,7 @@ def train(
             output=output,
             workers=workers,
             tokens=vocabulary,
+            init_from=pretrained,
             command=shlex.join(["charrnn", *sys.argv[1:]]),
             started=STARTED,
         )
