@@ -8,14 +8,13 @@ the network is counted anew, as that takes a second.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn import checkpoint
-from charrnn.checkpoint import Checkpoint
 from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.model import CharRNN
@@ -28,96 +27,88 @@ Array = np.ndarray
 
 LEARNING_RATE = 3e-3  # lower than for fresh weights; see charrnn/README.md
 _SHAPE = ("cell", "activation", "feedback", "hidden_size", "num_layers", "embedding_size")
+_TOKENS = ("tokens", "normalize")
 _KEPT = ("ngram", "ngram_scale")  # unless others are asked for
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A trained model that a run starts from.
+    """A trained network that a run starts from.
 
     Args:
         name: what the user calls it.
+        network: without the n-gram model beside it.
+        training: the metadata of how it was trained.
     """
 
     name: str
-    checkpoint: Checkpoint
+    network: CharRNN
+    vocabulary: Vocabulary
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Pretrained":
-        """The model in a file, or the bundled one of that name.
+        """The network in a checkpoint, a file or the name of a bundled model.
 
         Raises:
-            CheckpointError: there is none, it is damaged, or it has no weights to start from.
+            CheckpointError: it cannot be read, or has no weights to start from.
         """
         found = checkpoint.load(checkpoint.find(path))
         if isinstance(found.model, NGram):
             raise CheckpointError(
                 f"{path} holds counts and no weights to start from; leave out --init-from, as "
-                "counting a text anew takes a second"
+                "counting anew takes a second"
             )
-        return cls(str(path), found)
-
-    @property
-    def network(self) -> CharRNN:
-        """The trained network, without the n-gram model beside it."""
-        model = self.checkpoint.model
-        assert not isinstance(model, NGram)  # `load` has refused it
-        return model.network if isinstance(model, ResidualRNN) else model
+        network = found.model.network if isinstance(found.model, ResidualRNN) else found.model
+        return cls(str(path), network, found.vocabulary, found.training)
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of a run, completed by what the network settles and the learning rate.
+        """The options of a run, with all that follows from the network's shape.
 
         Args:
             options: fields of ModelConfig and TrainConfig; None is as good as missing.
 
         Raises:
-            ConfigError: one asks for a network of another shape.
+            ConfigError: one asks for another shape.
         """
         given = {name: value for name, value in options.items() if value is not None}
         config = self.network.config
-        self._check(given, config, _SHAPE)
+        for name in _SHAPE:
+            self._check(name, given.get(name), getattr(config, name))
         settled = {name: getattr(config, name) for name in (*_SHAPE, *_KEPT)}
         return {"learning_rate": LEARNING_RATE, **settled, **given}
 
     def tokens(self, options: Mapping[str, Any]) -> VocabularyConfig:
-        """What a token is to the network, and of `options` how many of them there shall be.
+        """What a token is to the network, and of the options how many of them there are.
 
         Args:
             options: fields of VocabularyConfig.
 
         Raises:
-            ConfigError: they ask for other tokens, or are out of range.
+            ConfigError: they ask for tokens of another kind, or are out of range.
         """
-        config = self.checkpoint.vocabulary.config
-        self._check(options, config, ("tokens", "normalize"))
-        return VocabularyConfig(
-            **{**options, "tokens": config.tokens, "normalize": config.normalize}
-        )
+        kind = {name: getattr(self.vocabulary.config, name) for name in _TOKENS}
+        for name, own in kind.items():
+            self._check(name, options.get(name), own)
+        return VocabularyConfig(**{**options, **kind})
 
-    def _check(
-        self,
-        given: Mapping[str, Any],
-        config: ModelConfig | VocabularyConfig,
-        names: tuple[str, ...],
-    ) -> None:
-        for name in names:
-            own = getattr(config, name)
-            if given.get(name, own) != own:
-                raise ConfigError(
-                    f"{name} must be {own}, as in {self.name}, not {given[name]}; leave out this "
-                    "option, or --init-from to start afresh"
-                )
+    def _check(self, name: str, given: object, own: object) -> None:
+        if given is not None and given != own:
+            raise ConfigError(
+                f"{name} must be {own}, as in {self.name}, not {given}; leave this option out, or "
+                "--init-from to start afresh"
+            )
 
     def start(self, config: ModelConfig, vocabulary: Vocabulary) -> CharRNN:
-        """A network of its weights for these tokens, of the shape that `settings` settles."""
-        mapped = remap(self.network, self.checkpoint.vocabulary, vocabulary)
+        """A network for these tokens with its weights; `settings` has settled the shape."""
+        mapped = remap(self.network, self.vocabulary, vocabulary)
         return CharRNN.from_arrays(config, mapped.parameters)
 
     def summary(self, vocabulary: Vocabulary) -> dict[str, Any]:
-        """Where a network for these tokens comes from: names, and how many tokens it shares."""
-        corpus = self.checkpoint.training.get("corpus")
+        """What a run for these tokens says of its start: from what, and how many it shares."""
+        corpus = self.training.get("corpus")  # from a file that may say anything
         sha256 = corpus.get("sha256") if isinstance(corpus, dict) else None
-        old, new = set(self.checkpoint.vocabulary.tokens), set(vocabulary.tokens)
+        old, new = set(self.vocabulary.tokens), set(vocabulary.tokens)
         return {
             "name": self.name,
             "corpus_sha256": sha256 if isinstance(sha256, str) else None,

@@ -21,7 +21,9 @@ import typer
 
 from charrnn import blas, checkpoint, cli
 from charrnn.cli.options import PARTS
-from charrnn.vocabulary import EOS
+from charrnn.config import LINES, ModelConfig
+from charrnn.kneser_ney import count, fit
+from charrnn.vocabulary import EOS, Vocabulary
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and file descriptors")
 
@@ -226,6 +228,70 @@ def test_the_command_is_in_the_metadata(run: Run, folder: Path) -> None:
     run("train", "hello", *TINY, "-o", "a b.npz")
     command = checkpoint.load(folder / "a b.npz").training["command"]
     assert command == "charrnn train hello --steps 3 --hidden-size 4 --threads 1 -o 'a b.npz'"
+
+
+KOREAN = "그는 문을 열었다.\n밖에는 비가 왔다.\nold\n" * 9
+
+
+def test_a_korean_text_from_a_pipe_is_learned_by_an_english_model(
+    trained: Path, folder: Path
+) -> None:
+    (folder / "english.npz").write_bytes(trained.read_bytes())
+    command = ("train", "-", "--lines", "--init-from", "english.npz", "--steps", "3")
+    process = start(*command, "-o", "k.npz", "--json", stdin=subprocess.PIPE)
+    out, err = process.communicate(KOREAN.encode(), timeout=60)
+    (fields,) = Result(process.returncode, out.decode(), "").objects()
+    kept, new = set("old "), set(KOREAN) - set("old \n")
+    english = checkpoint.load(trained)
+    dropped = len(english.vocabulary.tokens) - len(kept)
+    assert list(fields) == [*RESULT_FIELDS, "init_from", "baselines"]
+    assert fields["init_from"] == {
+        "name": "english.npz",
+        "corpus_sha256": english.training["corpus"]["sha256"],
+        "kept": len(kept),
+        "new": len(new),
+        "dropped": dropped,
+    }
+    shown = f"4 tokens kept, {len(new)} new ones start as <UNK>, {dropped} dropped"
+    assert f"from english.npz: {shown}\nlstm 1x8: " in err.decode()
+    found = checkpoint.load(folder / "k.npz")
+    assert found.training["init_from"] == fields["init_from"]
+    assert set(found.vocabulary.tokens) == kept | new
+
+
+def test_fine_tuning_onto_the_model_itself_keeps_it_as_the_previous_one(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    (folder / "m.npz").write_bytes(trained.read_bytes())
+    command = ("train", "hello", "--init-from", "m.npz", "-o", "m.npz", "--steps", "2")
+    result = run(*command, "--hidden-size", "8", "--cell", "lstm")
+    assert (result.code, result.out) == (0, "")
+    assert "from m.npz: 4 tokens kept, 0 new ones start as <UNK>, 5 dropped\n" in result.err
+    assert (folder / "m.previous.npz").read_bytes() == trained.read_bytes()
+    assert len(checkpoint.load(folder / "m.npz").vocabulary) == 6
+
+
+def test_a_bundled_model_can_be_fine_tuned_by_its_name(run: Run) -> None:
+    result = run("train", "hello", "--init-from", "everyday", "--dry-run")
+    assert result.code == 0
+    assert "\nfrom everyday: 4 tokens kept, 0 new" in result.err
+    assert "\nlstm 1x384: " in result.err
+
+
+@pytest.mark.parametrize("tokens", [("--normalize", "nfd"), ("--tokens", "word")])
+def test_a_fine_tuned_model_keeps_its_cell_and_its_kind_of_tokens(
+    run: Run, folder: Path, tokens: tuple[str, str]
+) -> None:
+    (folder / "text.txt").write_text(TEXT * 3)
+    run("train", "text.txt", "--lines", "--cell", "gru", *tokens, *TINY, "-o", "a.npz")
+    run("train", "text.txt", "--lines", "--init-from", "a.npz", "--steps", "2", "-o", "b.npz")
+    old, new = (checkpoint.load(folder / name) for name in ("a.npz", "b.npz"))
+    assert new.model.config == old.model.config
+    assert new.vocabulary.tokens == old.vocabulary.tokens
+    assert new.vocabulary.config == old.vocabulary.config
+    other = ("--tokens", "char") if tokens[0] == "--tokens" else ("--normalize", "nfc")
+    result = run("train", "text.txt", "--init-from", "a.npz", *other, "-o", "c.npz")
+    assert_one_line(result, 2, f"{tokens[0]} must be {tokens[1]}, as in a.npz, not {other[1]};")
 
 
 def test_train_reads_stdin(run: Run) -> None:
@@ -720,10 +786,15 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     np.savez(folder / "version.npz", **arrays)
     arrays["metadata"] = np.array(json.dumps({**metadata, "tokens": {"tokens": "word"}}))
     np.savez(folder / "words.npz", **arrays)
+    ngram = ModelConfig(5, cell="ngram", order=2)
+    counts = fit(ngram, count(ngram, np.array([2, 3, 4, EOS])))
+    found = checkpoint.Checkpoint(counts, Vocabulary("abc"), LINES)
+    checkpoint.save(found, folder / "counts.npz")
     return folder
 
 
 TRAIN = "train text.txt --steps 2 --hidden-size 4 -o model.npz --log old.log "
+TUNE = "train text.txt --steps 2 -o model.npz --init-from "
 SAMPLE = "sample h -c model.npz --length 3 "
 ERRORS = [
     ("train nofile", 1, "no such file: nofile"),
@@ -769,6 +840,17 @@ ERRORS = [
     (TRAIN + "--split-on ; --whole", 2, "--split-on goes without --lines and --whole"),
     ("score h -c model.npz --split-on ; --lines", 2, "--split-on goes without"),
     ("score h -c model.npz --split-on ; --streams 2", 2, "--streams is for whole files"),
+    (TUNE + "cut.npz", 1, "cut.npz is no checkpoint, or it is damaged"),
+    (TUNE + "nofile.npz", 1, "cannot read nofile.npz"),
+    (TUNE + "version.npz", 1, "version 99"),
+    (TUNE + "counts.npz", 1, "counts.npz holds counts and no weights to start from"),
+    (TUNE + "model.npz --hidden-size 9", 2, "--hidden-size must be 8, as in model.npz, not 9;"),
+    (TUNE + "model.npz --cell gru", 2, "--cell must be lstm, as in model.npz, not gru; leave"),
+    (TUNE + "model.npz --cell ngram", 2, "--cell must be lstm, as in model.npz, not ngram;"),
+    (TUNE + "model.npz --embedding-size 4", 2, "--embedding-size must be 0, as in model.npz"),
+    (TUNE + "model.npz --tokens word", 2, "--tokens must be char, as in model.npz, not word;"),
+    (TUNE + "model.npz --normalize nfd", 2, "--normalize must be nfc, as in model.npz, not nfd;"),
+    (TUNE + "words.npz --tokens char", 2, "--tokens must be word, as in words.npz, not char;"),
     (TRAIN + "--epochs 1", 2, "the budget is one of steps, epochs and minutes"),
     (TRAIN + "--normalise", 2, "No such option: --normalise"),
     (TRAIN + "--seed", 2, "--seed"),
@@ -841,6 +923,7 @@ def test_a_huge_number_is_wrong_usage(run: Run, bad_inputs: Path, option: str, v
         ("train", "\udcff"),
         ("train", "hello", "--cell", "\udcff"),
         ("train", "hello", "--val", "\udcff"),
+        ("train", "hello", "--init-from", "\udcff"),
         ("train", "hello", "--\udcff"),
         ("\udcff",),
     ],

@@ -238,7 +238,8 @@ def train(
     from charrnn.parallel import Workers
     from charrnn.run import prepare
 
-    chosen = {name: value for name, value in locals().items() if name in given(context)}
+    by_hand = given(context)
+    chosen = {name: value for name, value in locals().items() if name in by_hand}
     options = {name: value for name, value in chosen.items() if name in _SETTINGS}
     kind = {name: value for name, value in chosen.items() if name in _TOKEN_SETTINGS}
     pretrained = None if init_from is None else Pretrained.load(init_from)
