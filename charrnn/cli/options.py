@@ -71,6 +71,15 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     return replace(found, model=getattr(found.model, part))
 
 
+def given(context: typer.Context) -> dict[str, Any]:
+    """The options, by name, that were set on the command line."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+
+
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
     """Where the options say that files are cut into documents, None where they do not say.
 
