@@ -17,6 +17,7 @@ n-gram model, and metadata with
 
 import contextlib
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -39,7 +40,7 @@ from charrnn.vocabulary import Vocabulary
 
 KIND = "charrnn"
 FOLDER = Path("checkpoints")
-_NOT_MODELS = (".resume.npz", ".previous.npz")
+RESUME, PREVIOUS = ".resume.npz", ".previous.npz"  # endings of files beside a model
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 
@@ -76,6 +77,17 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     archive.write(path, KIND, metadata, checkpoint.model.arrays)
 
 
+def beside(path: Path, ending: str) -> Path:
+    """The file beside a model that has its name with another ending."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + ending)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a trainer that was killed while writing the model has left of its files."""
+    for file in (path, beside(path, RESUME), beside(path, PREVIOUS)):
+        archive.remove_leftovers(file)
+
+
 def keep_previous(path: Path) -> Path | None:
     """Give the model at `path` the second name NAME.previous.npz; None where there is no model.
 
@@ -86,9 +98,9 @@ def keep_previous(path: Path) -> Path | None:
     """
     if not path.exists():
         return None
-    previous = path.with_name(path.name.removesuffix(SUFFIX) + ".previous" + SUFFIX)
-    with archive.atomic_write(previous) as file:
-        file.write(path.read_bytes())
+    previous = beside(path, PREVIOUS)
+    with archive.atomic_write(previous) as file, path.open("rb") as model:
+        shutil.copyfileobj(model, file)
     return previous
 
 
@@ -104,7 +116,7 @@ def find(path: Path | None = None) -> Path:
         return bundled_model(str(path)) if is_name else path
     models = []
     for file in FOLDER.glob(f"*{SUFFIX}"):
-        if not file.name.startswith(".") and not file.name.endswith(_NOT_MODELS):
+        if not file.name.startswith(".") and not file.name.endswith((RESUME, PREVIOUS)):
             with contextlib.suppress(OSError):
                 models.append((file.stat().st_mtime_ns, file))
     return max(models)[1] if models else bundled_model()
@@ -117,6 +129,8 @@ def load(path: Path | str) -> Checkpoint:
     Raises:
         CheckpointError: it cannot be read, or is not a checkpoint of this version.
     """
+    if str(path).endswith(RESUME):
+        raise CheckpointError(f"{path} is no model but a run to resume; the model is beside it")
     with archive.opened(path, KIND) as file:
         config, vocabulary, separator, training = _parse(file.metadata)
         arrays = file.read(_layout(config, file.headers))
@@ -156,8 +170,8 @@ def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Model:
 
 def _parse(metadata: Mapping[str, Any]) -> tuple[ModelConfig, Vocabulary, str, dict[str, Any]]:
     """Check and convert the metadata."""
-    model: dict[str, Any] = _fields(metadata.get("model"), ModelConfig)
-    tokens = _fields(metadata.get("tokens", {}), VocabularyConfig)
+    model: dict[str, Any] = fields_of(metadata.get("model"), ModelConfig)
+    tokens = fields_of(metadata.get("tokens", {}), VocabularyConfig)
     lines, training = metadata.get("lines"), metadata.get("training")
     separator = metadata.get("separator", LINES if lines else WHOLE)
     if not (isinstance(lines, bool) and _is_text(separator) and isinstance(training, dict)):
@@ -171,8 +185,12 @@ def _parse(metadata: Mapping[str, Any]) -> tuple[ModelConfig, Vocabulary, str, d
     return config, vocabulary, separator, training
 
 
-def _fields(value: Any, kind: type) -> dict[str, Any]:
-    """A part of the metadata that holds fields of a configuration and nothing else."""
+def fields_of(value: Any, kind: type) -> dict[str, Any]:
+    """A part of the metadata that holds fields of a dataclass and nothing else.
+
+    Raises:
+        CheckpointError: it holds something else.
+    """
     if not (isinstance(value, dict) and value.keys() <= {each.name for each in fields(kind)}):
         raise CheckpointError(f"its metadata holds no {kind.__name__}")
     return value

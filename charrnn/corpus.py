@@ -84,11 +84,10 @@ def read_corpus(
         found, is_bundled = _find(source)
         files += found
         bundled.append(is_bundled)
-    others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
     if separator is None:
         separator = LINES if all(bundled) else WHOLE
     texts = chain.from_iterable(_marked(file, separator, encoding) for file in files)
-    corpus = Corpus.collect(_name(sources[0]) + others, texts, separator)
+    corpus = Corpus.collect(corpus_name(sources), texts, separator)
     if not corpus.documents:
         raise CorpusError(f"there is no text in {', '.join(sources)}")
     return corpus
@@ -168,6 +167,13 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
         names = ", ".join(bundled_corpora())
         raise CorpusError(f"no such file: {source} (bundled corpora are {names})")
     return [file], True
+
+
+def corpus_name(sources: Sequence[str]) -> str:
+    """What a corpus of these sources is called."""
+    sources = sources or [DEFAULT_CORPUS]
+    others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
+    return _name(sources[0]) + others
 
 
 def _name(source: str) -> str:

@@ -16,7 +16,6 @@ from charrnn.config import LINES, WHOLE
 
 if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
-    from charrnn.corpus import Split
     from charrnn.run import Run
     from charrnn.scoring import Score, Tally
     from charrnn.training import Progress
@@ -89,21 +88,21 @@ class TrainingDisplay:
     def __exit__(self, *error: object) -> None:
         self.bar.close()
 
-    def begin(self, run: "Run", split: "Split") -> None:
+    def begin(self, run: "Run") -> None:
         """Say what is trained on what."""
-        model, config = run.model.config, run.config
-        document = "line" if run.corpus.separator == LINES else "document"
-        documents = count(len(run.corpus.documents), document)
-        kind = run.vocabulary.config.unit
+        model, config, data = run.model.config, run.trainer.config, run.data
+        document = "line" if data.corpus.separator == LINES else "document"
+        documents = count(len(data.corpus.documents), document)
+        kind = data.vocabulary.config.unit
         unit = "" if kind == "character" else f" ({kind}s)"
         validation = (
-            f"{count(split.val.chars, 'character')} for validation"
-            if split.val
+            f"{count(data.split.val.chars, 'character')} for validation"
+            if data.split.val
             else "trained on whole, nothing held out for validation"
         )
         self.note(
-            f"{run.corpus.name}: {count(run.corpus.chars, 'character')} in {documents}, "
-            f"{len(run.vocabulary):,} tokens{unit}; {validation}"
+            f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
+            f"{len(data.vocabulary):,} tokens{unit}; {validation}"
         )
         if run.init_from:
             self.note(_origin(run.init_from))
@@ -117,6 +116,8 @@ class TrainingDisplay:
             + (f" in {config.minutes:g} minutes" if config.minutes else "")
         )
         self.note(f"plan: {run.flags()}")
+        if run.trainer.step:
+            self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
 
     def plan(self, run: "Run") -> None:
         """What the run would cost, once `begin` has said what it is."""
@@ -130,6 +131,8 @@ class TrainingDisplay:
             f"{progress.loss * _BITS:.3f} bits/char, {rate / 1000:.0f}k chars/s", refresh=False
         )
         self.bar.update(progress.fraction - self.bar.n)
+        if progress.trouble:
+            self.note(f"step {progress.step:>6}  {progress.trouble}")
         if progress.train_loss is not None:
             self.note(_validation_line(progress))
 
@@ -159,11 +162,19 @@ class TrainingDisplay:
         self.note(f"\nNow try:\n  charrnn sample -c {path}")
         self.note(f'  charrnn score -c {path} "one sentence" "and another"')
 
-    def interrupted(self, run: "Run") -> None:
-        """Say where the model of a run that was ended early is."""
+    def interrupted(self, run: "Run", command: str) -> None:
+        """Say where the model of a run that was ended early is, and how to go on."""
         self.bar.close()
         where = visible(str(run.output))
         message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
+        message(f"to go on:\n  {visible(command)}")
+
+    def complete(self, run: "Run") -> None:
+        """Say that there is nothing to resume."""
+        self.note(
+            f"{run.output}: this run is complete, {count(run.trainer.step, 'step')}; a longer "
+            f"budget goes on, such as --steps {2 * run.trainer.step}"
+        )
 
     def note(self, text: str) -> None:
         """A line above the bar."""

@@ -125,8 +125,9 @@ def remap(network: CharRNN, old: Vocabulary, new: Vocabulary) -> CharRNN:
         network: one of the tokens `old`.
 
     Returns:
-        A network of its own, which predicts any text of tokens that both vocabularies have as
-        before, but for the logits of new tokens, which are those of <UNK>.
+        A network with parameters of its own. On texts of tokens that both vocabularies have its
+        logits are as before, and those of new tokens are that of <UNK>; only what `jordan` was fed
+        back of dropped tokens is missing.
     """
     origins = _origins(old, new)
     mapped = CharRNN(replace(network.config, vocab_size=len(new)), network.dtype)

@@ -1,9 +1,10 @@
 """A training run from corpus to checkpoint: what `charrnn train` does, without its screen."""
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from charrnn.checkpoint import Checkpoint
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
 from charrnn.documents import Documents
-from charrnn.errors import ConfigError, CorpusError
+from charrnn.errors import CheckpointError, ConfigError, CorpusError, DivergedError
 from charrnn.evaluation import Model
 from charrnn.finetuning import Pretrained
 from charrnn.functional import IGNORE
@@ -27,6 +28,7 @@ from charrnn.parallel import Workers
 from charrnn.plan import plan
 from charrnn.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
 from charrnn.resources import peak_memory
+from charrnn.resuming import Suspended, Text, longer
 from charrnn.tokens import Encoded, Tokens, encode_documents, learn_vocabulary, tokenize
 from charrnn.training import NGramTrainer, Progress, Trainer
 from charrnn.vocabulary import NUM_SPECIAL, UNK, Vocabulary
@@ -35,6 +37,12 @@ _BITS = 1 / math.log(2)  # a nat in bits
 _CHARACTERS = VocabularyConfig()
 _SPEED_VOCABULARY = 64
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
+_SAVING_SHARE = 0.02  # of the time, at most, for what a run that is killed needs to go on
+_LEAST_TO_LOSE = 1.0  # seconds
+_OTHER_TEXT = (
+    "the {} is not the one that the run of {} was started on; resume with that one, or start a "
+    "new run with --force instead of --resume"
+)
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 _PLANNED = (
     *("hidden_size", "num_layers", "embedding_size", "dropout", "recurrent_dropout"),
@@ -43,24 +51,63 @@ _PLANNED = (
 )
 
 
-@dataclass
-class Run:
-    """One training run and the checkpoint it writes."""
+@dataclass(frozen=True)
+class Dataset:
+    """A text, made ready to train on."""
 
     corpus: Corpus
     split: Split
     vocabulary: Vocabulary
-    tokens: Tokens  # of the training split
-    config: TrainConfig
+    train: Tokens
+    validation: Encoded | None  # None: nothing is held out
+
+    @classmethod
+    def of(cls, corpus: Corpus, split: Split, config: VocabularyConfig) -> "Dataset":
+        """Learn the vocabulary, and encode both splits.
+
+        Raises:
+            CorpusError: no token is left to train on.
+        """
+        vocabulary = learn_vocabulary(split.train, config)
+        if not vocabulary.tokens:
+            raise CorpusError(
+                f"no {config.unit} occurs {config.min_count} times in the text; lower --min-count"
+            )
+        validation = encode_documents(vocabulary, split.val) if split.val else None
+        return cls(corpus, split, vocabulary, tokenize(vocabulary, split.train), validation)
+
+    @property
+    def val_sha256(self) -> str:
+        """Tells whether two runs have validated on the same tokens."""
+        return (
+            hashlib.sha256(self.validation.tokens.tobytes()).hexdigest() if self.validation else ""
+        )
+
+    @property
+    def chars_per_token(self) -> float:
+        """How many characters a token of the training split stands for on average."""
+        documents = self.split.train
+        num_ends = len(documents) - documents.cut
+        return (documents.chars + num_ends) / (len(self.train) - documents.cut)
+
+
+@dataclass
+class Run:
+    """One training run and the checkpoint it writes."""
+
+    data: Dataset
     trainer: Trainer | NGramTrainer
     output: Path
+    text: Text
     command: str
+    given: dict[str, Any]  # options set by hand
     started: float
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
     baselines: dict[str, float] = field(default_factory=dict)  # once training has ended
     init_from: dict[str, Any] = field(default_factory=dict)  # where the first weights come from
-    saved: bool = False
-    _kept_previous: bool = False
+    saved: bool = False  # whether the file of the output is this run's
+    complete: bool = False
+    _next_suspend: float = math.inf  # when, on time.monotonic
 
     @property
     def model(self) -> Model:
@@ -68,31 +115,51 @@ class Run:
         return self.trainer.model
 
     def train(self) -> Iterator[Progress]:
-        """Train, and save whenever the weights are the best so far.
+        """Train, and save whenever the weights are the best so far, and now and then to resume.
 
         Yields:
-            Progress after every step.
+            Progress after every step; where something could not be saved, its trouble says so.
 
         Raises:
-            DivergedError: the loss is not finite; what was saved before stays.
-            CheckpointError: the output cannot be written.
+            DivergedError: the loss was not finite again and again; what was saved before stays.
+            CheckpointError: the output cannot be written at the start or at the end.
         """
-        for progress in self.trainer.train():
-            if progress.train_loss is not None:
-                self.history.append(_entry(progress, time.monotonic() - self.started))
-            if progress.best:
-                self.save()
-            yield progress
-        if self.trainer.validation is not None:
+        self.suspend()
+        try:
+            for progress in self.trainer.train():
+                if progress.train_loss is not None:
+                    self.history.append(_entry(progress, time.monotonic() - self.started))
+                yield self._keep(progress)
+        except DivergedError as error:
+            self.complete = True  # there is nothing to go on with
+            self.suspend()
+            kept = f"; the best model so far is in {self.output}" if self.saved else ""
+            raise DivergedError(f"{error}{kept}") from None
+        self.complete = True
+        self.save()
+        self.suspend()
+        if self.data.validation is not None:
             self.baselines = baselines(
                 self.model,
-                self.tokens,
-                self.trainer.validation,
-                self.split,
-                count_eos=self.corpus.count_eos,
+                self.data.train,
+                self.data.validation,
+                self.data.split,
+                count_eos=self.data.corpus.count_eos,
                 workers=self.trainer.workers,
             )
-        self.save()  # once more, with the whole history
+            self.save()  # once more, with what it compares to
+
+    def _keep(self, progress: Progress) -> Progress:
+        """Save what is worth it; a disk that is full for a while does not end hours of work."""
+        try:
+            if progress.best:
+                self.save()
+            if time.monotonic() > self._next_suspend:
+                self.suspend()
+        except CheckpointError as error:
+            reasons = (progress.trouble, f"{error}; training goes on")
+            return replace(progress, trouble="; ".join(filter(None, reasons)))
+        return progress
 
     def flags(self) -> str:
         """The options that were planned, with which `--steps` repeats the run exactly."""
@@ -121,30 +188,102 @@ class Run:
         return time.monotonic() - self.started + seconds, peak_memory()
 
     def save(self) -> None:
-        """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz."""
-        if not self._kept_previous:
+        """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.
+
+        Raises:
+            CheckpointError: it cannot be written; what was there is intact.
+        """
+        if not self.saved:
             checkpoint.keep_previous(self.output)
-            self._kept_previous = True
+            self.saved = True
+            self.suspend()  # so that no later run takes this model for an older one
         checkpoint.save(self.checkpoint(), self.output)
-        self.saved = True
+
+    def suspend(self) -> None:
+        """Write what is needed to go on from here.
+
+        Raises:
+            CheckpointError: it cannot be written; what was there is intact.
+        """
+        clock = time.monotonic()
+        self._next_suspend = clock + _LEAST_TO_LOSE
+        suspended = Suspended(
+            self.model.config,
+            self.trainer.config,
+            self.data.vocabulary.config,
+            self.text,
+            self.given,
+            self.command,
+            self.history,
+            clock - self.started,
+            self.trainer.budget.steps,
+            self.trainer.budget.planned,
+            self.saved,
+            self.complete,
+            self.init_from,
+            self.trainer.snapshot(),
+        )
+        suspended.save(checkpoint.beside(self.output, checkpoint.RESUME))
+        done = time.monotonic()
+        self._next_suspend = done + max(_LEAST_TO_LOSE, (done - clock) / _SAVING_SHARE)
+
+    def restore(self, suspended: Suspended) -> None:
+        """Go on where a run of the same text and settings was; its budget may have been longer.
+
+        Raises:
+            CheckpointError: it is not such a run.
+        """
+        trainer, unchanged = self.trainer, self.trainer.config == suspended.train
+        self.history, self.saved = suspended.history, suspended.saved
+        self.init_from = suspended.init_from
+        self.complete = suspended.complete and unchanged
+        try:
+            trainer.restore(suspended.snapshot)
+        except ValueError as error:
+            raise CheckpointError(f"cannot resume {self.output}: {error}") from None
+        if unchanged:
+            trainer.budget.steps, trainer.budget.planned = suspended.steps, suspended.planned
+        elif isinstance(trainer, Trainer):
+            trainer.extend()
+        if self.saved and not self.output.exists():
+            self._save_best()
+
+    def stop(self) -> None:
+        """Save what an interrupted run has, in a model and to resume.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        if not self.saved:
+            self.save()
+        self.suspend()
+
+    def _save_best(self) -> None:
+        """Write the checkpoint in the middle of a run."""
+        if isinstance(self.trainer, Trainer) and math.isfinite(self.trainer.best_loss):
+            weights = self.trainer.model.parameters.flat
+            latest = weights.copy()
+            weights[:] = self.trainer.best
+            self.save()
+            weights[:] = latest
 
     def checkpoint(self) -> Checkpoint:
         """The model as it is now, with what is needed to use it and to train it again."""
         training = {
             "command": self.command,
-            "config": asdict(self.config),
+            "config": asdict(self.trainer.config),
             "corpus": {
-                "name": self.corpus.name,
-                "documents": len(self.corpus.documents),
-                "chars": self.corpus.chars,
-                "sha256": self.corpus.sha256,
+                "name": self.data.corpus.name,
+                "documents": len(self.data.corpus.documents),
+                "chars": self.data.corpus.chars,
+                "sha256": self.data.corpus.sha256,
             },
             "result": self.result() if any(entry["best"] for entry in self.history) else {},
             "history": self.history,
         }
         if self.init_from:
             training["init_from"] = self.init_from
-        return Checkpoint(self.model, self.vocabulary, self.corpus.separator, training)
+        return Checkpoint(self.model, self.data.vocabulary, self.data.corpus.separator, training)
 
     def result(self) -> dict[str, Any]:
         """The figures of the run, those of the best step where steps differ.
@@ -156,7 +295,7 @@ class Run:
             "checkpoint": str(self.output),
             "cell": self.model.config.cell,
             "parameters": self.model.size,
-            "vocab_size": len(self.vocabulary),
+            "vocab_size": len(self.data.vocabulary),
             "steps": self.history[-1]["step"],
             "epochs": self.history[-1]["epochs"],
             "seconds": time.monotonic() - self.started,
@@ -165,9 +304,9 @@ class Run:
             "val_bits_per_char": best["val_bits_per_char"],
             "val_unk": best["val_unk"],
             "best_step": best["step"],
-            "seed": self.config.seed,
+            "seed": self.trainer.config.seed,
         }
-        if self.vocabulary.config.unit != "character" and best["val_tokens"]:
+        if self.data.vocabulary.config.unit != "character" and best["val_tokens"]:
             fields["val_unk_share"] = best["val_unk"] / best["val_tokens"]
         if self.init_from:
             fields["init_from"] = self.init_from
@@ -203,6 +342,8 @@ def prepare(
     workers: Workers,
     tokens: VocabularyConfig = _CHARACTERS,
     init_from: Pretrained | None = None,
+    text: Text | None = None,
+    given: Mapping[str, Any] | None = None,
     command: str = "",
     started: float | None = None,
 ) -> Run:
@@ -212,6 +353,8 @@ def prepare(
         options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
         tokens: what a token is, and which ones the vocabulary gets.
         init_from: a trained model of such tokens, to start from its weights and not afresh.
+        text: how the text was read.
+        given: those of all options that were set by hand.
         command: the command line, for the metadata.
         started: when the process started on `time.monotonic`.
 
@@ -223,28 +366,80 @@ def prepare(
     if init_from is not None:
         options = init_from.settings(options)
     started = time.monotonic() if started is None else started
-    vocabulary = learn_vocabulary(split.train, tokens)
-    if not vocabulary.tokens:
-        raise CorpusError(
-            f"no {tokens.unit} occurs {tokens.min_count} times in the text; lower --min-count"
-        )
-    train = tokenize(vocabulary, split.train)
+    data = Dataset.of(corpus, split, tokens)
     speed = {}
     if options.get("minutes") is not None:
         speed["chars_per_minute"] = _chars_per_minute(workers)
-    model_config, config = plan(len(train), len(vocabulary), corpus.count_eos, options, **speed)
+    vocab_size = len(data.vocabulary)
+    configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     archive.check_writable(output)
-    validation = encode_documents(vocabulary, split.val) if split.val else None
-    trainer: Trainer | NGramTrainer
+    trainer = _trainer(*configs, data, workers, started, init_from)
+    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
+        trainer.budget.reserve += expected_seconds(split)
+        trainer.measure()
+    text = text or Text([], "utf-8", corpus.separator, None, None)
+    text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
+    run = Run(data, trainer, output, text, command, dict(given or {}), started)
+    if init_from is not None:
+        run.init_from = init_from.summary(data.vocabulary)
+    return run
+
+
+def resume(
+    suspended: Suspended,
+    corpus: Corpus,
+    split: Split,
+    budget: Mapping[str, Any],
+    *,
+    output: Path,
+    workers: Workers,
+    started: float,
+) -> Run:
+    """The run of `output` where it stopped, bit for bit unless it gets a longer budget.
+
+    Args:
+        budget: steps, epochs or minutes, or nothing for that of the run.
+        started: when the process started on `time.monotonic`.
+
+    Raises:
+        CorpusError: the text is another one.
+        ConfigError: the budget is shorter, or of another kind.
+        CheckpointError: the run cannot be resumed.
+    """
+    config = longer(suspended.train, budget)
+    if corpus.sha256 != suspended.text.sha256:
+        raise CorpusError(_OTHER_TEXT.format("text", output))
+    data = Dataset.of(corpus, split, suspended.tokens)
+    if data.val_sha256 != suspended.text.val_sha256:
+        raise CorpusError(_OTHER_TEXT.format("validation text", output))
+    if len(data.vocabulary) != suspended.model.vocab_size:
+        raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
+    started -= suspended.seconds
+    trainer = _trainer(suspended.model, config, data, workers, started)
+    text, given = suspended.text, suspended.given
+    run = Run(data, trainer, output, text, suspended.command, given, started)
+    run.restore(suspended)
+    return run
+
+
+def _trainer(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    data: Dataset,
+    workers: Workers,
+    started: float,
+    init_from: Pretrained | None = None,
+) -> Trainer | NGramTrainer:
+    """A network and the batches to train it on, or an n-gram model that is to be counted."""
+    documents, count_eos = data.split.train, data.corpus.count_eos
     if model_config.cell == "ngram":
-        encoded = Encoded(train.array(), split.train.chars)
-        trainer = NGramTrainer(
-            model_config, encoded, validation, config, count_eos=corpus.count_eos, workers=workers
+        train = Encoded(data.train.array(), documents.chars)
+        return NGramTrainer(
+            model_config, train, data.validation, config, count_eos=count_eos, workers=workers
         )
-        return Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
-    line_end = int(vocabulary.encode("\n")[0])
+    line_end = int(data.vocabulary.encode("\n")[0])
     batches = Batches(
-        train,
+        data.train,
         config.batch_size,
         config.seq_len,
         config.seed,
@@ -252,32 +447,24 @@ def prepare(
         config.restart_rate,
         line_end if line_end != UNK else IGNORE,
     )
-    num_ends = len(split.train) - split.train.cut
     network = (
         CharRNN(model_config).initialize(np.random.default_rng(config.seed))
         if init_from is None
-        else init_from.start(model_config, vocabulary)
+        else init_from.start(model_config, data.vocabulary)
     )
     model: Network = network
     if model_config.ngram:
-        model = _with_ngram(network, train.array(), split.train, config.max_ngrams)
-    trainer = Trainer(
+        model = _with_ngram(network, data.train.array(), documents, config.max_ngrams)
+    return Trainer(
         model,
         batches,
-        validation,
+        data.validation,
         config,
-        count_eos=corpus.count_eos,
+        count_eos=count_eos,
         workers=workers,
-        chars_per_token=(split.train.chars + num_ends) / (len(train) - split.train.cut),
+        chars_per_token=data.chars_per_token,
         started=started,
     )
-    if config.minutes is not None:
-        trainer.budget.reserve += expected_seconds(split)
-        trainer.measure()
-    run = Run(corpus, split, vocabulary, train, config, trainer, output, command, started)
-    if init_from is not None:
-        run.init_from = init_from.summary(vocabulary)
-    return run
 
 
 def _chars_per_minute(workers: Workers) -> float:

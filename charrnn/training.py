@@ -7,12 +7,14 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import count, pairwise
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
 
 import numpy as np
 
 from charrnn.batches import Batches
+from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
 from charrnn.evaluation import Evaluation, evaluate
@@ -21,26 +23,30 @@ from charrnn.kneser_ney import MAX_SIZE, fit
 from charrnn.kneser_ney import count as count_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
-from charrnn.parameters import Parameters, weights_of
+from charrnn.parameters import weights_of
 from charrnn.residual import Network
-from charrnn.scheduled_sampling import ScheduledSampling
+from charrnn.shards import Shards
 from charrnn.tokens import Encoded
 
 Array = np.ndarray
 
-_NUM_SHARDS = 2
-_SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
 _VALIDATION_SHARE = 0.1  # of the time, at most, in a run with a budget of time
 _MEASURING_SHARE = 0.02  # of the time that is left
 _MOST_MEASURING = 3.0  # seconds
 _USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
-_TOO_FEW = 0.95  # of the steps that there is time for
-_TOO_LATE = 0.8  # of the steps: none are added to a learning rate that is nearly zero
 _STEPS_BETWEEN_LOOKS = 16  # at the clock
 _MOST_PASSES = 60  # over the text, in a run with a budget of time
 _TOY_STEPS = 1000  # for texts so short that this is more
 _MUCH_WORSE = 1.05  # a loss by the best one before
 _PATIENCE = 3  # validations in a row that are much worse
+_EXPLODED = 1.25  # the loss by that of a guess among all tokens
+_MEMORY = 16  # steps, about, over which that loss is averaged
+_MOST_TROUBLES = 5
+# What is counted over a run, and has to go on where it stopped.
+_NUMBERS = (
+    *("step", "chars", "seconds", "validations", "validation_seconds", "best_loss"),
+    *("nats_since", "chars_since", "much_worse", "recent_loss", "rate_factor", "troubles"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,109 +63,21 @@ class Progress:
     train_loss: float | None = None  # nats per character since the last validation, at this one
     validation: Evaluation | None = None
     best: bool = False  # whether the weights are the best so far, and worth saving
+    trouble: str = ""  # what went wrong in this step, and what was done about it
 
 
-class Shards:
-    """A model unrolled once for each share of the batch, so that threads can work side by side.
-
-    How a batch is cut depends on its size alone, and gradients are summed in the order of the
-    shards: the number of threads changes no result.
-    """
-
-    def __init__(self, model: Network, config: TrainConfig) -> None:
-        B = config.batch_size
-        shards = _NUM_SHARDS if B >= _NUM_SHARDS * _SHARD_COLUMNS else 1
-        edges = [B * shard // shards for shard in range(shards + 1)]
-        self.columns = [slice(a, b) for a, b in pairwise(edges)]
-        sizes = [columns.stop - columns.start for columns in self.columns]
-        self.unrolled = [model.unroll(config.seq_len, size, training=True) for size in sizes]
-        rng = np.random.default_rng(config.seed)
-        self.dropouts = rng.spawn(shards)
-        self.sampling = [
-            ScheduledSampling(model, size, own)
-            for size, own in zip(sizes, rng.spawn(shards), strict=True)
-        ]
-
-    def gradient(
-        self,
-        inputs: Array,
-        targets: Array,
-        state: Array,
-        workers: Workers,
-        drawn: float = 0.0,
-    ) -> tuple[float, Parameters, Array]:
-        """One forward and backward pass over a chunk.
-
-        Args:
-            inputs: (T, B) ids.
-            targets: (T, B) ids.
-            state: (num_layers, num_states, H, B) before the chunk.
-            drawn: the share of the inputs that the model draws itself.
-
-        Returns:
-            The sum of the loss in nats, the gradient of its mean (a work buffer that the next call
-            overwrites), and the state after the chunk.
-        """
-        scale = 1 / max(1, int(np.count_nonzero(targets != IGNORE)))
-
-        def run(shard: int) -> tuple[float, Array]:
-            columns = self.columns[shard]
-            own_inputs, own_state = inputs[:, columns], state[..., columns]
-            if drawn > 0:
-                own_inputs = self.sampling[shard].replace(own_inputs, own_state, drawn)
-            nats, new_state, _ = self.unrolled[shard].gradient(
-                own_inputs,
-                targets[:, columns],
-                own_state,
-                scale=scale,
-                dropout=self.dropouts[shard],
-            )
-            return float(nats.sum(dtype=np.float64)), new_state
-
-        results = workers.map(run, range(len(self.columns)))
-        gradients = self.unrolled[0].gradients
-        for other in self.unrolled[1:]:
-            gradients.flat += other.gradients.flat
-        nats = math.fsum(nats for nats, _ in results)
-        return nats, gradients, np.concatenate([state for _, state in results], axis=-1)
-
-
-@dataclass
-class Budget:
-    """How many steps a run has, and when it has to be over.
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run needs to go on as if it had never stopped.
 
     Args:
-        deadline: seconds on `time.monotonic`, for everything.
-        reserve: seconds needed at the end beside training and validating.
-        most: steps after which more would only learn the text by heart.
+        arrays: vectors by name: the latest and the best weights, the two moments of Adam, and the
+            carried state; views, of which the next step overwrites some.
+        numbers: the others by name, as JSON can hold them.
     """
 
-    steps: int
-    deadline: float = math.inf
-    reserve: float = 1.0
-    most: float = math.inf
-    planned: int = field(init=False)  # steps before any were added or taken away
-
-    def __post_init__(self) -> None:
-        self.planned = self.steps
-
-    def fraction(self, step: int) -> float:
-        """The share used once `step` steps are done, at most 1."""
-        return min(1.0, step / self.steps)
-
-    def keep_time(self, step: int, step_seconds: float, other_seconds: float) -> None:
-        """Take steps away where the rest would last too long, or add some where much time is left.
-
-        Args:
-            step: how many steps are done.
-            step_seconds: how long a step takes.
-            other_seconds: how long the validations to come take.
-        """
-        left = self.deadline - self.reserve - other_seconds - time.monotonic()
-        possible = min(self.most, step + max(1, int(left / max(step_seconds, 1e-9))))
-        few, many = self.steps > possible, self.steps < _TOO_FEW * possible
-        if few or (many and step < _TOO_LATE * self.steps):
-            self.steps = int(possible)
+    arrays: dict[str, Array]
+    numbers: dict[str, Any]
 
 
 class Trainer:
@@ -196,20 +114,24 @@ class Trainer:
             decayed=weights_of(model.config, model.parameters.flat.dtype),
         )
         self.shards = Shards(model, config)
+        self.state = model.zero_state(config.batch_size)
         self.step = 0
         self.chars = 0.0  # predicted so far
         self.seconds = 0.0  # spent in training steps so far
         self.validations = 0
         self.validation_seconds = 0.0
-        self.best: Array | None = None  # flat weights
-        self.best_loss = math.inf
-        self._nats_since, self._chars_since = 0.0, 0.0
-        self._much_worse = 0  # validations in a row
+        self.best = model.parameters.flat.copy()  # flat weights, good enough to go back to
+        self.best_loss = math.inf  # nats per character of validation; inf: there was none
+        self.nats_since, self.chars_since = 0.0, 0.0  # the last validation
+        self.much_worse = 0  # validations in a row
+        self.recent_loss = 0.0  # nats per token, by that of a guess among all tokens
+        self.rate_factor = 1.0  # on the learning rate, halved at each trouble
+        self.troubles = 0
 
     @property
     def overfitting(self) -> bool:
         """Whether a run with a budget of time had better stop: it learns the text by heart."""
-        return self.config.minutes is not None and self._much_worse >= _PATIENCE
+        return self.config.minutes is not None and self.much_worse >= _PATIENCE
 
     @property
     def early(self) -> str:
@@ -245,7 +167,7 @@ class Trainer:
             evaluations = int(_VALIDATION_SHARE * left / each) if each else config.evaluations
             evaluations = min(max(1, evaluations), config.evaluations)
             self.config = replace(config, evaluations=evaluations)
-            steps = max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
+            steps = self.step + max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
             most = max(_TOY_STEPS, _MOST_PASSES * self.batches.steps_per_epoch)
             self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
@@ -273,50 +195,144 @@ class Trainer:
             Progress after every step; where it says `best`, the caller should save the model.
 
         Raises:
-            DivergedError: the loss or the gradient is not finite, or no validation ever was.
+            DivergedError: again and again the loss was not finite, or above that of a guess.
         """
         if self.config.minutes is not None and self.step_seconds is None:
             self.measure()
         try:
-            for epoch in count():
-                state = self.model.zero_state(self.config.batch_size)
-                for inputs, targets in self.batches.epoch(epoch):
-                    progress, state = self._update(inputs, targets, state)
-                    if self._validation_is_due(progress):
-                        progress = self._validate(progress)
-                    yield progress
-                    if progress.fraction == 1 or self.overfitting:
-                        if self.best is None:
-                            raise self._diverged()
-                        return
+            for inputs, targets in self._chunks():
+                progress = self._update(inputs, targets)
+                if self._validation_is_due(progress):
+                    progress = self._validate(progress)
+                yield progress
+                if progress.fraction == 1 or self.overfitting:
+                    if math.isinf(self.best_loss):
+                        raise self._diverged("no validation was a finite number")
+                    return
         finally:
-            if self.best is not None:
+            if math.isfinite(self.best_loss):
                 self.model.parameters.flat[:] = self.best
 
-    def _update(self, inputs: Array, targets: Array, state: Array) -> tuple[Progress, Array]:
+    def snapshot(self) -> Snapshot:
+        """Where the run stands between two steps."""
+        arrays = {
+            "weights": self.model.parameters.flat,
+            "best": self.best,
+            "mean": self.optimizer.mean,
+            "square": self.optimizer.square,
+            "state": self.state.ravel(),
+        }
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
+        numbers["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
+        numbers["updates"] = self.optimizer.steps
+        numbers["generators"] = [rng.bit_generator.state for rng in self.shards.generators]
+        return Snapshot(arrays, numbers)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of a run of the same configuration.
+
+        Raises:
+            ValueError: it is not of such a run.
+        """
+        numbers, arrays = dict(snapshot.numbers), snapshot.arrays
+        if numbers.get("best_loss") is None:
+            numbers["best_loss"] = math.inf
+        try:
+            for name in _NUMBERS:
+                number = type(getattr(self, name))(numbers[name])
+                if not number >= 0:
+                    raise ValueError(f"{name} is out of range")
+                setattr(self, name, number)
+            self.optimizer.steps = int(numbers["updates"])
+            for rng, state in zip(self.shards.generators, numbers["generators"], strict=True):
+                rng.bit_generator.state = state
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"its numbers are not those of a run: {error}") from None
+        if self.step:
+            self.step_seconds = self.seconds / self.step
+        self.model.parameters.flat[:] = arrays["weights"]
+        self.best = arrays["best"].copy()
+        self.optimizer.mean[:], self.optimizer.square[:] = arrays["mean"], arrays["square"]
+        self.state = arrays["state"].reshape(self.state.shape).copy()
+
+    def extend(self) -> None:
+        """Plan what is left of a budget that is longer than the one of the restored snapshot."""
+        if self.config.minutes is not None:
+            self.measure()
+        self.validations = int(self.budget.fraction(self.step) * self.config.evaluations)
+
+    def _chunks(self) -> Iterator[tuple[Array, Array]]:
+        """The chunks (inputs, targets) from this step on, pass after pass without end."""
+        epoch, start = divmod(self.step, self.batches.steps_per_epoch)
+        for number in count(epoch):
+            if start == 0:
+                self.state = self.model.zero_state(self.config.batch_size)
+            yield from self.batches.epoch(number, start)
+            start = 0
+
+    def _update(self, inputs: Array, targets: Array) -> Progress:
         """One step of gradient descent on a chunk."""
         clock, config = time.monotonic(), self.config
         drawn = config.scheduled_sampling * self.budget.fraction(self.step)
-        nats, gradient, state = self.shards.gradient(inputs, targets, state, self.workers, drawn)
+        nats, gradient, state = self.shards.gradient(
+            inputs, targets, self.state, self.workers, drawn
+        )
         norm = clip_by_global_norm(gradient.flat, config.clip_norm)
-        if not (math.isfinite(nats) and math.isfinite(norm)):
-            raise self._diverged()
+        tokens = int(np.count_nonzero(targets != IGNORE))
         self.step += 1
         fraction = self.budget.fraction(self.step)
-        rate = learning_rate(fraction, config.learning_rate, config.warmup)
-        self.optimizer.update(gradient.flat, rate)
-        chars = np.count_nonzero(targets != IGNORE) * self.chars_per_token
-        self.chars += chars
-        self._nats_since, self._chars_since = self._nats_since + nats, self._chars_since + chars
+        rate = self.rate_factor * learning_rate(fraction, config.learning_rate, config.warmup)
+        if reason := self._reason_to_go_back(nats / max(1, tokens), norm):
+            trouble = self._go_back(reason)
+        else:
+            trouble, self.state = "", state
+            self.optimizer.update(gradient.flat, rate)
+            chars = tokens * self.chars_per_token
+            self.chars += chars
+            self.nats_since, self.chars_since = self.nats_since + nats, self.chars_since + chars
         self.seconds += time.monotonic() - clock
         if config.minutes is not None and self.step % _STEPS_BETWEEN_LOOKS == 0:
             self._keep_time()
-        epochs = self.step / self.batches.steps_per_epoch
-        loss = nats / max(1.0, chars)
-        progress = Progress(
-            self.step, epochs, fraction, loss, rate, round(self.chars), self.seconds
+        return Progress(
+            self.step,
+            self.step / self.batches.steps_per_epoch,
+            fraction,
+            nats / max(1.0, tokens * self.chars_per_token),
+            rate,
+            round(self.chars),
+            self.seconds,
+            trouble=trouble,
         )
-        return progress, state
+
+    def _reason_to_go_back(self, loss: float, norm: float) -> str:
+        """Why this step had better not be taken, empty where all is well.
+
+        Args:
+            loss: nats per token.
+            norm: of the gradient.
+        """
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return "the loss is not a finite number"
+        guess = math.log(self.model.config.vocab_size)
+        self.recent_loss += (loss / guess - self.recent_loss) / _MEMORY
+        return "the loss is above that of a guess" if self.recent_loss > _EXPLODED else ""
+
+    def _go_back(self, reason: str) -> str:
+        """To the best weights, at half the learning rate; what happened, in words.
+
+        Adam forgets its direction, but not how large gradients are, so that its next steps are
+        small.
+        """
+        self.troubles += 1
+        if self.troubles > _MOST_TROUBLES:
+            raise self._diverged(reason)
+        self.rate_factor /= 2
+        self.recent_loss = 0.0
+        self.model.parameters.flat[:] = self.best
+        self.optimizer.mean[:] = 0
+        self.state = self.model.zero_state(self.config.batch_size)
+        rate = self.rate_factor * self.config.learning_rate
+        return f"{reason}: back to the best weights, with a learning rate of at most {rate:.2g}"
 
     def _validation_is_due(self, progress: Progress) -> bool:
         if progress.fraction == 1:
@@ -331,26 +347,29 @@ class Trainer:
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split and keep the weights if they are the best."""
         clock = time.monotonic()
-        train_loss = self._nats_since / max(1.0, self._chars_since)
-        self._nats_since, self._chars_since = 0.0, 0.0
-        found, loss = None, train_loss
+        train_loss = self.nats_since / self.chars_since if self.chars_since else math.inf
+        self.nats_since, self.chars_since = 0.0, 0.0
+        found, loss, trouble = None, train_loss, progress.trouble
         if self.validation is not None:
             found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
             loss = found.loss
             much_worse = loss > _MUCH_WORSE * self.best_loss
-            self._much_worse = self._much_worse + 1 if much_worse else 0
+            self.much_worse = self.much_worse + 1 if much_worse else 0
         best = math.isfinite(loss) and (self.validation is None or loss < self.best_loss)
         if best:
-            self.best, self.best_loss = self.model.parameters.flat.copy(), loss
-        took = time.monotonic() - clock
+            self.best[:], self.best_loss = self.model.parameters.flat, loss
+        elif not math.isfinite(loss) and not trouble:
+            trouble = self._go_back("the validation loss is not a finite number")
         self.validations += 1
-        self.validation_seconds += took
-        return replace(progress, train_loss=train_loss, validation=found, best=best)
+        self.validation_seconds += time.monotonic() - clock
+        return replace(
+            progress, train_loss=train_loss, validation=found, best=best, trouble=trouble
+        )
 
-    def _diverged(self) -> DivergedError:
+    def _diverged(self, reason: str) -> DivergedError:
         return DivergedError(
-            f"training diverged at step {self.step + 1}: the loss is not a finite number; try a "
-            f"lower --learning-rate than {self.config.learning_rate:g}, or a lower --clip-norm"
+            f"training diverged at step {self.step}: {reason}; try a lower --learning-rate than "
+            f"{self.config.learning_rate:g}, or a lower --clip-norm"
         )
 
 
@@ -376,6 +395,13 @@ class NGramTrainer:
         self.step = 0
         self.chars = 0.0
         self.seconds = 0.0
+
+    def snapshot(self) -> Snapshot:
+        """Nothing but whether it is done, as it is done in a moment."""
+        return Snapshot({}, {"step": self.step})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Nothing to do: what was not finished starts anew."""
 
     def train(self) -> Iterator[Progress]:
         """Count, and validate.

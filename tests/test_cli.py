@@ -271,6 +271,21 @@ def test_fine_tuning_onto_the_model_itself_keeps_it_as_the_previous_one(
     assert len(checkpoint.load(folder / "m.npz").vocabulary) == 6
 
 
+def test_a_fine_tuned_run_that_goes_on_remembers_what_it_started_from(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    (folder / "m.npz").write_bytes(trained.read_bytes())
+    command = ("train", "hello", "--init-from", "m.npz", "-o", "h.npz", "--json")
+    (first,) = run(*command, "--steps", "3").objects()
+    (folder / "m.npz").unlink()
+    (longer,) = run(*command, "--steps", "6", "--resume").objects()
+    assert longer["steps"] == 6
+    assert longer["init_from"] == first["init_from"]
+    assert checkpoint.load(folder / "h.npz").training["init_from"] == first["init_from"]
+    result = run("train", "-o", "h.npz", "--init-from", "x.npz", "--resume")
+    assert_one_line(result, 2, "--init-from must be 'm.npz' as in the run that is to go on")
+
+
 def test_a_bundled_model_can_be_fine_tuned_by_its_name(run: Run) -> None:
     result = run("train", "hello", "--init-from", "everyday", "--dry-run")
     assert result.code == 0

@@ -241,7 +241,7 @@ def test_ngrams_are_counted_anew_and_the_network_stays(
     assert isinstance(fresh.model, ResidualRNN)
     np.testing.assert_equal(run.model.ngram.arrays, fresh.model.ngram.arrays)
     assert run.model.ngram.size > 50
-    mapped = remap(make(), Vocabulary(OLD), run.vocabulary).parameters
+    mapped = remap(make(), Vocabulary(OLD), run.data.vocabulary).parameters
     for name, array in run.model.parameters.items():
         np.testing.assert_array_equal(array, mapped[name].astype(np.float32))
     assert start(tmp_path, workers, TEXT, source, ngram=0).num_ngrams == 0

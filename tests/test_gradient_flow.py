@@ -72,7 +72,7 @@ def test_over_a_long_distance_an_lstm_keeps_more_of_the_gradient_than_an_rnn(
         for _ in run.train():
             pass
         assert isinstance(run.model, CharRNN)
-        tokens = run.vocabulary.encode(split.val[0])
+        tokens = run.data.vocabulary.encode(split.val[0])
         h = gradient_flow(run.model, tokens, 100, 256, np.random.default_rng(0))[0]
         flows[cell] = h
         at = h[[0, 9, 19, 39, 59, 79, 99]]

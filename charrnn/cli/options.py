@@ -71,10 +71,13 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     return replace(found, model=getattr(found.model, part))
 
 
-def given(context: typer.Context) -> set[str]:
-    """Names of the parameters that the user has set, be it to their defaults."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {name for name, source in sources.items() if source and source.name != "DEFAULT"}
+def given(context: typer.Context) -> dict[str, Any]:
+    """The options, by name, that were set on the command line."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
 
 
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:

@@ -4,17 +4,17 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli.interrupts import Interrupts
 from charrnn.cli.options import (
     STARTED,
     Encoding,
     SplitOn,
-    Terminated,
     Threads,
     as_line,
     chosen_separator,
@@ -35,14 +35,17 @@ from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from charrnn.corpus import Corpus, Split
+    from charrnn.display import TrainingDisplay
+    from charrnn.finetuning import Pretrained
+    from charrnn.parallel import Workers
+    from charrnn.resuming import Text
     from charrnn.run import Run
     from charrnn.training import Progress
 
 
-_SETTINGS = (ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()) - {
-    "vocab_size"  # the option is a limit, of VocabularyConfig
-}
-_TOKEN_SETTINGS = VocabularyConfig.__dataclass_fields__.keys()
+_OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
+_SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
+_CHECKED = _SETTINGS | _OF_VOCABULARY
 _SAMPLE_CHARS = 200
 
 
@@ -202,6 +205,17 @@ def train(
         int, typer.Option(help="Validations in the run; fewer where they take long.")
     ] = TrainConfig.evaluations,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the run that writes the output stopped. Corpus and options are those "
+            "of that run; its budget may be set anew, to a longer one.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start anew where the output is an unfinished run.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and memory, and stop.")
     ] = False,
@@ -228,76 +242,155 @@ def train(
 ) -> None:
     """Learn a model from CORPUS and write it to a checkpoint.
 
-    The weights that predict the validation split best are kept. On a terminal Ctrl-C ends the run
-    early and keeps them too.
+    The weights that predict the validation split best are kept. Ctrl-C ends the run after the step
+    it is in; with --resume it goes on from there.
     """
     from charrnn.checkpoint import FOLDER
-    from charrnn.corpus import read_corpus
+    from charrnn.corpus import corpus_name
     from charrnn.display import TrainingDisplay
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
-    from charrnn.run import prepare
+    from charrnn.resuming import Text
 
-    by_hand = given(context)
-    chosen = {name: value for name, value in locals().items() if name in by_hand}
-    options = {name: value for name, value in chosen.items() if name in _SETTINGS}
-    kind = {name: value for name, value in chosen.items() if name in _TOKEN_SETTINGS}
-    pretrained = None if init_from is None else Pretrained.load(init_from)
+    set_by_hand = given(context)
+    chosen = {name: value for name, value in locals().items() if name in set_by_hand}
+    options = {name: chosen[name] for name in chosen.keys() & _SETTINGS - _OF_VOCABULARY}
+    kind = {name: chosen[name] for name in chosen.keys() & _OF_VOCABULARY}
+    pretrained = None if init_from is None or resume else Pretrained.load(init_from)
     vocabulary = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     separator = chosen_separator(lines, split_on)
-    text = read_corpus(corpus or [], separator=separator, encoding=encoding)
-    split = _split(text, val, val_fraction, encoding)
-    output = output or FOLDER / f"{text.name}.npz"
+    text = Text(corpus or [], encoding, separator, str(val) if val else None, val_fraction)
+    output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads))
         display = stack.enter_context(TrainingDisplay(quiet))
-        run = prepare(
-            text,
-            split,
-            options,
-            output=output,
-            workers=workers,
-            tokens=vocabulary,
-            init_from=pretrained,
-            command=shlex.join(["charrnn", *sys.argv[1:]]),
-            started=STARTED,
-        )
+        if resume:
+            run = _resumed(text, set_by_hand, output, workers, stack)
+        else:
+            run = _fresh(
+                text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
+            )
         if dry_run:
-            display.begin(run, split)
+            display.begin(run)
             display.plan(run)
             return
-        write = stack.enter_context(_log_file(log))  # last, so that no error empties an old log
-        display.begin(run, split)
-        try:
-            for progress in run.train():
-                display.update(progress)
-                write(progress)
-                if sample_every and progress.step % sample_every == 0:
-                    display.note(_fresh_sample(run, progress.step))
-        except (KeyboardInterrupt, Terminated) as interrupt:
-            if not run.saved:
-                run.save()
-            display.interrupted(run)
-            raise typer.Exit(143 if isinstance(interrupt, Terminated) else 130) from None
-        display.end(run)
+        if run.complete:
+            display.complete(run)
+        else:
+            write = stack.enter_context(_log_file(log))  # last: no error empties an old log
+            display.begin(run)
+            _train(run, display, write, sample_every)
+            display.end(run)
     if as_json:
         print(as_line(run.result()))
 
 
-def _split(
-    corpus: "Corpus", val: Path | None, val_fraction: float | None, encoding: str
-) -> "Split":
-    """Training and validation documents, the latter from the file `val` where one is named."""
-    from charrnn.corpus import Split, read_documents, split_corpus
+def _fresh(
+    text: "Text",
+    vocabulary: VocabularyConfig,
+    options: dict[str, Any],
+    init_from: "Pretrained | None",
+    set_by_hand: dict[str, Any],
+    output: Path,
+    workers: "Workers",
+    stack: contextlib.ExitStack,
+    force: bool,
+) -> "Run":
+    """A new run."""
+    from charrnn import archive, checkpoint, resuming
+    from charrnn.lock import locked
+    from charrnn.run import prepare
 
-    if val_fraction is not None:
-        check_float("val_fraction", val_fraction, 0, 1, below=True)
-    if val is None:
-        return split_corpus(corpus, val_fraction)
-    held_out = read_documents(val, corpus.separator, encoding)
+    corpus, split = _read(text)
+    archive.check_writable(output)
+    if not set_by_hand.get("dry_run"):
+        stack.enter_context(locked(output))
+        checkpoint.remove_leftovers(output)
+        if not force:
+            resuming.check_finished(output)
+    return prepare(
+        corpus,
+        split,
+        options,
+        output=output,
+        workers=workers,
+        tokens=vocabulary,
+        init_from=init_from,
+        text=replace(text, separator=corpus.separator),
+        given={name: value for name, value in set_by_hand.items() if name in _CHECKED},
+        command=shlex.join(["charrnn", *sys.argv[1:]]),
+        started=STARTED,
+    )
+
+
+def _resumed(
+    text: "Text",
+    set_by_hand: dict[str, Any],
+    output: Path,
+    workers: "Workers",
+    stack: contextlib.ExitStack,
+) -> "Run":
+    """The run that writes the output, where it stopped."""
+    from charrnn import checkpoint, resuming
+    from charrnn.lock import locked
+    from charrnn.run import resume
+
+    if checkpoint.beside(output, checkpoint.RESUME).exists():
+        stack.enter_context(locked(output))
+    suspended = resuming.load(output)
+    checkpoint.remove_leftovers(output)
+    settings = {name: value for name, value in set_by_hand.items() if name in _CHECKED}
+    if text.separator is not None:
+        settings["separator"] = text.separator
+    if "init_from" in set_by_hand:
+        settings["init_from"] = str(set_by_hand["init_from"])
+    suspended.check(settings)
+    found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
+    if text.sources:
+        found["sources"] = text.sources
+    corpus, split = _read(replace(suspended.text, **found))
+    budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
+    return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
+
+
+def _train(
+    run: "Run",
+    display: "TrainingDisplay",
+    write: Callable[["Progress"], None],
+    sample_every: int | None,
+) -> None:
+    """Train to the end, or to the end of the step in which a signal comes."""
+    with Interrupts() as interrupts:
+        for progress in run.train():
+            display.update(progress)
+            write(progress)
+            if sample_every and progress.step % sample_every == 0:
+                display.note(_fresh_sample(run, progress.step))
+            if interrupts.signal and progress.fraction < 1:
+                run.stop()
+                display.interrupted(run, _resuming_command())
+                raise typer.Exit(interrupts.exit_code)
+
+
+def _resuming_command() -> str:
+    """The command line that goes on with this run."""
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--force", "--resume")]
+    return shlex.join(["charrnn", *arguments, "--resume"])
+
+
+def _read(text: "Text") -> tuple["Corpus", "Split"]:
+    """Training and validation documents, the latter from another file where one is named."""
+    from charrnn.corpus import Split, read_corpus, read_documents, split_corpus
+
+    corpus = read_corpus(text.sources, separator=text.separator, encoding=text.encoding)
+    if text.val_fraction is not None:
+        check_float("val_fraction", text.val_fraction, 0, 1, below=True)
+    if text.val is None:
+        return corpus, split_corpus(corpus, text.val_fraction)
+    held_out = read_documents(text.val, corpus.separator, text.encoding)
     if not held_out:
-        raise CorpusError(f"there is no text in {val}")
-    return Split(split_corpus(corpus, 0).train, held_out)
+        raise CorpusError(f"there is no text in {text.val}")
+    return corpus, Split(split_corpus(corpus, 0).train, held_out)
 
 
 @contextlib.contextmanager
@@ -327,7 +420,7 @@ def _fresh_sample(run: "Run", step: int) -> str:
     from charrnn.config import SampleConfig
     from charrnn.sampling import Sample, generate
 
-    sample = Sample("", run.config.seed + step)
+    sample = Sample("", run.trainer.config.seed + step)
     for _ in generate(run.checkpoint(), [sample], SampleConfig(length=_SAMPLE_CHARS)):
         pass
     return f"--- step {step}\n{sample.text}\n---"

@@ -40,12 +40,10 @@ def our_step(model: ModelConfig, train: TrainConfig, workers: Workers) -> Step:
     network = CharRNN(model).initialize(np.random.default_rng(0))
     batches = Batches(np.zeros(1, np.int64), train.batch_size, train.seq_len, seed=0)
     trainer = Trainer(network, batches, None, train, count_eos=True, workers=workers)
-    source, state = chunks(train, model.vocab_size), network.zero_state(train.batch_size)
+    source = chunks(train, model.vocab_size)
 
     def step() -> None:
-        nonlocal state
-        inputs, targets = next(source)
-        _, state = trainer._update(inputs, targets, state)
+        trainer._update(*next(source))
 
     return step
 
