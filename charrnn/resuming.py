@@ -119,7 +119,7 @@ class Suspended:
     def check(self, given: Mapping[str, Any]) -> None:
         """Raise ConfigError where an option is not what it was in the run, budgets aside."""
         settings = {**asdict(self.model), **asdict(self.train), **asdict(self.tokens)}
-        settings |= asdict(self.text)
+        settings["split_on"] = self.text.separator
         for name, value in given.items():
             was = self.given.get(name, settings[name])
             if name not in BUDGETS and value not in (was, settings[name]):

@@ -325,7 +325,7 @@ def _resumed(
     checkpoint.remove_leftovers(output)
     settings = {name: value for name, value in set_by_hand.items() if name in _CHECKED}
     if text.separator is not None:
-        settings["separator"] = text.separator
+        settings["split_on"] = text.separator
     suspended.check(settings)
     found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
     if text.sources:
