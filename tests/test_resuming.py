@@ -56,8 +56,15 @@ def begin(
     if not options.keys() & {"steps", "epochs", "minutes"}:
         options["steps"] = 40
     options = {**SIZES, **options}
-    reading = {"tokens": tokens or VocabularyConfig(), "command": "a command", "given": options}
-    return prepare(*read(text, separator), options, output=output, workers=Workers(1), **reading)
+    return prepare(
+        *read(text, separator),
+        options,
+        output=output,
+        workers=Workers(1),
+        tokens=tokens or VocabularyConfig(),
+        command="a command",
+        given=options,
+    )
 
 
 def go_on(text: Path, output: Path, separator: str | None = None, **budget: Any) -> Run:
