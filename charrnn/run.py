@@ -133,9 +133,12 @@ class Run:
             self.suspend()
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
-        self.complete = True
-        self.save()
-        self.suspend()
+        try:
+            self.save()
+            self.complete = True
+            self.suspend()
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; make that possible and go on with --resume") from None
         if self.data.validation is not None:
             self.baselines = baselines(
                 self.model,
