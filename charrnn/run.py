@@ -22,6 +22,7 @@ from charrnn.evaluation import Model
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
+from charrnn.memory import check_memory
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
@@ -364,6 +365,7 @@ def prepare(
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     archive.check_writable(output)
+    check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
         trainer.budget.reserve += expected_seconds(split)
@@ -397,6 +399,7 @@ def resume(
     config = longer(suspended.train, budget)
     if corpus.sha256 != suspended.text.sha256:
         raise CorpusError(_OTHER_TEXT.format("text", output))
+    check_memory(suspended.model, config)
     data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
         raise CorpusError(_OTHER_TEXT.format("validation text", output))
