@@ -129,7 +129,8 @@ class Suspended:
     def check(self, given: Mapping[str, Any]) -> None:
         """Raise ConfigError where an option is not what it was in the run, budgets aside."""
         settings = {**asdict(self.model), **asdict(self.train), **asdict(self.tokens)}
-        settings |= asdict(self.text) | {"init_from": self.init_from.get("name")}
+        settings["split_on"] = self.text.separator
+        settings["init_from"] = self.init_from.get("name")
         for name, value in given.items():
             was = self.given.get(name, settings[name])
             if name not in BUDGETS and value not in (was, settings[name]):

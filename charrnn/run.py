@@ -23,6 +23,7 @@ from charrnn.finetuning import Pretrained
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
+from charrnn.memory import check_memory
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import plan
@@ -135,9 +136,12 @@ class Run:
             self.suspend()
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
-        self.complete = True
-        self.save()
-        self.suspend()
+        try:
+            self.save()
+            self.complete = True
+            self.suspend()
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; make that possible and go on with --resume") from None
         if self.data.validation is not None:
             self.baselines = baselines(
                 self.model,
@@ -373,6 +377,7 @@ def prepare(
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     archive.check_writable(output)
+    check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
         trainer.budget.reserve += expected_seconds(split)
@@ -409,6 +414,7 @@ def resume(
     config = longer(suspended.train, budget)
     if corpus.sha256 != suspended.text.sha256:
         raise CorpusError(_OTHER_TEXT.format("text", output))
+    check_memory(suspended.model, config)
     data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
         raise CorpusError(_OTHER_TEXT.format("validation text", output))

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -176,7 +177,8 @@ def test_train_prints_nothing_but_messages_on_stderr(run: Run, folder: Path) -> 
     assert "charrnn sample -c checkpoints/hello.npz" in result.err.replace("\\", "/")
     assert "\x1b" not in result.err
     assert "\r" not in result.err
-    assert [path.name for path in folder.rglob("*.npz")] == ["hello.npz"]
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["hello.npz", "hello.resume.npz"]
 
 
 def test_train_json_carries_the_fields_of_the_design(run: Run) -> None:
@@ -978,11 +980,14 @@ def test_an_interrupted_run_leaves_a_model(folder: Path, number: int, code: int)
     process.send_signal(number)
     result = finish(process)
     assert result.code == code
-    last = result.err.splitlines()[-1]
-    assert last.startswith("interrupted at step ")
-    assert last.endswith("the model so far is in h.npz")
+    said, _, command = result.err.splitlines()[-3:]
+    assert said.startswith("interrupted at step ")
+    assert said.endswith("the model so far is in h.npz")
+    assert command == "  " + shlex.join(
+        ["charrnn", "train", "hello", *sizes, "-o", "h.npz", "--resume"]
+    )
     assert checkpoint.load(folder / "h.npz").vocabulary.tokens == tuple("ehlo")
-    assert [path.name for path in folder.iterdir()] == ["h.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == ["h.npz", "h.resume.npz"]
 
 
 @posix

@@ -54,6 +54,7 @@ def main() -> int:
     blas.use_one_thread()
     _prepare_streams()
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _terminate)
         code = app(prog_name="charrnn", standalone_mode=False)
         sys.stdout.flush()

@@ -341,7 +341,7 @@ def _resumed(
     checkpoint.remove_leftovers(output)
     settings = {name: value for name, value in set_by_hand.items() if name in _CHECKED}
     if text.separator is not None:
-        settings["separator"] = text.separator
+        settings["split_on"] = text.separator
     if "init_from" in set_by_hand:
         settings["init_from"] = str(set_by_hand["init_from"])
     suspended.check(settings)
