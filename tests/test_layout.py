@@ -12,8 +12,9 @@ import charrnn
 
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
-    errors config blas resources vocabulary functional parallel reading documents corpus tokens
-    batches optim cells parameters unrolled jordan model ngram kneser_ney leave_one_out residual
+    errors config blas resources vocabulary functional parallel compression reading documents
+    corpus tokens batches optim cells parameters unrolled jordan model ngram kneser_ney
+    leave_one_out residual
     scheduled_sampling plan evaluation baselines training adaptation archive checkpoint scoring
     classification gradient_flow sampling run display
     cli.options cli.classify cli.inspect cli.sample cli.score cli.train cli __main__

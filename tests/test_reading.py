@@ -18,7 +18,7 @@ messy = st.text(f"ab가\r\n{NO_LINE_ENDS}", max_size=20)
 
 
 def text_of(data: bytes, source: str, encoding: str = "utf-8") -> str:
-    return "".join(decode(io.BytesIO(data), source, encoding))
+    return "".join(decode(module._parts(io.BytesIO(data)), source, encoding))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

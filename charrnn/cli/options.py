@@ -41,6 +41,16 @@ Threads = Annotated[
     ),
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, such as cp949 or utf-16.")]
+MaxSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MB",
+        help="The most that a text file may hold, a compressed one unpacked.  [default: 32 or 20 "
+        "times its own size where it is compressed, else any]",
+        min=1,
+        show_default=False,
+    ),
+]
 SplitOn = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,7 @@ import typer
 from charrnn.cli.options import (
     STARTED,
     Encoding,
+    MaxSize,
     SplitOn,
     Terminated,
     Threads,
@@ -54,8 +55,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="CORPUS",
-            help="Text files, folders (every *.txt below), '-' for stdin, or names of bundled "
-            "corpora.  [default: english]",
+            help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
+            "or names of bundled corpora.  [default: english]",
             show_default=False,
         ),
     ] = None,
@@ -156,6 +157,7 @@ def train(
         float, typer.Option(help="Share of tokens read as <UNK>, so that it is learned.")
     ] = TrainConfig.unk_rate,
     encoding: Encoding = "utf-8",
+    max_size: MaxSize = None,
     epochs: Annotated[
         float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
     ] = None,
@@ -228,8 +230,8 @@ def train(
     options = {name: value for name, value in locals().items() if name in _SETTINGS}
     vocabulary = VocabularyConfig(tokens, normalize, min_count, vocab_size)
     separator = chosen_separator(lines, split_on)
-    text = read_corpus(corpus or [], separator=separator, encoding=encoding)
-    split = _split(text, val, val_fraction, encoding)
+    text = read_corpus(corpus or [], separator=separator, encoding=encoding, max_size=max_size)
+    split = _split(text, val, val_fraction, encoding, max_size)
     output = output or FOLDER / f"{text.name}.npz"
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads))
@@ -267,7 +269,11 @@ def train(
 
 
 def _split(
-    corpus: "Corpus", val: Path | None, val_fraction: float | None, encoding: str
+    corpus: "Corpus",
+    val: Path | None,
+    val_fraction: float | None,
+    encoding: str,
+    max_size: int | None,
 ) -> "Split":
     """Training and validation documents, the latter from the file `val` where one is named."""
     from charrnn.corpus import Split, read_documents, split_corpus
@@ -276,7 +282,7 @@ def _split(
         check_float("val_fraction", val_fraction, 0, 1, below=True)
     if val is None:
         return split_corpus(corpus, val_fraction)
-    held_out = read_documents(val, corpus.separator, encoding)
+    held_out = read_documents(val, corpus.separator, encoding, max_size)
     if not held_out:
         raise CorpusError(f"there is no text in {val}")
     return Split(split_corpus(corpus, 0).train, held_out)
