@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
     signal.signal(signal.SIGTERM, before)
 
 
-def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+def start(
+    *args: str | Path, module: Sequence[str] = ("-m", "charrnn"), **options: Any
+) -> subprocess.Popen[bytes]:
     """A command as a process of its own, with pipes for what is not given."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", "charrnn", *map(str, args)]
+    command = [sys.executable, *module, *map(str, args)]
     return subprocess.Popen(command, **{**pipes, **options})
 
 
@@ -854,7 +856,7 @@ def test_bytes_that_are_no_text_are_one_line_too(
 
 
 def test_an_error_cannot_drive_a_terminal(run: Run) -> None:
-    assert_one_line(run("train", "no\x1b[31m\nfile"), 1, r"no\x1b[31m file")
+    assert_one_line(run("train", "no\x1b[31m\nfile"), 1, r"no\x1b[31m\nfile")
 
 
 def test_a_fault_of_charrnn_is_one_line(
@@ -944,7 +946,12 @@ def test_output_is_utf8_in_any_locale(folder: Path) -> None:
     assert (result.code, result.out, result.err) == (0, f"사과{os.linesep}", "")
 
 
-def on_a_terminal(*args: str | Path, **environment: str) -> str:
+def on_a_terminal(
+    *args: str | Path,
+    module: Sequence[str] = ("-m", "charrnn"),
+    cwd: Path | None = None,
+    **environment: str,
+) -> str:
     """What a command writes to a terminal, stdout and stderr together."""
     import pty
     import termios
@@ -952,7 +959,8 @@ def on_a_terminal(*args: str | Path, **environment: str) -> str:
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 80))
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
-    process = start(*args, stdin=follower, stdout=follower, stderr=follower, env=env)
+    streams = {"stdin": follower, "stdout": follower, "stderr": follower}
+    process = start(*args, module=module, cwd=cwd, env=env, **streams)
     os.close(follower)
     written = bytearray()
     try:

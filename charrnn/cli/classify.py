@@ -82,5 +82,5 @@ def _object(item: "Classification") -> str:
 def _line(item: "Classification") -> str:
     from charrnn.display import spelled_out
 
-    shown = printable(spelled_out(item.text))
-    return f"{item.label}\t{item.posterior[item.label]:.6g}\t{shown}"
+    label, text = (printable(spelled_out(name)) for name in (item.label, item.text))
+    return f"{label}\t{item.posterior[item.label]:.6g}\t{text}"
