@@ -1,6 +1,7 @@
 """The command line as its users meet it: output, exit codes, errors, signals and pipes."""
 
 import codecs
+import gzip
 import io
 import json
 import math
@@ -715,6 +716,9 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     (folder / "folder").mkdir()
     (folder / "folder" / "notes.md").write_text("no text")
     (folder / "latin.txt").write_bytes(b"caf\xe9 au lait\n")
+    (folder / "zeros").write_bytes(bytes(100))
+    (folder / "bomb.txt.gz").write_bytes(gzip.compress(b"a" * (33 << 20), 1))
+    (folder / "cut.txt.gz").write_bytes(gzip.compress(TEXT.encode())[:-9])
     (folder / "cut.npz").write_bytes(trained.read_bytes()[:1000])
     arrays = dict(np.load(trained))
     metadata = json.loads(str(arrays["metadata"]))
@@ -733,6 +737,14 @@ ERRORS = [
     ("train newline.txt", 1, "no text in newline.txt"),
     ("train folder", 1, "holds no *.txt file"),
     ("train latin.txt", 1, "not valid UTF-8 at byte 3; --encoding cp1252 would read it"),
+    ("train cut.txt.gz", 1, "cut.txt.gz is cut off"),
+    ("train bomb.txt.gz", 1, "bomb.txt.gz holds more than 32 MB, the limit; --max-size sets"),
+    ("train text.txt --val bomb.txt.gz --max-size 2", 1, "more than 2 MB, the limit; --max-size"),
+    ("score --file bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("sample --prompts bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("inspect --gradient-flow bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("train model.npz", 1, "model.npz is not valid UTF-8"),
+    ("train zeros", 1, "zeros is binary, full of NULs; --encoding latin-1 would read it"),
     ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
     ("score --file nofile -c model.npz", 1, "nofile"),
     ("score --file folder -c model.npz", 1, "folder"),
@@ -794,6 +806,7 @@ NUMBERS = {
     TRAIN: [
         "--hidden-size", "--num-layers", "--batch-size", "--seq-len", "--learning-rate",
         "--clip-norm", "--steps", "--min-count", "--sample-every", "--threads", "--vocab-size",
+        "--max-size",
     ],
     "train text.txt -o model.npz --log old.log ": ["--minutes", "--epochs"],
     SAMPLE: ["--top-k", "--top-p", "--num-samples"],
@@ -898,6 +911,31 @@ def test_interrupted_sampling_is_silent(endless: Path, number: int, code: int) -
     process.send_signal(number)
     result = finish(process)
     assert (result.code, result.err) == (code, "")
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", ["train fifo", "score --file fifo", "train hello --val fifo"])
+def test_waiting_for_a_pipe_can_be_interrupted(
+    folder: Path, trained: Path, command: str, number: int, code: int
+) -> None:
+    os.mkfifo(folder / "fifo")
+    model = ["-c", str(trained)] if command.startswith("score") else []
+    process = start(*command.split(), *model)
+    with (folder / "fifo").open("w"):  # once the command has opened it too, it waits for a text
+        process.send_signal(number)
+        result = finish(process)
+    assert (result.code, result.out, result.err) == (code, "", "")
+    assert [path.name for path in folder.iterdir()] == ["fifo"]
+
+
+@posix
+def test_the_output_of_a_command_is_a_corpus(folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    line = f"{sys.executable} -m charrnn train <(cat text.txt) --lines {' '.join(TINY)} --json"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["checkpoint"] == "checkpoints/pipe.npz"
 
 
 @posix

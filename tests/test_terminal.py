@@ -128,3 +128,10 @@ def test_a_pipe_gets_what_a_text_is() -> None:
     assert [line[0] for line in asked.split("\n")[: len(NASTY)]] == [*NASTY]
     label = finish(start("score", NASTY, "-c", "m.npz", "-c", f"{NAME}.npz")).out
     assert label.split("\t")[2] == f"{NASTY}\n"
+
+
+def test_more_texts_than_a_table_holds_are_lines(folder: Path) -> None:
+    (folder / "many.txt").write_text(f"{NASTY}\n" * 1001)
+    shown = on_a_terminal("score", "--file", "many.txt", "-c", "m.npz").splitlines()
+    assert len(shown) == 1001
+    assert all(line.endswith(r"\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f") for line in shown)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Figures = tuple[str, Score | Tally]  # with the name of the text
 
+_ROWS = 1000  # that a table has at most
 _PER_CHAR = "Score every character, or word: its log P in nats, then in bits."
 
 
@@ -211,10 +212,12 @@ def score(
     elif as_json:
         for name, score in scored:
             print(as_line(_fields(name, score, model.vocabulary.config)))
-    elif sys.stdout.isatty():
-        _show(list(scored))
     else:
-        _print_lines(scored)
+        first = list(islice(scored, _ROWS + 1)) if sys.stdout.isatty() else []
+        if 0 < len(first) <= _ROWS:
+            _show(first)
+        else:
+            _print_lines(chain(first, scored))
 
 
 def _texts(
@@ -420,12 +423,12 @@ def _print_each(
 
 
 def _print_lines(scored: Iterable["Figures"]) -> None:
-    """A line a text, for other programs."""
+    """A line a text, for other programs, and where there are too many for a table."""
     from charrnn.display import spelled_out
 
     for name, score in scored:
         bits = _number(score.figures()["bits_per_char"])
-        print(f"{score.log_prob:.6f}\t{bits}\t{spelled_out(name)}")
+        print(f"{score.log_prob:.6f}\t{bits}\t{printable(spelled_out(name))}")
 
 
 def _show(scored: list["Figures"]) -> None:
@@ -434,5 +437,5 @@ def _show(scored: list["Figures"]) -> None:
 
     if len(scored) == 1:
         score_details(*scored[0])
-    elif scored:
+    else:
         score_table(scored)
