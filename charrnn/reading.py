@@ -114,7 +114,8 @@ def decode(parts: Iterable[bytes], source: str, encoding: str = "utf-8") -> Iter
 def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    size = 0
+    size, head = 0, ""  # what is looked at to see whether it is text
+    looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
     for data in chain(parts, [b""]):
         size += len(data)
         try:
@@ -125,8 +126,11 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
                 data = error.object  # with what was left of the part before
                 reason = f" at byte {size - len(data) + error.start}; {_advice(data, parts)}"
             raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
-        if size <= _PART and codecs.lookup(encoding) != codecs.lookup(_BYTES):
-            _refuse_binary(text, source)
+        if looking:
+            head += text
+            looking = size < _PART and bool(data)
+            if not looking:
+                _refuse_binary(head, source)
         yield text
 
 

@@ -79,7 +79,11 @@ def _run_of_marks(text: str, place: int) -> tuple[int, int]:
 
 def _in_order(marks: str) -> str:
     parts = {ord(mark): unicodedata.normalize("NFD", mark) for mark in {*marks}}
-    return "".join(sorted(marks.translate(parts), key=unicodedata.combining))
+    codes = code_points(marks.translate(parts))
+    classes = np.zeros(CODE_POINTS, np.uint8)
+    for code in np.unique(codes).tolist():
+        classes[code] = unicodedata.combining(chr(code))
+    return from_code_points(codes[np.argsort(classes[codes], kind="stable")])
 
 
 def split_words(text: str) -> list[str]:
