@@ -1,6 +1,7 @@
 """Sources to documents, and documents to a training and a validation split."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from charrnn.compression import plain_name
 from charrnn.config import LINES, WHOLE
 from charrnn.documents import END, LINE_END, Documents
 from charrnn.errors import CorpusError
@@ -65,14 +67,21 @@ class Split:
 
 
 def read_corpus(
-    sources: Sequence[str], *, separator: str | None = None, encoding: str = "utf-8"
+    sources: Sequence[str],
+    *,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
 ) -> Corpus:
     """Read files, folders (every *.txt below), bundled corpora by name, and "-".
+
+    What ends in .gz, .bz2 or .xz is unpacked, in folders too.
 
     Args:
         sources: none means the bundled default.
         separator: where files are cut into documents, in NFC; LINES cuts them into lines, WHOLE
             nowhere. None means LINES if all are bundled corpora, else WHOLE.
+        max_size: MB that each file may hold; see `charrnn.reading.read_pieces`.
 
     Raises:
         CorpusError: something is not there, cannot be read or holds no text.
@@ -86,25 +95,27 @@ def read_corpus(
         bundled.append(is_bundled)
     if separator is None:
         separator = LINES if all(bundled) else WHOLE
-    texts = chain.from_iterable(_marked(file, separator, encoding) for file in files)
+    texts = chain.from_iterable(_marked(file, separator, encoding, max_size) for file in files)
     corpus = Corpus.collect(corpus_name(sources), texts, separator)
     if not corpus.documents:
         raise CorpusError(f"there is no text in {', '.join(sources)}")
     return corpus
 
 
-def read_documents(file: Path | str, separator: str, encoding: str = "utf-8") -> Documents:
+def read_documents(
+    file: Path | str, separator: str, encoding: str = "utf-8", max_size: int | None = None
+) -> Documents:
     """The documents of one file that are not empty; see `read_corpus`.
 
     Raises:
         CorpusError: it cannot be read or decoded.
     """
-    return Documents.collect(_marked(file, separator, encoding))
+    return Documents.collect(_marked(file, separator, encoding, max_size))
 
 
-def _marked(file: Path | str, separator: str, encoding: str) -> Iterator[str]:
+def _marked(file: Path | str, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
     """The text of a file in pieces, with END or LINE_END where a document ends."""
-    pieces = read_pieces(file, encoding)
+    pieces = read_pieces(file, encoding, max_size)
     return _marked_whole(pieces) if separator == WHOLE else _marked_parts(pieces, separator)
 
 
@@ -153,10 +164,10 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
         raise CorpusError("no such file: the name is empty")
     try:
         is_folder, exists = path.is_dir(), path.exists()
+        files = _text_files(path) if is_folder else []
     except OSError as error:
-        raise CorpusError(f"cannot read {source}: {error.strerror}") from None
+        raise CorpusError(f"cannot read {error.filename or source}: {error.strerror}") from None
     if is_folder:
-        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
         if not files:
             raise CorpusError(f"the folder {source} holds no *.txt file")
         return files, False
@@ -176,8 +187,34 @@ def corpus_name(sources: Sequence[str]) -> str:
     return _name(sources[0]) + others
 
 
+def _text_files(folder: Path) -> list[Path]:
+    """Every *.txt below, packed or not; once where it is both.
+
+    Linked folders are not entered, so that one that holds itself is no endless one.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found: dict[Path, Path] = {}  # by their names unpacked
+    for place, _, names in os.walk(folder, onerror=fail):
+        for name in sorted(names):
+            file = Path(place, name)
+            if plain_name(name).endswith(".txt") and file.is_file():
+                found.setdefault(file.with_name(plain_name(name)), file)
+    return sorted(found.values())
+
+
 def _name(source: str) -> str:
-    return "stdin" if source == "-" else Path(source).resolve().stem or "corpus"
+    if source == "-":
+        return "stdin"
+    path = Path(source)
+    if path.is_fifo():  # such as <(command), whose own name says nothing
+        return "pipe"
+    return Path(plain_name(path.resolve().name)).stem or "corpus"
 
 
 def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:

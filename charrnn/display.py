@@ -33,7 +33,13 @@ _BASELINES = {
 
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
-_HARMLESS = "\n\t\u200c\u200d"  # the joiners are part of how some scripts and emoji are spelled
+# Those that words and emoji are spelled with, and that no terminal obeys: soft hyphen, joiners,
+# direction marks (not the overrides and isolates, which reorder what lies around them), signs that
+# go before numbers, tags of flags.
+_HARMLESS = frozenset(
+    "\n\t\u00ad\u200c\u200d\u2060\u061c\u200e\u200f\u06dd\u070f\u0890\u0891\u08e2"
+    "\U000110bd\U000110cd"
+) | {chr(code) for code in (*range(0x600, 0x606), *range(0xE0020, 0xE0080))}
 
 
 def visible(text: str) -> str:
@@ -65,7 +71,7 @@ def message(text: str) -> None:
 
 def error(text: str) -> None:
     """One line that says what is wrong and what to do."""
-    message("error: " + visible(" ".join(text.split())))
+    message("error: " + visible(text.strip().replace("\n", "\\n").replace("\t", "\\t")))
 
 
 class TrainingDisplay:

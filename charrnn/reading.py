@@ -2,69 +2,121 @@
 
 import codecs
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
+from charrnn.compression import compression, compression_of, unpack
 from charrnn.errors import ConfigError, CorpusError
 from charrnn.vocabulary import normalize
 
 _PART = 1 << 18  # bytes read at a time
-# ASCII, Han and Hangul compose with nothing before them, so that a text can be cut there.
-_COMPOSABLE = re.compile(r".*(?=[\0-\x7f\u4e00-\u9fff\uac00-\ud7a3])", re.DOTALL)
+_PACKED_PART = 1 << 14  # of a compressed file
+_MB = 1 << 20
+_UNPACKED = 32  # MB that a compressed file may unpack to, or its own size so many times:
+_RATIO = 20  # more than any text is packed by
+# ASCII, kana, Han, Hangul and emoji compose with nothing before them, so that a text can be cut
+# there.
+_COMPOSABLE = re.compile(
+    r".*(?=[\0-\x7f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff])",
+    re.DOTALL,
+)
+_BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
+_NUL = "\0"
+_LOOK_AHEAD = 100  # parts that are read to say which encoding would do
 
 
-def read_pieces(path: Path | str, encoding: str = "utf-8") -> Iterator[str]:
+def read_pieces(
+    path: Path | str, encoding: str = "utf-8", max_size: int | None = None
+) -> Iterator[str]:
     """The text of a file, or of standard input for "-", in pieces; see `decode`.
 
+    A file whose name ends in .gz, .bz2 or .xz is unpacked.
+
+    Args:
+        max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
+            or 20 times its own size, and any other what it will.
+
     Raises:
-        CorpusError: it cannot be read or decoded.
+        CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
         ConfigError: there is no such encoding.
     """
     try:
         if str(path) == "-":
-            yield from decode(sys.stdin.buffer, "standard input", encoding)
+            source = "standard input"
+            yield from decode(
+                _limited(_parts(sys.stdin.buffer), source, max_size), source, encoding
+            )
         else:
             with Path(path).open("rb") as file:
-                yield from decode(file, str(path), encoding)
+                yield from decode(_unpacked(file, str(path), max_size), str(path), encoding)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
 
 
-def read_text(path: Path | str, encoding: str = "utf-8") -> str:
+def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = None) -> str:
     """All of what `read_pieces` reads."""
-    return "".join(read_pieces(path, encoding))
+    return "".join(read_pieces(path, encoding, max_size))
 
 
-def decode(file: BinaryIO, source: str, encoding: str = "utf-8") -> Iterator[str]:
+def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    while part := file.read(size or _PART):
+        yield part
+
+
+def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[bytes]:
+    """The bytes of a file, unpacked where its name says that it is compressed."""
+    suffix = compression(source)
+    if not suffix:
+        return _limited(_parts(file), source, max_size)
+    if max_size is None:
+        max_size = max(_UNPACKED, _RATIO * os.fstat(file.fileno()).st_size // _MB)
+    return _limited(unpack(_parts(file, _PACKED_PART), suffix, source), source, max_size)
+
+
+def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Iterator[bytes]:
+    """The same, until they are more than `max_size` MB."""
+    size = 0
+    for part in parts:
+        size += len(part)
+        if max_size is not None and size > max_size * _MB:
+            raise CorpusError(
+                f"{source} holds more than {max_size:,} MB, the limit; --max-size sets another"
+            )
+        yield part
+
+
+def decode(parts: Iterable[bytes], source: str, encoding: str = "utf-8") -> Iterator[str]:
     """Bytes as text in NFC, without byte-order mark, with `\\n` for every line end, in pieces.
 
     Args:
         source: what the bytes are called in an error.
 
     Raises:
-        CorpusError: the bytes are not valid in that encoding.
+        CorpusError: the bytes are not valid in that encoding, or are no text.
         ConfigError: there is no such encoding.
     """
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
-    pieces = regroup(_decoded(file, source, encoding), _COMPOSABLE)
+    pieces = regroup(_decoded(iter(parts), source, encoding), _COMPOSABLE)
     yield normalize(next(pieces, "").removeprefix("\ufeff"))
     yield from map(normalize, pieces)
 
 
-def _decoded(file: BinaryIO, source: str, encoding: str) -> Iterator[str]:
+def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    size, data = 0, b"-"
-    while data:
-        data = file.read(_PART)
+    size, head = 0, ""  # what is looked at to see whether it is text
+    looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
+    for data in chain(parts, [b""]):
         size += len(data)
         try:
             text = newlines.decode(data, final=not data)
@@ -72,35 +124,67 @@ def _decoded(file: BinaryIO, source: str, encoding: str) -> Iterator[str]:
             reason = f"; {error}"
             if isinstance(error, UnicodeDecodeError):
                 data = error.object  # with what was left of the part before
-                hint = _suggest_encoding(data + file.read())
-                reason = f" at byte {size - len(data) + error.start}; {hint}"
+                reason = f" at byte {size - len(data) + error.start}; {_advice(data, parts)}"
             raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
+        if looking:
+            head += text
+            looking = size < _PART and bool(data)
+            if not looking:
+                _refuse_binary(head, source)
         yield text
 
 
-def _suggest_encoding(data: bytes) -> str:
-    utf16 = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ()
-    for candidate in (*utf16, "cp949", "cp1252"):
-        try:
-            data.decode(candidate)
-        except UnicodeError:
-            continue
-        return f"--encoding {candidate} would read it"
-    return "name its encoding with --encoding"
+def _refuse_binary(text: str, source: str) -> None:
+    """An error where the beginning of a text is full of NULs; some may be there."""
+    if text.count(_NUL) * 100 <= len(text):
+        return
+    found = _BYTES
+    for offset, utf16 in enumerate(("utf-16-be", "utf-16-le")):  # of text that is mostly ASCII
+        if text[offset::2].count(_NUL) > len(text) // 4 and _NUL not in text[1 - offset :: 2]:
+            found = utf16
+    raise CorpusError(f"{source} is binary, full of NULs; --encoding {found} would read it")
+
+
+def _advice(data: bytes, rest: Iterator[bytes]) -> str:
+    """What to do with a file of which `data` is not valid and `rest` is not yet read."""
+    if suffix := compression_of(data):
+        return f"it is compressed: give it a name that ends in {suffix}"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        candidates = ["utf-16"]
+    elif b"\0" in data:
+        return f"it looks binary; --encoding {_BYTES} would read its bytes as characters"
+    else:
+        candidates = ["cp949", "cp1252"]
+    decoders = {name: codecs.getincrementaldecoder(name)() for name in candidates}
+    for part in chain([data], islice(rest, _LOOK_AHEAD), [b""]):
+        for name, decoder in [*decoders.items()]:
+            try:
+                decoder.decode(part, final=not part)
+            except UnicodeError:
+                del decoders[name]
+    if not decoders:
+        return "name its encoding with --encoding"
+    return f"--encoding {next(iter(decoders))} would read it"
 
 
 def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
     """The same text in pieces, each of them all that `end` matches at its start, but for the last.
 
     So that the pieces end where `end` says, however the text was cut before.
+
+    Args:
+        end: finds an end by the two characters around it, or the one before it.
     """
-    rest = ""
+    held: list[str] = []  # without an end
+    last = ""  # the character that comes next
     for text in texts:
-        rest += text
-        if found := end.match(rest):
-            yield found[0]
-            rest = rest[found.end() :]
-    yield rest
+        text = last + text
+        if found := end.match(text):
+            yield "".join([*held, found[0]])
+            held, text = [], text[found.end() :]
+        held.append(text[:-1])
+        last = text[-1:]
+    yield "".join([*held, last])
 
 
 def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:

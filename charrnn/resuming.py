@@ -60,6 +60,7 @@ _TEXT = {
     "separator": str,
     "val": (str, NoneType),
     "val_fraction": _FIGURE,
+    "max_size": (int, NoneType),
     "sha256": str,
     "val_sha256": str,
 }
@@ -85,6 +86,7 @@ class Text:
     separator: str | None  # None: as the corpus says
     val: str | None
     val_fraction: float | None
+    max_size: int | None = None  # megabytes
     sha256: str = ""  # of the documents
     val_sha256: str = ""  # of the tokens held out
 

@@ -225,7 +225,9 @@ def _scorer(checkpoint: Checkpoint, adapt: bool) -> Model | Adaptive:
 
 
 def _encoded(vocabulary: Vocabulary, pieces: Iterable[str], tally: Tally) -> Iterator[np.ndarray]:
-    for piece in regroup(pieces, WORDS):
+    if vocabulary.config.tokens == "word":
+        pieces = regroup(pieces, WORDS)
+    for piece in pieces:
         tally.chars += len(piece)
         if piece:
             yield vocabulary.encode(piece)

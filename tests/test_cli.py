@@ -1,6 +1,7 @@
 """The command line as its users meet it: output, exit codes, errors, signals and pipes."""
 
 import codecs
+import gzip
 import io
 import json
 import math
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
     signal.signal(signal.SIGTERM, before)
 
 
-def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+def start(
+    *args: str | Path, module: Sequence[str] = ("-m", "charrnn"), **options: Any
+) -> subprocess.Popen[bytes]:
     """A command as a process of its own, with pipes for what is not given."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", "charrnn", *map(str, args)]
+    command = [sys.executable, *module, *map(str, args)]
     return subprocess.Popen(command, **{**pipes, **options})
 
 
@@ -796,6 +799,9 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     (folder / "folder").mkdir()
     (folder / "folder" / "notes.md").write_text("no text")
     (folder / "latin.txt").write_bytes(b"caf\xe9 au lait\n")
+    (folder / "zeros").write_bytes(bytes(100))
+    (folder / "bomb.txt.gz").write_bytes(gzip.compress(b"a" * (33 << 20), 1))
+    (folder / "cut.txt.gz").write_bytes(gzip.compress(TEXT.encode())[:-9])
     (folder / "cut.npz").write_bytes(trained.read_bytes()[:1000])
     arrays = dict(np.load(trained))
     metadata = json.loads(str(arrays["metadata"]))
@@ -819,6 +825,14 @@ ERRORS = [
     ("train newline.txt", 1, "no text in newline.txt"),
     ("train folder", 1, "holds no *.txt file"),
     ("train latin.txt", 1, "not valid UTF-8 at byte 3; --encoding cp1252 would read it"),
+    ("train cut.txt.gz", 1, "cut.txt.gz is cut off"),
+    ("train bomb.txt.gz", 1, "bomb.txt.gz holds more than 32 MB, the limit; --max-size sets"),
+    ("train text.txt --val bomb.txt.gz --max-size 2", 1, "more than 2 MB, the limit; --max-size"),
+    ("score --file bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("sample --prompts bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("inspect --gradient-flow bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
+    ("train model.npz", 1, "model.npz is not valid UTF-8"),
+    ("train zeros", 1, "zeros is binary, full of NULs; --encoding latin-1 would read it"),
     ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
     ("score --file nofile -c model.npz", 1, "nofile"),
     ("score --file folder -c model.npz", 1, "folder"),
@@ -891,6 +905,7 @@ NUMBERS = {
     TRAIN: [
         "--hidden-size", "--num-layers", "--batch-size", "--seq-len", "--learning-rate",
         "--clip-norm", "--steps", "--min-count", "--sample-every", "--threads", "--vocab-size",
+        "--max-size",
     ],
     "train text.txt -o model.npz --log old.log ": ["--minutes", "--epochs"],
     SAMPLE: ["--top-k", "--top-p", "--num-samples"],
@@ -954,7 +969,7 @@ def test_bytes_that_are_no_text_are_one_line_too(
 
 
 def test_an_error_cannot_drive_a_terminal(run: Run) -> None:
-    assert_one_line(run("train", "no\x1b[31m\nfile"), 1, r"no\x1b[31m file")
+    assert_one_line(run("train", "no\x1b[31m\nfile"), 1, r"no\x1b[31m\nfile")
 
 
 def test_a_fault_of_charrnn_is_one_line(
@@ -999,6 +1014,31 @@ def test_interrupted_sampling_is_silent(endless: Path, number: int, code: int) -
     process.send_signal(number)
     result = finish(process)
     assert (result.code, result.err) == (code, "")
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", ["train fifo", "score --file fifo", "train hello --val fifo"])
+def test_waiting_for_a_pipe_can_be_interrupted(
+    folder: Path, trained: Path, command: str, number: int, code: int
+) -> None:
+    os.mkfifo(folder / "fifo")
+    model = ["-c", str(trained)] if command.startswith("score") else []
+    process = start(*command.split(), *model)
+    with (folder / "fifo").open("w"):  # once the command has opened it too, it waits for a text
+        process.send_signal(number)
+        result = finish(process)
+    assert (result.code, result.out, result.err) == (code, "", "")
+    assert [path.name for path in folder.iterdir()] == ["fifo"]
+
+
+@posix
+def test_the_output_of_a_command_is_a_corpus(folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    line = f"{sys.executable} -m charrnn train <(cat text.txt) --lines {' '.join(TINY)} --json"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["checkpoint"] == "checkpoints/pipe.npz"
 
 
 @posix
@@ -1047,7 +1087,12 @@ def test_output_is_utf8_in_any_locale(folder: Path) -> None:
     assert (result.code, result.out, result.err) == (0, f"사과{os.linesep}", "")
 
 
-def on_a_terminal(*args: str | Path, **environment: str) -> str:
+def on_a_terminal(
+    *args: str | Path,
+    module: Sequence[str] = ("-m", "charrnn"),
+    cwd: Path | None = None,
+    **environment: str,
+) -> str:
     """What a command writes to a terminal, stdout and stderr together."""
     import pty
     import termios
@@ -1055,7 +1100,8 @@ def on_a_terminal(*args: str | Path, **environment: str) -> str:
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 80))
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
-    process = start(*args, stdin=follower, stdout=follower, stderr=follower, env=env)
+    streams = {"stdin": follower, "stdout": follower, "stderr": follower}
+    process = start(*args, module=module, cwd=cwd, env=env, **streams)
     os.close(follower)
     written = bytearray()
     try:

@@ -1,7 +1,13 @@
+import bz2
+import errno
+import gzip
 import hashlib
 import io
+import lzma
+import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +29,7 @@ from charrnn.resources import bundled_corpora
 
 from .conftest import corpus_of
 
+posix = pytest.mark.skipif(os.name != "posix", reason="needs links and named pipes")
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 messy = st.text("ab가\r\n\u2028\x85\v\x1c ", max_size=20)
 
@@ -79,6 +86,59 @@ def test_a_folder_is_every_text_file_below_in_order(tmp_path: Path) -> None:
     (tmp_path / "texts" / "folder.txt").mkdir()
     found = read_corpus([str(tmp_path / "texts")])
     assert contents(found) == ("texts", ["a.txt", "b.txt", "deep/er/c.txt"], WHOLE)
+
+
+def test_packed_files_of_a_folder_are_read_once(tmp_path: Path) -> None:
+    written(tmp_path, "texts/b.txt.gz", gzip.compress(b"b"))
+    written(tmp_path, "texts/a.txt.xz", lzma.compress(b"a"))
+    written(tmp_path, "texts/c/c.txt", "c")
+    written(tmp_path, "texts/c/c.txt.bz2", bz2.compress(b"c"))
+    written(tmp_path, "texts/d.gz", gzip.compress(b"no text file"))
+    found = read_corpus([str(tmp_path / "texts")])
+    assert contents(found) == ("texts", ["a", "b", "c"], WHOLE)
+    assert read_corpus([str(tmp_path / "texts/b.txt.gz")]).name == "b"
+
+
+@posix
+def test_links_in_folders_neither_loop_nor_break(tmp_path: Path) -> None:
+    written(tmp_path, "texts/a.txt", "a")
+    (tmp_path / "texts/loop").symlink_to(tmp_path / "texts")
+    (tmp_path / "texts/itself.txt").symlink_to("itself.txt")
+    (tmp_path / "texts/broken.txt").symlink_to("nowhere")
+    (tmp_path / "texts/b.txt").symlink_to("a.txt")
+    os.mkfifo(tmp_path / "texts/pipe.txt")
+    assert [*read_corpus([str(tmp_path / "texts")]).documents] == ["a", "a"]
+    (tmp_path / "link").symlink_to("texts")
+    assert [*read_corpus([str(tmp_path / "link")]).documents] == ["a", "a"]
+    with pytest.raises(CorpusError, match="no such file"):
+        read_corpus([str(tmp_path / "texts/itself.txt")])
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "texts/a.txt", "a")
+    written(tmp_path, "texts/locked/b.txt", "b")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CorpusError, match=r"cannot read .*locked: Permission denied"):
+        read_corpus([str(tmp_path / "texts")])
+
+
+@posix
+def test_a_pipe_is_read_as_a_file_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    writer = threading.Thread(target=(tmp_path / "fifo").write_text, args=["text " * 100_000])
+    writer.start()
+    found = read_corpus([str(tmp_path / "fifo")])
+    writer.join()
+    assert contents(found) == ("pipe", ["text " * 100_000], WHOLE)
 
 
 def test_several_sources_are_read_in_their_order(tmp_path: Path) -> None:

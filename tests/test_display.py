@@ -29,7 +29,10 @@ def test_visible_text_cannot_drive_a_terminal(text: str) -> None:
         ("\x9b2J", r"\x9b2J"),
         ("a\rb", r"a\rb"),
         ("\u202eabc", r"\u202eabc"),
-        ("\U000e0041", r"\U000e0041"),
+        ("\u2066a\u2069", r"\u2066a\u2069"),
+        ("\ufeff", r"\ufeff"),
+        ("\U000e0001", r"\U000e0001"),
+        ("co\u00adop \u05d0\u200f! \u0600\u0661 🏴\U000e0067\U000e0062\U000e007f ❤\ufe0f", None),
         ("\udcff", r"\udcff"),
         ("한국어 é 👩\u200d👩\u200d👧 می\u200cخواهم\u3000\n\t", None),
     ],
@@ -49,7 +52,7 @@ def test_a_text_spelled_out_is_one_line_and_can_be_read_back(text: str) -> None:
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     display.error("this\nis\x1b wrong\n")
-    assert capsys.readouterr() == ("", "error: this is\\x1b wrong\n")
+    assert capsys.readouterr() == ("", "error: this\\nis\\x1b wrong\n")
 
 
 @pytest.mark.parametrize(

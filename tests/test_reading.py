@@ -2,7 +2,9 @@ import io
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ messy = st.text(f"ab가\r\n{NO_LINE_ENDS}", max_size=20)
 
 
 def text_of(data: bytes, source: str, encoding: str = "utf-8") -> str:
-    return "".join(decode(io.BytesIO(data), source, encoding))
+    return "".join(decode(module._parts(io.BytesIO(data)), source, encoding))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -92,6 +94,43 @@ def test_the_byte_is_that_of_the_file_with_its_bom() -> None:
 def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
     with pytest.raises(CorpusError, match="at byte 1; name its encoding with --encoding"):
         text_of(b"a\x81 \x8d", "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "looks binary; --encoding latin-1 would read"),
+        (b"\x1f\x8b\x08", r"compressed: give it a name that ends in \.gz"),
+        (b"\0" * 1000, "is binary, full of NULs; --encoding latin-1"),
+        (b"ab\n\0" * 100, "is binary, full of NULs; --encoding latin-1"),
+        ("hello\r\n".encode("utf-16-le") * 100, "full of NULs; --encoding utf-16-le"),
+        ("hello".encode("utf-16-be"), "full of NULs; --encoding utf-16-be"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_a_way_out(data: bytes, hint: str) -> None:
+    with pytest.raises(CorpusError, match=hint) as error:
+        text_of(data, "x")
+    if way_out := re.search(r"--encoding (\S+)", str(error.value)):
+        assert text_of(data, "x", way_out[1]) == re.sub("\r\n?", "\n", data.decode(way_out[1]))
+
+
+def test_a_text_with_a_few_control_characters_is_a_text() -> None:
+    text = "a\0b\x01\x1b[31m\x7f\x9b" + "x" * 200
+    assert text_of(text.encode(), "x") == text
+    parts = [b"x" * 200, b"\0", b"\0", b"x" * 200]  # as a decompressor may return them
+    assert "".join(decode(parts, "x")) == "x" * 200 + "\0\0" + "x" * 200
+    late = "x" * module._PART + "\0" * 1000
+    assert text_of(late.encode(), "x") == late
+
+
+def test_endless_bytes_that_are_no_text_are_an_error_at_once() -> None:
+    def endless(data: bytes) -> Iterator[bytes]:
+        while True:
+            yield data
+
+    for data in (b"\0" * 1000, b"caf\xe9 " * 1000, bytes(range(256)) * 100):
+        with pytest.raises(CorpusError):
+            list(decode(endless(data), "x"))
 
 
 def test_utf16_without_a_byte_order_mark_is_an_error() -> None:
@@ -186,6 +225,20 @@ def test_no_character_composes_across_a_cut() -> None:
         for mark in (*others, first if unicodedata.combining(first) else "\u0301"):
             found = module._COMPOSABLE.match("é" + mark)
             assert found is None
+
+
+@pytest.mark.parametrize("letters", ["สวัสดี", "ابجد", "e\u0301"])
+def test_a_text_without_a_place_to_cut_it_is_looked_at_once(letters: str) -> None:
+    looks = 0
+
+    class Pattern:
+        def match(self, text: str) -> None:
+            nonlocal looks
+            looks += len(text)
+
+    pieces = [*regroup([letters] * 1000, cast(re.Pattern[str], Pattern()))]
+    assert pieces == [letters * 1000]
+    assert looks < 1000 * (len(letters) + 2)
 
 
 @quick

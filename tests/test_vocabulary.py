@@ -12,12 +12,14 @@ from charrnn.config import VocabularyConfig
 from charrnn.errors import ConfigError, CorpusError
 from charrnn.functional import IGNORE
 from charrnn.vocabulary import (
+    CODE_POINTS,
     EOS,
     NUM_SPECIAL,
     UNK,
     UNK_CHARACTER,
     Composer,
     Vocabulary,
+    _is_mark,
     normalize,
     split_words,
     sum_composed,
@@ -346,3 +348,39 @@ def test_a_syllable_is_settled_when_the_next_one_begins() -> None:
     assert composer.held == "ᅡ"
     assert composer.flush() == [("ᅡ", -1)]
     assert composer.flush() == []
+
+
+# Marks in masses
+
+
+def by_the_book(text: str) -> str:
+    """NFC of a letter and its marks, sorted as the Unicode Standard has it."""
+    decomposed = [part for char in text for part in unicodedata.normalize("NFD", char)]
+    return unicodedata.normalize("NFC", "".join(sorted(decomposed, key=unicodedata.combining)))
+
+
+@given(st.text("\u0301\u0316\u0334\u0345\u0344\u0f73\u0f71\u3099", min_size=1), st.integers(0, 300))
+def test_masses_of_marks_are_composed_as_few_are(marks: str, start: int) -> None:
+    text = "x" * start + "e" + marks * (1 + 600 // len(marks)) + "e" + marks
+    assert normalize(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_million_marks_are_composed_at_once() -> None:
+    for marks in ("\u0301\u0316", "\u0f73\u0316"):
+        text = "e" + marks * 500_000
+        assert normalize(text) == by_the_book(text)
+
+
+def test_all_that_is_made_of_marks_is_known_as_a_mark() -> None:
+    for char in map(chr, range(CODE_POINTS)):
+        first = unicodedata.normalize("NFD", char)[0]
+        assert _is_mark(char) == (unicodedata.combining(first) > 0)
+
+
+def test_masses_of_marks_are_held_back_at_once() -> None:
+    composer = Composer()
+    settled = [composer.push(char, -1.0) for char in "e" + "\u0301\u0316" * 20_000]
+    assert not any(settled)
+    settled = [composer.push("e", -1.0)]
+    assert len(settled[0]) == 40_000
+    assert sum(log_prob for _, log_prob in settled[0]) == -40_001

@@ -19,6 +19,7 @@ def classify_texts(
     *,
     eos: bool | None,
     encoding: str,
+    max_size: int | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -37,7 +38,7 @@ def classify_texts(
     models = {path.stem: load_checkpoint(path) for path in paths}
     if len(models) < len(paths):
         raise ConfigError("the models to choose from must have different names")
-    labelled = _labelled(labels, encoding) if labels else []
+    labelled = _labelled(labels, encoding, max_size) if labels else []
     texts = [*texts, *(text for text, _ in labelled)]
     found: list[Classification] = []
     with Workers(threads) as workers:
@@ -57,12 +58,12 @@ def classify_texts(
         confusion_table(confusions, list(models))
 
 
-def _labelled(path: Path, encoding: str) -> list[tuple[str, str]]:
+def _labelled(path: Path, encoding: str, max_size: int | None) -> list[tuple[str, str]]:
     """(text, label) of each line that is not empty."""
     from charrnn.reading import read_text, split_lines
 
     found = []
-    for number, line in enumerate(split_lines(read_text(path, encoding)), start=1):
+    for number, line in enumerate(split_lines(read_text(path, encoding, max_size)), start=1):
         text, tab, label = line.rpartition("\t")
         if line and not tab:
             raise CorpusError(f"line {number} of {path} is no text, tab and label")
@@ -81,5 +82,5 @@ def _object(item: "Classification") -> str:
 def _line(item: "Classification") -> str:
     from charrnn.display import spelled_out
 
-    shown = printable(spelled_out(item.text))
-    return f"{item.label}\t{item.posterior[item.label]:.6g}\t{shown}"
+    label, text = (printable(spelled_out(name)) for name in (item.label, item.text))
+    return f"{label}\t{item.posterior[item.label]:.6g}\t{text}"

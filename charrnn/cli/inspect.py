@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.options import AsJson, CheckpointPath, Encoding, as_line
+from charrnn.cli.options import AsJson, CheckpointPath, Encoding, MaxSize, as_line
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
@@ -28,6 +28,7 @@ def inspect(
         ),
     ] = None,
     encoding: Encoding = "utf-8",
+    max_size: MaxSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is in a checkpoint.
@@ -40,7 +41,7 @@ def inspect(
     path = checkpoints.find(checkpoint)
     loaded = checkpoints.load(path)
     if gradient_flow is not None:
-        fields = {"checkpoint": str(path)} | _flow(loaded, gradient_flow, encoding)
+        fields = {"checkpoint": str(path)} | _flow(loaded, gradient_flow, encoding, max_size)
     else:
         fields = {
             "checkpoint": str(path),
@@ -61,7 +62,7 @@ def inspect(
         inspection(fields)
 
 
-def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
+def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None) -> dict[str, Any]:
     """Distances, and the median norms of the gradient by h and, where there is one, by C."""
     import numpy as np
 
@@ -74,7 +75,7 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str) -> dict[str, Any]:
         raise ConfigError("an ngram has no gradient; --gradient-flow is for the others")
     if config.feedback == "target":
         raise ConfigError("with --feedback target no step depends on another: no gradient flows")
-    tokens = loaded.vocabulary.encode(read_text(file, encoding))
+    tokens = loaded.vocabulary.encode(read_text(file, encoding, max_size))
     try:
         flow = gradient_flow(loaded.model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
     except ValueError as error:

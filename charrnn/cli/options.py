@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
 PARTS = ("all", "network", "ngram")
+# Controls that JSON may hold as they are, and terminals obey.
+_UNESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -41,6 +43,16 @@ Threads = Annotated[
     ),
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, such as cp949 or utf-16.")]
+MaxSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MB",
+        help="The most that a text file may hold, a compressed one unpacked.  [default: 32 or 20 "
+        "times its own size where it is compressed, else any]",
+        min=1,
+        show_default=False,
+    ),
+]
 SplitOn = Annotated[
     str | None,
     typer.Option(
@@ -101,7 +113,8 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 
 def as_line(value: Any) -> str:
     """One line of JSON; a number that is not finite becomes null, as JSON has no word for it."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _finite(value: Any) -> Any:

@@ -11,6 +11,7 @@ from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
     Encoding,
+    MaxSize,
     Threads,
     as_line,
     load_checkpoint,
@@ -82,6 +83,7 @@ def sample(
         bool, typer.Option("--next", help="Show what may follow PROMPT instead of drawing.")
     ] = False,
     encoding: Encoding = "utf-8",
+    max_size: MaxSize = None,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
@@ -97,7 +99,10 @@ def sample(
     from charrnn.vocabulary import normalize
 
     config = SampleConfig(length, temperature, top_k, top_p, normalize(stop), allow_unk)
-    prompt = strip_last_newline(read_text("-", encoding)) if prompt == "-" else normalize(prompt)
+    if prompt == "-":
+        prompt = strip_last_newline(read_text("-", encoding, max_size))
+    else:
+        prompt = normalize(prompt)
     seed = randbelow(2**32) if seed is None else seed
     if prompts is not None and (prompt or next_character or num_samples > 1):
         raise ConfigError("--prompts goes without PROMPT, --next and --num-samples")
@@ -105,7 +110,7 @@ def sample(
     if next_character:
         _show_next(model, prompt, as_json)
     elif prompts is not None:
-        for first, lines in _blocks(split_lines(read_text(prompts, encoding))):
+        for first, lines in _blocks(split_lines(read_text(prompts, encoding, max_size))):
             samples = [Sample(line, seed + first + index) for index, line in enumerate(lines)]
             _print_whole(model, samples, config, threads, as_json=True)
     elif num_samples > 1 or as_json:

@@ -15,6 +15,7 @@ from charrnn.cli.options import (
     PARTS,
     AsJson,
     Encoding,
+    MaxSize,
     SplitOn,
     Threads,
     as_line,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Figures = tuple[str, Score | Tally]  # with the name of the text
 
+_ROWS = 1000  # that a table has at most
 _PER_CHAR = "Score every character, or word: its log P in nats, then in bits."
 
 
@@ -130,6 +132,7 @@ def score(
         typer.Option(help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}."),
     ] = PARTS[0],
     encoding: Encoding = "utf-8",
+    max_size: MaxSize = None,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
@@ -155,13 +158,14 @@ def score(
     separator = chosen_separator(lines, split_on)
     if several:
         separator = LINES if separator is None else separator
-        named = _texts(texts or [], files or [], separator, encoding)
+        named = _texts(texts or [], files or [], separator, encoding, max_size)
         classify_texts(
             checkpoints,
             [text for _, text in named],
             labels,
             eos=eos,
             encoding=encoding,
+            max_size=max_size,
             threads=threads,
             as_json=as_json,
         )
@@ -171,12 +175,12 @@ def score(
     if streams > 1 and (separator != WHOLE or per_char or context or reset):
         raise ConfigError("--streams is for whole files, without --per-char, --context and --reset")
     if context is not None:
-        everything = list(_texts(texts or [], files or [], separator, encoding))
+        everything = list(_texts(texts or [], files or [], separator, encoding, max_size))
         for n in _numbers("context", context):
             _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
         return
     if reset is not None:
-        everything = list(_texts(texts or [], files or [], separator, encoding))
+        everything = list(_texts(texts or [], files or [], separator, encoding, max_size))
         for n in _numbers("reset", reset):
             parts = ((name, part) for name, text in everything for part in _parts(text, n))
             _print_total(_scored(model, parts, False, threads), as_json, {"reset": n})
@@ -184,34 +188,44 @@ def score(
     if adapt:
         if per_char or streams > 1:
             raise ConfigError("--adapt goes without --per-char and --streams")
-        named = _texts(texts or [], files or [], separator, encoding)
+        named = _texts(texts or [], files or [], separator, encoding, max_size)
         _print_adapted(_adapted(model, named, eos), total, as_json)
         return
     if per_char and not total:
-        scores = _scored(model, _texts(texts or [], files or [], separator, encoding), eos, threads)
+        scores = _scored(
+            model, _texts(texts or [], files or [], separator, encoding, max_size), eos, threads
+        )
         _print_each(scores, model.vocabulary.config, as_json)
         return
     scored: Iterator[Figures]
     if separator != WHOLE:
-        scored = _scored(model, _texts(texts or [], files or [], separator, encoding), eos, threads)
+        scored = _scored(
+            model, _texts(texts or [], files or [], separator, encoding, max_size), eos, threads
+        )
     else:  # whole files, however long
         scored = chain(
-            _scored(model, _texts(texts or [], [], separator, encoding), eos, threads),
-            _scored_files(model, files or [], eos, encoding, streams, threads),
+            _scored(model, _texts(texts or [], [], separator, encoding, max_size), eos, threads),
+            _scored_files(model, files or [], eos, encoding, max_size, streams, threads),
         )
     if total:
         _print_total(scored, as_json)
     elif as_json:
         for name, score in scored:
             print(as_line(_fields(name, score, model.vocabulary.config)))
-    elif sys.stdout.isatty():
-        _show(list(scored))
     else:
-        _print_lines(scored)
+        first = list(islice(scored, _ROWS + 1)) if sys.stdout.isatty() else []
+        if 0 < len(first) <= _ROWS:
+            _show(first)
+        else:
+            _print_lines(chain(first, scored))
 
 
 def _texts(
-    texts: Sequence[str], files: Sequence[Path], separator: str, encoding: str
+    texts: Sequence[str],
+    files: Sequence[Path],
+    separator: str,
+    encoding: str,
+    max_size: int | None,
 ) -> Iterator[tuple[str, str]]:
     """(name, text) of everything to score; a text is its own name, a whole file has the file's."""
     from charrnn.corpus import read_documents
@@ -221,13 +235,13 @@ def _texts(
         yield text, text
     for file in files:
         if separator == LINES:  # the empty ones too
-            for line in split_lines(read_text(file, encoding)):
+            for line in split_lines(read_text(file, encoding, max_size)):
                 yield line, line
         elif separator != WHOLE:
-            for document in read_documents(file, separator, encoding):
+            for document in read_documents(file, separator, encoding, max_size):
                 yield document, document
         else:
-            yield str(file), strip_last_newline(read_text(file, encoding))
+            yield str(file), strip_last_newline(read_text(file, encoding, max_size))
 
 
 def _scored(
@@ -253,6 +267,7 @@ def _scored_files(
     files: Sequence[Path],
     eos: bool | None,
     encoding: str,
+    max_size: int | None,
     streams: int,
     threads: int | None,
 ) -> Iterator[tuple[str, "Tally"]]:
@@ -265,10 +280,12 @@ def _scored_files(
     with Workers(threads) as workers:
         for file in files:
             if streams > 1:
-                documents = read_documents(file, WHOLE, encoding)
+                documents = read_documents(file, WHOLE, encoding, max_size)
                 found = score_in_streams(model, documents, streams, eos=eos, workers=workers)
             else:
-                found = score_pieces(model, strip_pieces(read_pieces(file, encoding)), eos=eos)
+                found = score_pieces(
+                    model, strip_pieces(read_pieces(file, encoding, max_size)), eos=eos
+                )
             yield str(file), found
 
 
@@ -406,12 +423,12 @@ def _print_each(
 
 
 def _print_lines(scored: Iterable["Figures"]) -> None:
-    """A line a text, for other programs."""
+    """A line a text, for other programs, and where there are too many for a table."""
     from charrnn.display import spelled_out
 
     for name, score in scored:
         bits = _number(score.figures()["bits_per_char"])
-        print(f"{score.log_prob:.6f}\t{bits}\t{spelled_out(name)}")
+        print(f"{score.log_prob:.6f}\t{bits}\t{printable(spelled_out(name))}")
 
 
 def _show(scored: list["Figures"]) -> None:
@@ -420,5 +437,5 @@ def _show(scored: list["Figures"]) -> None:
 
     if len(scored) == 1:
         score_details(*scored[0])
-    elif scored:
+    else:
         score_table(scored)

@@ -14,6 +14,7 @@ from charrnn.cli.interrupts import Interrupts
 from charrnn.cli.options import (
     STARTED,
     Encoding,
+    MaxSize,
     SplitOn,
     Threads,
     as_line,
@@ -60,8 +61,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="CORPUS",
-            help="Text files, folders (every *.txt below), '-' for stdin, or names of bundled "
-            "corpora.  [default: english]",
+            help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
+            "or names of bundled corpora.  [default: english]",
             show_default=False,
         ),
     ] = None,
@@ -171,6 +172,7 @@ def train(
         float, typer.Option(help="Share of tokens read as <UNK>, so that it is learned.")
     ] = TrainConfig.unk_rate,
     encoding: Encoding = "utf-8",
+    max_size: MaxSize = None,
     epochs: Annotated[
         float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
     ] = None,
@@ -259,7 +261,8 @@ def train(
     pretrained = None if init_from is None or resume else Pretrained.load(init_from)
     vocabulary = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     separator = chosen_separator(lines, split_on)
-    text = Text(corpus or [], encoding, separator, str(val) if val else None, val_fraction)
+    val_name = str(val) if val else None
+    text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
     output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads))
@@ -382,12 +385,14 @@ def _read(text: "Text") -> tuple["Corpus", "Split"]:
     """Training and validation documents, the latter from another file where one is named."""
     from charrnn.corpus import Split, read_corpus, read_documents, split_corpus
 
-    corpus = read_corpus(text.sources, separator=text.separator, encoding=text.encoding)
+    corpus = read_corpus(
+        text.sources, separator=text.separator, encoding=text.encoding, max_size=text.max_size
+    )
     if text.val_fraction is not None:
         check_float("val_fraction", text.val_fraction, 0, 1, below=True)
     if text.val is None:
         return corpus, split_corpus(corpus, text.val_fraction)
-    held_out = read_documents(text.val, corpus.separator, text.encoding)
+    held_out = read_documents(text.val, corpus.separator, text.encoding, text.max_size)
     if not held_out:
         raise CorpusError(f"there is no text in {text.val}")
     return corpus, Split(split_corpus(corpus, 0).train, held_out)

@@ -1,0 +1,1 @@
+"""Seeded fuzzing: `python -m tests.fuzz` says how."""
