@@ -133,7 +133,7 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-            raise CheckpointError("it is no file")
+            raise CheckpointError("it is no file but a folder, a pipe or a device")
         with open(path, "rb") as file:
             _check_directory(file, found.st_size)
             with zipfile.ZipFile(file) as archive:
@@ -223,14 +223,15 @@ class Archive:
                 raise CheckpointError(f"{name} is cut off")
             return np.frombuffer(file.read(), dtype).reshape(shape)
 
-    def _text(self, info: zipfile.ZipInfo) -> bytes:
-        """The JSON text, a Unicode array of no dimensions, as UTF-32."""
+    def _text(self, info: zipfile.ZipInfo) -> str:
+        """The JSON text, a Unicode array of no dimensions."""
         with self._archive.open(info) as file:
             dtype, shape = _header(file)
             size = info.file_size - file.tell()
             if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
                 raise CheckpointError("its metadata is no text, or too long")
-            return file.read()
+            encoding = "utf-32-be" if dtype[0] == ">" else "utf-32-le"
+            return file.read().decode(encoding, "surrogatepass")
 
 
 def _num_bytes(header: Header) -> int:
@@ -250,8 +251,8 @@ def _header(file: IO[bytes]) -> Header:
     return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
 
 
-def _parse(text: bytes, kind: str) -> dict[str, Any]:
-    if text.count(b",") > _MAX_VALUES or sum(map(text.count, (b"[", b"{", b":"))) > _MAX_FIELDS:
+def _parse(text: str, kind: str) -> dict[str, Any]:
+    if text.count(",") > _MAX_VALUES or sum(map(text.count, "[{:")) > _MAX_FIELDS:
         raise CheckpointError("its metadata is too long")
     try:
         metadata = json.loads(text, parse_constant=_refuse, parse_float=_finite)
@@ -281,7 +282,7 @@ def _finite(number: str) -> float:
 
 def _is_deep(value: Any) -> bool:
     """Whether lists and objects are nested so deep that walking through them could fail."""
-    level = [[value]]
+    level: list[Any] = [[value]]
     for _ in range(_MAX_DEPTH):
         parts = [each.values() if isinstance(each, dict) else each for each in level]
         level = [each for part in parts for each in part if isinstance(each, dict | list)]

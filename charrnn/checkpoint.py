@@ -17,6 +17,7 @@ n-gram model, and metadata with
 
 import contextlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -41,6 +42,7 @@ KIND = "charrnn"
 FOLDER = Path("checkpoints")
 _NOT_MODELS = (".resume.npz", ".previous.npz")
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 
 
@@ -74,6 +76,14 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "training": checkpoint.training,
     }
     archive.write(path, KIND, metadata, checkpoint.model.arrays)
+
+
+def check_finite(log_prob: float) -> None:
+    """Raise CheckpointError if what a model predicts is no number, as weights far too large do."""
+    if not math.isfinite(log_prob):
+        raise CheckpointError(
+            "the model predicts nothing, as its numbers grow beyond all bounds; train it again"
+        )
 
 
 def keep_previous(path: Path) -> Path | None:
@@ -180,7 +190,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
 
 def _is_text(value: Any) -> bool:
     """Whether it is a string without halves of surrogate pairs."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and not _SURROGATE.search(value)
 
 
 def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:

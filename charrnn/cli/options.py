@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
 PARTS = ("all", "network", "ngram")
+_CONTROLS = (
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # that JSON leaves as they are
+)
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -91,8 +94,12 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 
 
 def as_line(value: Any) -> str:
-    """One line of JSON; a number that is not finite becomes null, as JSON has no word for it."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    """One line of JSON; a number that is not finite becomes null, as JSON has no word for it.
+
+    Control characters are escaped, so that none can drive a terminal.
+    """
+    line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return re.sub(_CONTROLS, lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _finite(value: Any) -> Any:
