@@ -283,7 +283,7 @@ def _finite(number: str) -> float:
 def _is_deep(value: Any) -> bool:
     """Whether lists and objects are nested so deep that walking through them could fail."""
     level: list[Any] = [[value]]
-    for _ in range(_MAX_DEPTH):
+    for _ in range(1 + _MAX_DEPTH):
         parts = [each.values() if isinstance(each, dict) else each for each in level]
         level = [each for part in parts for each in part if isinstance(each, dict | list)]
     return bool(level)

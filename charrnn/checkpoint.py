@@ -194,10 +194,12 @@ def _is_text(value: Any) -> bool:
 
 
 def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
-    longest = 1 if config.tokens == "char" else math.inf
     if not (
         isinstance(tokens, list)
-        and all(_is_text(token) and 1 <= len(token) <= longest for token in tokens)
+        and {*map(type, tokens)} <= {str}
+        and _is_text("".join(tokens))
+        and all(tokens)
+        and (config.tokens == "word" or {*map(len, tokens)} <= {1})
         and len(set(tokens)) == len(tokens)
         and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
     ):

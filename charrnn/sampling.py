@@ -192,7 +192,8 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
     check_finite(float(log_probs.sum()))
     order = np.argsort(-log_probs, kind="stable")
     names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.tokens]
-    return [(names[token], float(log_probs[token])) for token in order]
+    ranked = map(names.__getitem__, order.tolist())
+    return list(zip(ranked, log_probs[order].tolist(), strict=True))
 
 
 def _read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
