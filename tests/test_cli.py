@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -695,6 +695,29 @@ def test_inspect(run: Run, trained: Path) -> None:
     assert (fields["lines"], fields["separator"]) == (True, "\n")
     assert fields["training"]["history"][-1]["step"] == 30
     assert fields["parameters"] == sum(map(math.prod, fields["arrays"].values()))
+
+
+def test_inspect_prints_no_control_characters(run: Run, trained: Path, folder: Path) -> None:
+    driving = "\x1b[2J\x7f\x9b2J\u202e\u2066\r"
+    history = [{driving: driving}, driving, {"x": [driving]}]
+    loaded = checkpoint.load(trained)
+    training = {"command": driving, "history": history, driving: driving}
+    checkpoint.save(replace(loaded, training=training, separator=driving), folder / "x.npz")
+    result = run("inspect", "-c", "x.npz", "--json")
+    assert result.objects()[0]["training"] == training
+    for text in (result.out, run("inspect", "-c", "x.npz").out):
+        assert not {*text} & {*driving} - {*"[2J"}
+
+
+def test_inspect_of_metadata_as_deep_as_can_be(run: Run, trained: Path, folder: Path) -> None:
+    value: Any = {"x": 0.5}
+    for _ in range(45):
+        value = [value]
+    loaded = checkpoint.load(trained)
+    training = {"command": value, "history": [{"x": value}]}
+    checkpoint.save(replace(loaded, training=training), folder / "x.npz")
+    assert run("inspect", "-c", "x.npz", "--json").objects()[0]["training"] == training
+    assert "0.5" in run("inspect", "-c", "x.npz").out
 
 
 def test_inspect_of_a_foreign_history(run: Run, trained: Path, folder: Path) -> None:

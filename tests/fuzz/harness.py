@@ -149,7 +149,7 @@ def _run_case(kind: Kind, seed: int, case: int, seconds: float, report: Report) 
         if {*os.listdir()} != before:
             raise Defect(f"left behind: {sorted({*os.listdir()} ^ before)}")
         if watch.memory > limit:
-            raise Defect(f"memory: {watch.memory / 1e6:.0f} MB of {limit / 1e6:.0f}")
+            raise Defect(f"{watch.memory >> 20} MB of memory, {limit >> 20} allowed")
     except Defect as defect:
         report.defects.append((case, name, str(defect)))
     (report.loaded if loaded else report.refused)[name] += 1
@@ -270,7 +270,7 @@ class Watch:
         if self._events:
             raise Defect(f"it did {self._events[0]}")
         if kind is None and taken > self.seconds:
-            raise Defect(f"{taken:.1f} s")
+            raise Defect(f"{taken:.1f} s of the processor")
 
 
 def _stop(signum: int, frame: object) -> None:
