@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,13 @@ VERSION = 1
 SUFFIX = ".npz"
 _TEMPORARY = ".tmp"
 _METADATA = "metadata"
-_MAX_METADATA = 1 << 26  # bytes: a vocabulary of all Unicode with a long history fits
+# A vocabulary of all Unicode with a long history fits into the limits of the metadata.
+_MAX_METADATA = 1 << 26  # bytes
+_MAX_VALUES, _MAX_FIELDS = 1 << 21, 1 << 18  # Python takes far more memory for them than a file
+_MAX_DEPTH = 50  # of lists in lists
+_MAX_DIRECTORY = 1 << 19  # bytes: some thousand arrays
+_MAX_MESSAGE = 300  # characters of what the file has put into an error
+_END, _LOCATOR, _END64 = 22, 20, 56  # bytes of the last parts of a zip
 _DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
 _HEADER = re.compile(
     rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
@@ -124,16 +131,43 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
             raised while it is open gets the name of the file.
     """
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            yield Archive(archive, os.fstat(file.fileno()).st_size, kind)
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            raise CheckpointError("it is no file but a folder, a pipe or a device")
+        with open(path, "rb") as file:
+            _check_directory(file, found.st_size)
+            with zipfile.ZipFile(file) as archive:
+                yield Archive(archive, found.st_size, kind)
     except (CheckpointError, ConfigError) as error:
-        raise CheckpointError(f"cannot load {path}: {error}") from None
+        text = str(error)
+        reason = text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."
+        raise CheckpointError(f"cannot load {path}: {reason}") from None
     except (*_DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
             raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
         raise CheckpointError(
             f"{path} is no checkpoint, or it is damaged; train it again or restore a copy"
         ) from None
+
+
+def _check_directory(file: IO[bytes], size: int) -> None:
+    """Refuse a zip with so long a directory that reading it would take long.
+
+    Its length stands at the end of the file, or before that in the form for large files.
+    """
+    start = max(0, size - _END - _LOCATOR - _END64)
+    file.seek(start)
+    data = file.read(size - start)
+    end64, locator, end = data[:_END64], data[_END64:-_END], data[-_END:]
+    if not (end.startswith(b"PK\5\6") and end.endswith(b"\0\0")):
+        raise zipfile.BadZipFile  # or there is a comment, which charrnn never writes
+    length = int.from_bytes(end[12:16], "little")
+    if locator.startswith(b"PK\6\7"):
+        if not end64.startswith(b"PK\6\6") or int.from_bytes(locator[8:16], "little") != start:
+            raise zipfile.BadZipFile
+        length = int.from_bytes(end64[40:48], "little")
+    if length > _MAX_DIRECTORY:
+        raise CheckpointError("it holds too many arrays, or its directory is damaged")
 
 
 class Archive:
@@ -189,14 +223,15 @@ class Archive:
                 raise CheckpointError(f"{name} is cut off")
             return np.frombuffer(file.read(), dtype).reshape(shape)
 
-    def _text(self, info: zipfile.ZipInfo) -> bytes:
-        """The JSON text, a Unicode array of no dimensions, as UTF-32."""
+    def _text(self, info: zipfile.ZipInfo) -> str:
+        """The JSON text, a Unicode array of no dimensions."""
         with self._archive.open(info) as file:
             dtype, shape = _header(file)
             size = info.file_size - file.tell()
             if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
                 raise CheckpointError("its metadata is no text, or too long")
-            return file.read()
+            encoding = "utf-32-be" if dtype[0] == ">" else "utf-32-le"
+            return file.read().decode(encoding, "surrogatepass")
 
 
 def _num_bytes(header: Header) -> int:
@@ -216,12 +251,15 @@ def _header(file: IO[bytes]) -> Header:
     return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
 
 
-def _parse(text: bytes, kind: str) -> dict[str, Any]:
+def _parse(text: str, kind: str) -> dict[str, Any]:
+    if text.count(",") > _MAX_VALUES or sum(map(text.count, "[{:")) > _MAX_FIELDS:
+        raise CheckpointError("its metadata is too long")
     try:
-        metadata = json.loads(text)
-        json.dumps(metadata, allow_nan=False)  # what `write` would not write, too deep, not finite
+        metadata = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise CheckpointError("its metadata is no JSON, or too deep") from None
+    if _is_deep(metadata):
+        raise CheckpointError("its metadata is too deep")
     if not isinstance(metadata, dict) or metadata.get("format") != kind:
         raise CheckpointError(f"its metadata does not say that it is a {kind} file")
     if metadata.get("version") != VERSION:
@@ -230,3 +268,22 @@ def _parse(text: bytes, kind: str) -> dict[str, Any]:
             f"version {VERSION}; use the charrnn that wrote it"
         )
     return metadata
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    if math.isfinite(found := float(number)):
+        return found
+    raise ValueError(f"{number[:20]} is beyond all floats")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects are nested so deep that walking through them could fail."""
+    level: list[Any] = [[value]]
+    for _ in range(1 + _MAX_DEPTH):
+        parts = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for part in parts for each in part if isinstance(each, dict | list)]
+    return bool(level)

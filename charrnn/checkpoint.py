@@ -17,6 +17,7 @@ n-gram model, and metadata with
 
 import contextlib
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -42,6 +43,7 @@ KIND = "charrnn"
 FOLDER = Path("checkpoints")
 RESUME, PREVIOUS = ".resume.npz", ".previous.npz"  # endings of files beside a model
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 
 
@@ -86,6 +88,14 @@ def remove_leftovers(path: Path) -> None:
     """Remove what a trainer that was killed while writing the model has left of its files."""
     for file in (path, beside(path, RESUME), beside(path, PREVIOUS)):
         archive.remove_leftovers(file)
+
+
+def check_finite(log_prob: float) -> None:
+    """Raise CheckpointError if what a model predicts is no number, as weights far too large do."""
+    if not math.isfinite(log_prob):
+        raise CheckpointError(
+            "the model predicts nothing, as its numbers grow beyond all bounds; train it again"
+        )
 
 
 def keep_previous(path: Path) -> Path | None:
@@ -198,14 +208,16 @@ def fields_of(value: Any, kind: type) -> dict[str, Any]:
 
 def _is_text(value: Any) -> bool:
     """Whether it is a string without halves of surrogate pairs."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and not _SURROGATE.search(value)
 
 
 def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
-    longest = 1 if config.tokens == "char" else math.inf
     if not (
         isinstance(tokens, list)
-        and all(_is_text(token) and 1 <= len(token) <= longest for token in tokens)
+        and {*map(type, tokens)} <= {str}
+        and _is_text("".join(tokens))
+        and all(tokens)
+        and (config.tokens == "word" or {*map(len, tokens)} <= {1})
         and len(set(tokens)) == len(tokens)
         and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
     ):

@@ -44,12 +44,12 @@ _HARMLESS = frozenset(
 
 def visible(text: str) -> str:
     """The text with control characters spelled out, so that none can drive a terminal."""
-    return "".join(
-        char
-        if char in _HARMLESS or unicodedata.category(char) not in _CONTROLS
-        else char.encode("unicode_escape").decode()
-        for char in text
-    )
+    controls = {
+        ord(char): char.encode("unicode_escape").decode()
+        for char in set(text) - set(_HARMLESS)
+        if unicodedata.category(char) in _CONTROLS
+    }
+    return text.translate(controls)
 
 
 def spelled_out(text: str) -> str:

@@ -33,7 +33,7 @@ class LeaveOneOut:
         self.counts = np.concatenate([[0], *(grams.counts for grams in counted), [0]])
         self.counts = self.counts.astype(np.int32)  # the last one is that of NONE
         totals = np.bincount(
-            np.repeat(np.arange(len(self.counts) - 1), np.diff(self.ngram.first_child)),
+            np.repeat(np.arange(self.ngram.num_contexts), self.ngram.arrays["ngram.children"]),
             self.counts[1:-1],
             len(self.counts),
         )
@@ -57,7 +57,7 @@ class LeaveOneOut:
         last = np.where(there, counts == 1, True)
         less = there & (counts > 0)
         less[:-1] &= np.logical_and.accumulate(last[:0:-1], axis=0)[::-1]
-        totals, gamma = self.totals[contexts], ngram.gamma[contexts]
+        totals, gamma = self.totals[contexts], ngram.left_by(contexts)
         rest = totals - less
         own = np.arange(len(contexts))[:, None]
         before = self.discounts[own, np.minimum(counts, 3)]

@@ -21,7 +21,7 @@ What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1
 those that are not there or would reach over a start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -33,7 +33,9 @@ from charrnn.vocabulary import EOS
 Array = np.ndarray
 
 NONE = -1  # the number of a node that is not there
+_MAX_NGRAMS = 1 << 31  # int32 numbers them
 _DENSE = 1 << 20  # numbers in the table of whole distributions
+_BLOCK = 1 << 16  # contexts, or their children, that are prepared at a time
 _TINY = 1e-12  # a smaller probability is what rounding leaves of one
 
 
@@ -53,28 +55,56 @@ class NGram:
     def __init__(self, config: ModelConfig, tokens: Array, children: Array, alpha: Array) -> None:
         self.config = config
         self.arrays = {"ngram.tokens": tokens, "ngram.children": children, "ngram.alpha": alpha}
-        V, M, children = config.vocab_size, len(tokens), children.astype(np.int64)
-        if not 0 < len(children) <= M or children[0] != V or not children.sum() == M == len(alpha):
+        V, M, C = config.vocab_size, len(tokens), len(children)
+        if not (0 < C <= M < _MAX_NGRAMS and children[0] == V and len(alpha) == M):
             raise ValueError("the n-gram's arrays do not fit together")
-        parents = np.repeat(np.arange(len(children)), children)
-        keys = parents * V + tokens
-        if tokens.max() >= V or (keys[1:] <= keys[:-1]).any():
-            raise ValueError("the k-grams are not in order")
-        if (parents > np.arange(M)).any() or _depth(children) > config.order:
-            raise ValueError("the k-grams are no trie, or longer than the order")
-        left = 1 - np.bincount(parents, alpha, M + 1)
-        if not (np.isfinite(alpha).all() and left.min() > 0):
-            raise ValueError("the probabilities of the k-grams are out of range")
+        if children.max() > V or children.sum(dtype=np.int64) != M:
+            raise ValueError("the n-gram's arrays do not fit together")
+        self.tokens, self.alpha, self.num_contexts = tokens, alpha, C
+        # Context x < C has the children at places first_child[x] up to first_child[x + 1] of
+        # `tokens` and `alpha`, which are the nodes one further.
+        self.first_child = np.zeros(C + 1, np.int32)
+        np.cumsum(children, dtype=np.int32, out=self.first_child[1:])
+        self.gamma = np.ones(C + 1, np.float32)  # the last one is that of all other nodes
         # Node x is at place x, that is after one for the root, which no key may find.
-        self.keys = np.append(-V - 1, keys)
-        if (M + 1) * V < 1 << 31:
-            self.keys = self.keys.astype(np.int32)  # twice as many fit the cache
-        self.tokens = np.append(tokens[:1], tokens)
-        self.alpha = np.append(0, alpha).astype(np.float32)
-        self.gamma = np.append(left, 1).astype(np.float32)  # the last one is that of NONE
-        self.first_child = np.full(M + 2, M + 1, np.int32)
-        self.first_child[0] = 1
-        self.first_child[1 : 1 + len(children)] = 1 + np.cumsum(children)
+        self.keys: Array = np.empty(M + 1, np.int32 if (M + 1) * V < 1 << 31 else np.int64)
+        self.keys[0] = -V - 1
+        for start, stop in self._blocks():
+            self._fill(start, stop)
+        if tokens.max() >= V or (self.keys[1:] <= self.keys[:-1]).any():
+            raise ValueError("the k-grams are not in order")
+        if _is_deeper(self.first_child, config.order):
+            raise ValueError("the k-grams are longer than the order")
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """Ranges of contexts that have at most _BLOCK children, or V: what is computed from them
+        takes little memory however many k-grams there are."""
+        start = 0
+        while start < self.num_contexts:
+            room = int(self.first_child[start]) + _BLOCK
+            stop = int(self.first_child.searchsorted(room, "right")) - 1
+            stop = max(start + 1, min(stop, start + _BLOCK, self.num_contexts))
+            yield start, stop
+            start = stop
+
+    def _fill(self, start: int, stop: int) -> None:
+        """Compute the keys of the children of some contexts and the γ of these.
+
+        Raises:
+            ValueError: these contexts make no model.
+        """
+        first, last = self.first_child[start], self.first_child[stop]
+        children = self.arrays["ngram.children"][start:stop]
+        parents = np.repeat(np.arange(start, stop), children)
+        if (parents > np.arange(first, last)).any():
+            raise ValueError("the k-grams are no trie")
+        left = 1 - np.bincount(parents - start, self.alpha[first:last], stop - start)
+        if not (np.isfinite(left).all() and left.min() > 0):
+            raise ValueError("the probabilities of the k-grams are out of range")
+        self.gamma[start:stop] = left
+        parents *= self.vocab_size
+        parents += self.tokens[first:last]
+        self.keys[1 + first : 1 + last] = parents
 
     @property
     def vocab_size(self) -> int:
@@ -125,7 +155,8 @@ class NGram:
             log P (T, V, B) in nats, and the state after the last step.
         """
         contexts, state = self.read(inputs, state)
-        log_probs = self.distributions(contexts.reshape(len(contexts), -1))
+        with np.errstate(all="ignore"):
+            log_probs = self.distributions(contexts.reshape(len(contexts), -1))
         return log_probs.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
@@ -136,10 +167,11 @@ class NGram:
         contexts, state = self.read(inputs, state)
         found = self.find(contexts, np.maximum(targets, 0))
         probs = np.full(targets.shape, 1 / self.vocab_size)
-        for nodes, longer in zip(contexts, found, strict=True):
-            probs *= self.gamma[nodes]
-            probs += np.where(longer == NONE, 0, self.alpha[longer])
-        return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, _TINY))), state
+        with np.errstate(all="ignore"):
+            for gamma, longer in zip(self.left_by(contexts), found, strict=True):
+                probs *= gamma
+                probs += np.where(longer == NONE, 0, self.alpha[longer - 1])
+            return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, _TINY))), state
 
     def read(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
@@ -165,13 +197,18 @@ class NGram:
         places[self.keys[places] != keys] = NONE
         return places
 
+    def left_by(self, contexts: Array) -> Array:
+        """γ of contexts of any shape; of those that are not there it is 1."""
+        found: Array = self.gamma[np.minimum(contexts, self.num_contexts)]
+        return found
+
     def distributions(self, contexts: Array) -> Array:
         """log P (V, N) of every token after contexts (n, N)."""
         if contexts.shape[1] == 1:
             return self.logs(self._after(contexts[:, 0].tolist())[None])
         dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
         probs = self.table[dense]
-        self.add_longer(probs, contexts, dense, self.gamma[contexts], 1.0)
+        self.add_longer(probs, contexts, dense, self.left_by(contexts), 1.0)
         return self.logs(probs)
 
     def _after(self, contexts: list[int]) -> Array:
@@ -179,7 +216,7 @@ class NGram:
         start = max(node for node in contexts if node < len(self.table))
         probs: Array = self.table[start].copy()
         for node in contexts:
-            if node > start:
+            if start < node < self.num_contexts:
                 children = slice(*self.first_child[node : node + 2].tolist())
                 probs *= self.gamma[node]
                 probs[self.tokens[children]] += self.alpha[children]
@@ -207,7 +244,7 @@ class NGram:
         Returns:
             (n, N) what the α of each context were multiplied by in the end.
         """
-        longer = contexts > start
+        longer = (contexts > start) & (contexts < self.num_contexts)
         # Of a context remains what all longer ones leave to it.
         left = np.ones((len(contexts) + 1, len(start)), np.float32)
         np.cumprod(np.where(longer, gamma, 1)[::-1], axis=0, out=left[-2::-1])
@@ -225,24 +262,24 @@ class NGram:
     @cached_property
     def table(self) -> Array:
         """P (L, V) of every token after each of the first L nodes, float32."""
-        V, size = self.vocab_size, max(1, min(self.size + 1, _DENSE // self.vocab_size))
+        V, n = self.vocab_size, self.config.order
+        size = max(1, min(self.size + 1, _DENSE // max(V, n)))
         root = np.full((1, V), self.gamma[0] / V, np.float32)
-        root += self.alpha[1 : 1 + V]
+        root += self.alpha[:V]
         parents, tokens = np.divmod(self.keys[1:size], V)
-        contexts = np.zeros((self.config.order, size), np.int64)
+        contexts = np.zeros((n, size), np.int64)
         contexts[1:2, 1:] = 1 + tokens
         contexts[1:, 0] = NONE
-        for k in range(2, self.config.order):
+        for k in range(2, n):
             contexts[k, 1:] = self.find(contexts[k - 1, parents], tokens)
         table = np.repeat(root, size, axis=0)
-        self.add_longer(table, contexts, np.zeros(size, np.int64), self.gamma[contexts], 1.0)
+        self.add_longer(table, contexts, np.zeros(size, np.int64), self.left_by(contexts), 1.0)
         return table
 
 
-def _depth(children: Array) -> int:
-    """The length of the longest k-grams."""
-    before = np.append(0, np.cumsum(children))  # children of all nodes before each one
-    depth, last = 0, 1
-    while (stop := 1 + int(before[min(last, len(children))])) > last:
-        depth, last = depth + 1, stop
-    return depth
+def _is_deeper(first_child: Array, order: int) -> bool:
+    """Whether there are k-grams longer than the order."""
+    last = 1  # nodes of less than k tokens
+    for _ in range(order):
+        last = 1 + int(first_child[min(last, len(first_child) - 1)])
+    return last <= int(first_child[-1])

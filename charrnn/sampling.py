@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from charrnn.checkpoint import Checkpoint
+from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.config import SampleConfig
 from charrnn.functional import draw
 from charrnn.parallel import Workers
@@ -129,6 +129,7 @@ def generate(
 
     Raises:
         CorpusError: a prompt is not valid Unicode.
+        CheckpointError: the model predicts nothing.
     """
     for index, sample in enumerate(samples):
         if shown := sample.begin(checkpoint.vocabulary, config):
@@ -145,6 +146,7 @@ def generate(
         inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
         drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
         for index, token, log_prob in drawn:
+            check_finite(log_prob)
             sample = samples[index]
             if token == EOS:
                 shown = sample.end(log_prob, config)
@@ -181,14 +183,17 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
 
     Raises:
         CorpusError: the prompt is not valid Unicode.
+        CheckpointError: the model predicts nothing.
     """
     inputs, state = _read_prompts(checkpoint, [normalize(prompt)])
     logits, _ = checkpoint.model.unroll(1, 1).forward(inputs[None], state)
     with np.errstate(all="ignore"):
         log_probs = log_softmax(logits[0, :, 0].astype(np.float64))
+    check_finite(float(log_probs.sum()))
     order = np.argsort(-log_probs, kind="stable")
     names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.tokens]
-    return [(names[token], float(log_probs[token])) for token in order]
+    ranked = map(names.__getitem__, order.tolist())
+    return list(zip(ranked, log_probs[order].tolist(), strict=True))
 
 
 def _read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:

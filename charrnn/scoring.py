@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.adaptation import Adaptive
-from charrnn.checkpoint import Checkpoint
+from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.documents import WORDS, Documents
 from charrnn.errors import ConfigError
 from charrnn.evaluation import BURN_IN, Model, token_log_probs, window_log_probs
@@ -89,10 +89,16 @@ class Tally:
     _log_probs: list[float] = field(default_factory=list)  # sums of many tokens
 
     def add(self, tokens: np.ndarray, log_probs: np.ndarray) -> None:
-        """Count tokens in, those of them that are not IGNORE."""
+        """Count tokens in, those of them that are not IGNORE.
+
+        Raises:
+            CheckpointError: the model predicts nothing.
+        """
         self.num_tokens += int(np.count_nonzero(tokens != IGNORE))
         self.unk += int(np.count_nonzero(tokens == UNK))
-        self._log_probs.append(float(log_probs.sum(dtype=np.float64)))
+        log_prob = float(log_probs.sum(dtype=np.float64))
+        check_finite(log_prob)
+        self._log_probs.append(log_prob)
 
     def merge(self, part: "Tally") -> None:
         """Count the tokens of another part of the text in."""
@@ -168,6 +174,7 @@ def score(
     Raises:
         CorpusError: a text is not valid Unicode.
         ConfigError: a context is asked of an n-gram model, which has its own.
+        CheckpointError: the model predicts nothing.
     """
     eos = checkpoint.count_eos if eos is None else eos
     texts = [normalize(text) for text in texts]
@@ -182,6 +189,8 @@ def score(
         raise ConfigError("an ngram sees the characters of its order; --context is for the others")
     else:
         found = window_log_probs(checkpoint.model, sequences, context, workers)
+    for log_probs in found:
+        check_finite(float(log_probs.sum()))
     return [
         Score(text, split, log_probs, unk, eos)
         for text, split, log_probs, unk in zip(texts, tokens, found, unks, strict=True)

@@ -1,12 +1,13 @@
 """What tests share: small models, quickly made."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from charrnn.checkpoint import Checkpoint
+from charrnn.checkpoint import Checkpoint, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.corpus import Corpus
 from charrnn.documents import END, LINE_END, Documents
@@ -64,3 +65,11 @@ def make_checkpoint() -> MakeCheckpoint:
 def workers() -> Iterator[Workers]:
     with Workers(1) as found:
         yield found
+
+
+@pytest.fixture
+def path(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
+    """A tiny checkpoint on the disk."""
+    file = tmp_path / "tiny.npz"
+    save(make_checkpoint("abc", hidden_size=2), file)
+    return file

@@ -1,12 +1,7 @@
 import errno
-import io
 import json
 import math
 import os
-import pickle
-import struct
-import tracemalloc
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +9,6 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from charrnn import archive
 from charrnn.archive import VERSION, check_writable
 from charrnn.checkpoint import KIND, Checkpoint, find, keep_previous, load, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
@@ -26,75 +20,11 @@ from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.resources import bundled_model
 from charrnn.vocabulary import Vocabulary
 
+from .archives import is_refused, members, metadata, npy, refusal, rewrite
 from .conftest import JAMO, MakeCheckpoint
 
 Array = np.ndarray
 TRAINING = {"command": "charrnn train x", "history": [{"step": 1, "loss": 0.1, "val": None}]}
-
-
-@pytest.fixture
-def path(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
-    """A tiny checkpoint on the disk."""
-    file = tmp_path / "tiny.npz"
-    save(make_checkpoint("abc", hidden_size=2), file)
-    return file
-
-
-def refusal(path: Path | str) -> str:
-    """The message with which `load` refuses a file; it names the file and is one line."""
-    with pytest.raises(CheckpointError) as caught:
-        load(path)
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    return message
-
-
-def is_refused(path: Path) -> bool:
-    """Whether `load` refuses a file; any error but CheckpointError goes through."""
-    try:
-        load(path)
-    except CheckpointError:
-        refusal(path)
-        return True
-    return False
-
-
-def members(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def rewrite(path: Path, **changed: bytes | None) -> None:
-    """Put other bytes in place of members, `head__weight` for head.weight.npy; None: remove."""
-    found: dict[str, bytes | None] = {**members(path)}
-    found |= {name.replace("__", ".") + ".npy": data for name, data in changed.items()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in found.items():
-            if data is not None:
-                archive.writestr(name, data)
-
-
-def npy(value: object) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.asarray(value))
-    return file.getvalue()
-
-
-def npy_with_header(header: str, version: int = 1, data: bytes = b"") -> bytes:
-    """A .npy member with any header at all."""
-    length = struct.pack("<H" if version == 1 else "<I", len(header))
-    return b"\x93NUMPY" + bytes([version, 0]) + length + header.encode("latin1") + data
-
-
-def header(dtype: str, shape: str) -> str:
-    return f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n"
-
-
-def metadata(path: Path) -> dict[str, Any]:
-    with np.load(path) as arrays:
-        found: dict[str, Any] = json.loads(str(arrays["metadata"]))
-    return found
 
 
 # Saving and loading
@@ -488,243 +418,6 @@ def test_a_checkpoint_that_is_named_is_used(tmp_path: Path) -> None:
     assert find(tmp_path / "x.resume.npz") == tmp_path / "x.resume.npz"
 
 
-# Files that are no checkpoints
-
-
-def test_a_file_that_is_not_there_or_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "gone.npz")
-    assert "cannot read" in refusal(tmp_path)
-    assert "no checkpoint" in refusal("x\0y.npz")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"PK", b"just text\n" * 99, npy([1.0]), pickle.dumps({"a": 1}), b"PK\5\6" + bytes(17)],
-)
-def test_what_is_no_zip_is_no_checkpoint(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "a.npz").write_bytes(data)
-    assert "no checkpoint" in refusal(tmp_path / "a.npz")
-
-
-def test_an_archive_without_metadata_is_no_checkpoint(tmp_path: Path) -> None:
-    for arrays in ({}, {"weights": np.zeros(3)}):
-        np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
-        assert "no metadata" in refusal(tmp_path / "a.npz")
-
-
-def test_a_file_cut_off_anywhere_is_refused(path: Path) -> None:
-    data = path.read_bytes()
-    for size in {*range(0, len(data), 11), *range(len(data) - 25, len(data))}:
-        path.write_bytes(data[:size])
-        refusal(path)
-
-
-def test_random_damage_is_refused_or_harmless(path: Path) -> None:
-    data, rng = path.read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for _ in range(300):
-        damaged = np.frombuffer(data, np.uint8).copy()
-        places = rng.integers(damaged.size, size=rng.integers(1, 4))
-        damaged[places] ^= rng.integers(1, 256, places.size, np.uint8)
-        size = rng.integers(damaged.size) if rng.random() < 0.2 else damaged.size
-        path.write_bytes(damaged[:size].tobytes())
-        refused += is_refused(path)
-    assert refused > 200
-
-
-def test_random_damage_behind_a_right_checksum_is_refused_or_harmless(path: Path) -> None:
-    whole, rng = members(path), np.random.default_rng(1)
-    refused = 0
-    for _ in range(300):
-        name = list(whole)[rng.integers(len(whole))]
-        damaged = bytearray(whole[name])
-        for place in rng.integers(min(len(damaged), 400), size=3):
-            damaged[place] = rng.choice([*b"()[]{},:'\" 0129LUOf<>#\\\0\n\xff"])
-        rewrite(path, **{name.removesuffix(".npy").replace(".", "__"): bytes(damaged)})
-        refused += is_refused(path)
-    assert refused > 100
-
-
-# Archives that are not what charrnn writes
-
-
-def test_a_directory_that_starts_before_the_file_is_damage(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-10:-6] = (1 << 30).to_bytes(4, "little")  # its size
-    path.write_bytes(data)
-    assert "damaged" in refusal(path)
-
-
-def test_members_of_one_name_are_refused(path: Path) -> None:
-    for name, data in members(path).items():
-        with (
-            pytest.warns(UserWarning, match="Duplicate name"),
-            zipfile.ZipFile(path, "a") as archive,
-        ):
-            archive.writestr(name, data)
-        assert "two members" in refusal(path)
-
-
-def test_compressed_members_are_refused(path: Path) -> None:
-    whole = members(path)
-    for comment in (b"", bytes(60_000)):  # the sizes fit the file only with it
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.comment = comment
-            for name, data in whole.items():
-                archive.writestr(name, data)
-        assert "compressed" in refusal(path)
-
-
-def test_a_member_that_starts_behind_the_end_is_refused(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    start = data.rindex(b"PK\3\4")
-    data[start + 28 : start + 30] = b"\xff\xff"  # the length of its last field before the data
-    path.write_bytes(data)
-    assert "damaged" in refusal(path)
-
-
-def test_an_array_too_many_or_too_few_is_named(path: Path) -> None:
-    rewrite(path, extra=npy([1.0]))
-    assert "extra" in refusal(path)
-    rewrite(path, extra=None, head__weight=None)
-    assert "head.weight" in refusal(path)
-
-
-def test_a_member_is_named_in_one_line(path: Path) -> None:
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("line\n\x1b[31mline.npy", b"")
-    assert "\x1b" not in refusal(path)
-
-
-# Arrays that are not what charrnn writes
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((5, 3)),  # float64
-        np.zeros((5, 3), ">f4"),
-        np.zeros((5, 3), np.int32),
-        np.zeros((5, 3), "S4"),
-        np.zeros((5, 3), [("a", "<f4")]),
-        np.zeros((3, 5), np.float32),
-        np.zeros((15,), np.float32),
-        np.zeros((5, 3, 1), np.float32),
-        np.zeros((5, 4), np.float32),
-        np.zeros((5, 3), np.float32, order="F"),
-        np.float32(0),
-    ],
-    ids=str,
-)
-def test_an_array_of_another_type_or_shape_is_refused(path: Path, array: Array) -> None:
-    rewrite(path, head__weight=npy(array))
-    assert "head.weight is" in (message := refusal(path)) or "unknown format" in message
-
-
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["layers.0.weight", "head.weight"])
-def test_a_weight_that_is_not_finite_is_refused(path: Path, name: str, number: float) -> None:
-    loaded = load(path)
-    loaded.model.arrays[name][-1, -1] = number
-    save(loaded, path)
-    assert f"{name} holds numbers that are not finite" in refusal(path)
-
-
-def test_an_array_cut_off_or_too_long_inside_its_member_is_refused(path: Path) -> None:
-    whole = members(path)["head.weight.npy"]
-    for data in (whole[:-4], whole[:-1], whole + bytes(4), whole[:128], whole[:50], b""):
-        rewrite(path, head__weight=data)
-        assert "cut off" in (message := refusal(path)) or "unknown format" in message
-
-
-class Bomb:
-    """An object that makes a file when it is unpickled."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
-        return Path.touch, (self.target,)
-
-
-def test_nothing_in_a_file_is_executed(path: Path) -> None:
-    target = path.with_name("boom")
-    bomb = pickle.dumps(Bomb(target))
-    objects = npy(np.array([[Bomb(target)] * 3] * 5, object))
-    whole = path.read_bytes()
-    attempts: list[dict[str, bytes]] = [
-        {"head__weight": objects},
-        {"metadata": objects},
-        {"metadata": npy(np.array(Bomb(target), object))},
-        {"head__weight": bomb},
-        {"metadata": bomb},
-        {"extra": objects},
-    ]
-    for attempt in attempts:
-        path.write_bytes(whole)
-        rewrite(path, **attempt)
-        refusal(path)
-    path.write_bytes(bomb)
-    refusal(path)
-    assert not target.exists()
-    pickle.loads(bomb)
-    assert target.exists()  # so it would have gone off
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        header("'<f4'", "(1000000000000,)"),
-        header("'<f4'", "(1000000, 1000000)"),
-        header("'<f4'", f"({'9' * 40},)"),
-        header("'<U1000000000000'", "()"),
-        header("('<f4', (1000000, 1000000))", "()"),
-        header("'|O'", "()"),
-        header("()", "()"),
-        header("'f4,('", "()"),
-        header("'a5'", "()"),
-        header("'<f4'", "(5L, 3L)"),
-        header("'<f4'", "(-5, -3)"),
-        "{[]: 1}",
-        "'''",
-        "",
-        "(" * 4000,
-        "-" * 4000 + "1",
-        " " * 60_000,
-        "__import__('os').abort()",
-    ],
-    ids=lambda text: text[:50],
-)
-@pytest.mark.parametrize("name", ["metadata", "head__weight"])
-@pytest.mark.parametrize("version", [1, 2, 3, 9])
-def test_a_hostile_header_is_refused(path: Path, text: str, name: str, version: int) -> None:
-    rewrite(path, **{name: npy_with_header(text, version, bytes(60))})
-    refusal(path)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"hidden_size": 2**20},
-        {"hidden_size": 2**20, "num_layers": 1000},
-        {"embedding_size": 2**20},
-    ],
-)
-def test_a_claim_of_huge_arrays_allocates_nothing(path: Path, config: dict[str, int]) -> None:
-    found = metadata(path)
-    found["model"] |= config
-    names = ["head.weight", *(f"layers.{n}.weight" for n in range(found["model"]["num_layers"]))]
-    names += ["embedding"] if "embedding_size" in config else []
-    claim = npy_with_header(header("'<f4'", "(1048576, 1048577)"))
-    rewrite(path, metadata=npy(json.dumps(found)), **{n.replace(".", "__"): claim for n in names})
-    tracemalloc.start()
-    try:
-        assert "layers.0.weight is" in refusal(path) or "embedding is" in refusal(path)
-        assert tracemalloc.get_traced_memory()[1] < 20_000_000
-    finally:
-        tracemalloc.stop()
-
-
 # Metadata that is not charrnn's
 
 
@@ -810,11 +503,6 @@ def test_metadata_without_a_field_is_refused(path: Path, name: str) -> None:
     refusal(path)
 
 
-def test_another_version_is_said_to_be_one(path: Path) -> None:
-    rewrite(path, metadata=npy(json.dumps({**metadata(path), "version": 2})))
-    assert "it has format version 2" in refusal(path)
-
-
 @pytest.mark.parametrize(
     "changed",
     [
@@ -841,41 +529,3 @@ def test_a_wrong_configuration_is_refused(path: Path, changed: dict[str, Any]) -
     found["model"] |= changed
     rewrite(path, metadata=npy(json.dumps(found)))
     refusal(path)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "null", "[]", "3", '"charrnn"', "{", "{'format': 'charrnn'}", "[" * 10**5, "1" * 5000],
-    ids=lambda text: text[:30],
-)
-def test_metadata_that_is_no_json_object_is_refused(path: Path, text: str) -> None:
-    rewrite(path, metadata=npy(text))
-    assert "metadata" in refusal(path)
-
-
-@pytest.mark.parametrize("member", [b"x", np.array([["{}"]]), np.array(["{}"]), np.array(3.0)])
-def test_metadata_that_is_no_single_text_is_refused(path: Path, member: object) -> None:
-    rewrite(path, metadata=npy(member))
-    assert "metadata is no text" in refusal(path)
-
-
-def test_metadata_that_is_not_unicode_is_refused(path: Path) -> None:
-    rewrite(path, metadata=npy_with_header(header("'<U2'", "()"), data=b"\xff" * 8))
-    assert "metadata" in refusal(path)
-
-
-def test_metadata_nested_too_deep_is_refused(path: Path) -> None:
-    depth = 10**5
-    text = json.dumps({**metadata(path), "training": {"a": 0}})
-    nested = text.replace('{"a": 0}', '{"a": ' + "[" * depth + "]" * depth + "}")
-    assert nested != text
-    rewrite(path, metadata=npy(nested))
-    assert "too deep" in refusal(path)
-
-
-def test_metadata_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 4 * len(json.dumps(metadata(path)))
-    monkeypatch.setattr(archive, "_MAX_METADATA", size)
-    load(path)
-    monkeypatch.setattr(archive, "_MAX_METADATA", size - 1)
-    assert "too long" in refusal(path)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -554,17 +554,26 @@ def test_nothing_predicted_is_null(run: Run, trained: Path, option: tuple[str, .
     assert run("score", "", "-c", trained, "--no-eos", *option).code == 0
 
 
-def test_numbers_that_are_not_finite_are_null(run: Run, trained: Path, folder: Path) -> None:
+def test_a_model_of_huge_numbers_predicts_nothing(run: Run, trained: Path, folder: Path) -> None:
     arrays = dict(np.load(trained))
     for array in arrays.values():
         if array.dtype == np.float32:
             array[:] = 3e38
     np.savez(folder / "huge.npz", **arrays)
-    for option in ("--per-char", "--total"):
-        result = run("score", "hello", "-c", "huge.npz", "--json", option)
-        assert result.err == ""
-        assert result.objects()[0]["log_prob"] is None
-    assert run("sample", "h", "-c", "huge.npz", "--json").objects()[0]["log_prob"] is None
+    (folder / "text.txt").write_text("hello\n" * 40)
+    for command in (
+        ("score", "hello"),
+        ("score", "hello", "--per-char", "--json"),
+        ("score", "--whole", "--file", "text.txt"),
+        ("score", "hello", "--adapt"),
+        ("sample", "h"),
+        ("sample", "h", "--num-samples", "2", "--json"),
+        ("sample", "h", "--next"),
+        ("inspect", "--gradient-flow", "text.txt"),
+    ):
+        result = run(*command, "-c", "huge.npz")
+        assert (result.code, result.out.strip("h")) == (1, "")  # of the prompt at most
+        assert "error: the model predicts nothing" in result.err
 
 
 def test_score_in_a_pipe_is_a_line_a_text_in_the_order_given(run: Run, trained: Path) -> None:
@@ -772,6 +781,29 @@ def test_inspect(run: Run, trained: Path) -> None:
     assert (fields["lines"], fields["separator"]) == (True, "\n")
     assert fields["training"]["history"][-1]["step"] == 30
     assert fields["parameters"] == sum(map(math.prod, fields["arrays"].values()))
+
+
+def test_inspect_prints_no_control_characters(run: Run, trained: Path, folder: Path) -> None:
+    driving = "\x1b[2J\x7f\x9b2J\u202e\u2066\r"
+    history = [{driving: driving}, driving, {"x": [driving]}]
+    loaded = checkpoint.load(trained)
+    training = {"command": driving, "history": history, driving: driving}
+    checkpoint.save(replace(loaded, training=training, separator=driving), folder / "x.npz")
+    result = run("inspect", "-c", "x.npz", "--json")
+    assert result.objects()[0]["training"] == training
+    for text in (result.out, run("inspect", "-c", "x.npz").out):
+        assert not {*text} & {*driving} - {*"[2J"}
+
+
+def test_inspect_of_metadata_as_deep_as_can_be(run: Run, trained: Path, folder: Path) -> None:
+    value: Any = {"x": 0.5}
+    for _ in range(45):
+        value = [value]
+    loaded = checkpoint.load(trained)
+    training = {"command": value, "history": [{"x": value}]}
+    checkpoint.save(replace(loaded, training=training), folder / "x.npz")
+    assert run("inspect", "-c", "x.npz", "--json").objects()[0]["training"] == training
+    assert "0.5" in run("inspect", "-c", "x.npz").out
 
 
 def test_inspect_of_a_foreign_history(run: Run, trained: Path, folder: Path) -> None:

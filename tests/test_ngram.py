@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from charrnn.config import ModelConfig
 from charrnn.functional import IGNORE
-from charrnn.ngram import NONE, NGram, _depth
+from charrnn.ngram import NONE, NGram, _is_deeper
 from charrnn.vocabulary import EOS
 
 Array = np.ndarray
@@ -151,10 +152,12 @@ def test_however_much_of_it_is_a_table_a_model_says_the_same(
 
 
 @orders
-def test_its_depth_is_the_length_of_the_longest_k_gram(order: int) -> None:
+def test_k_grams_longer_than_the_order_are_seen(order: int) -> None:
     alpha = grown(order)
     assert max(map(len, alpha)) == order
-    assert _depth(arrays_of(alpha)["ngram.children"]) == order
+    first_child = np.append(0, np.cumsum(arrays_of(alpha)["ngram.children"]))
+    assert _is_deeper(first_child, order - 1)
+    assert not _is_deeper(first_child, order)
     assert make(order).size == len(alpha)
 
 
@@ -227,3 +230,61 @@ def test_arrays_that_make_no_trie_are_refused(changed: dict[str, Any], words: st
     assert trie().size == 6
     with pytest.raises(ValueError, match=words):
         trie(**changed)
+
+
+def wide(V: int, contexts: int) -> tuple[ModelConfig, Array, Array, Array]:
+    """The arrays of a model in which each context is followed by every token."""
+    children = np.full(contexts, V, np.min_scalar_type(V))
+    tokens = np.tile(np.arange(V, dtype=children.dtype), contexts)
+    config = ModelConfig(vocab_size=V, cell="ngram", order=100)
+    return config, tokens, children, np.full(len(tokens), 1 / (2 * V), np.float16)
+
+
+@pytest.mark.parametrize(("V", "contexts"), [(2, 500_000), (250, 8_000), (60_000, 30)])
+def test_making_a_model_takes_little_memory_beside_its_arrays(V: int, contexts: int) -> None:
+    config, *arrays = wide(V, contexts)
+    tracemalloc.start()
+    try:
+        model = NGram(config, *arrays)
+        assert tracemalloc.get_traced_memory()[1] < 3 * model.num_bytes + 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_high_order_makes_no_large_table() -> None:
+    model = NGram(*wide(2, 100_000))
+    tracemalloc.start()
+    try:
+        assert len(model.table) > 10_000
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_k_grams_than_int32_counts_are_refused() -> None:
+    tokens = np.broadcast_to(np.uint8(0), 1 << 31)  # takes no memory
+    alpha = np.broadcast_to(np.float16(0), 1 << 31)
+    with pytest.raises(ValueError, match="do not fit together"):
+        NGram(ModelConfig(2, "ngram"), tokens, np.array([2, (1 << 31) - 2], np.uint32), alpha)
+
+
+def chain(length: int, alpha: float) -> tuple[Array, Array, Array]:
+    """The arrays of 0, 1, and after each 1 both again: node 2k is k times the token 1."""
+    children = np.zeros(2 * length - 1, np.uint8)
+    children[::2] = 2
+    tokens = np.tile(np.arange(2, dtype=np.uint8), length)
+    return tokens, children, np.tile(np.array([alpha, 0], np.float16), length)
+
+
+def test_a_chain_much_longer_than_the_order_is_seen_at_once() -> None:
+    with pytest.raises(ValueError, match="longer than the order"):
+        NGram(ModelConfig(2, "ngram", order=100), *chain(100_000, 0.25))
+    assert NGram(ModelConfig(2, "ngram", order=100), *chain(100, 0.25)).size == 200
+
+
+def test_numbers_that_grow_beyond_all_floats_do_so_without_a_warning() -> None:
+    model = NGram(ModelConfig(2, "ngram", order=100), *chain(100, -60_000))
+    inputs = np.full((120, 1), 1)
+    log_probs, _ = model.forward(inputs, model.zero_state(1))
+    assert not np.isfinite(log_probs).all()
+    assert not np.isfinite(model.log_probs(inputs, inputs, model.zero_state(1))[0]).all()

@@ -66,6 +66,7 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None)
     """Distances, and the median norms of the gradient by h and, where there is one, by C."""
     import numpy as np
 
+    from charrnn.checkpoint import check_finite
     from charrnn.gradient_flow import gradient_flow
     from charrnn.ngram import NGram
     from charrnn.reading import read_text
@@ -80,6 +81,7 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None)
         flow = gradient_flow(loaded.model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
     except ValueError as error:
         raise CorpusError(f"{file}: {error}") from None
+    check_finite(float(flow.sum()))
     names = ("o",) if config.cell == "jordan" else ("h", "C")
     norms = {name: row.tolist() for name, row in zip(names, flow, strict=False)}
     return {"distance": list(range(1, _DISTANCE + 1)), **norms}

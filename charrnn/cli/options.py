@@ -21,7 +21,7 @@ STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
 PARTS = ("all", "network", "ngram")
 # Controls that JSON may hold as they are, and terminals obey.
-_UNESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -112,7 +112,10 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 
 
 def as_line(value: Any) -> str:
-    """One line of JSON; a number that is not finite becomes null, as JSON has no word for it."""
+    """One line of JSON; a number that is not finite becomes null, as JSON has no word for it.
+
+    Control characters are escaped, so that none can drive a terminal.
+    """
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,1 +1,1 @@
-"""Seeded fuzzing: `python -m tests.fuzz` says how."""
+"""Seeded fuzzing with hostile files and options: `python -m tests.fuzz KIND`."""

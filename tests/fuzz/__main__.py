@@ -1,0 +1,43 @@
+"""`python -m tests.fuzz KIND`: attack charrnn with hostile files and print what came of it."""
+
+import argparse
+from pathlib import Path
+
+from charrnn import blas
+
+KINDS = ("checkpoints",)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", type=int, help="run this one alone")
+    parser.add_argument("--keep", type=Path, metavar="PATH", help="write the file of --case")
+    parser.add_argument("--seconds", type=float, default=2.0, help="that a step may take")
+    return parser.parse_args()
+
+
+def run() -> int:
+    """Run the cases; 1 if there is a defect."""
+    options = parse()
+    blas.use_one_thread()
+    from . import harness
+    from .checkpoints import CHECKPOINTS
+
+    kind = {"checkpoints": CHECKPOINTS}[options.kind]
+    if options.keep is not None and options.case is not None:
+        _, made = harness.hostile(kind, options.seed, options.case)
+        made(options.keep) if callable(made) else options.keep.write_bytes(made)
+    first, stop = options.first, options.first + options.cases
+    cases = range(first, stop) if options.case is None else [options.case]
+    report = harness.run(kind, options.seed, cases, options.seconds)
+    print(*report.lines(), sep="\n")
+    return 1 if report.defects else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())
