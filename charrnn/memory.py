@@ -7,7 +7,7 @@ import math
 import os
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import CharRNNError
 from charrnn.parameters import parameter_shapes
 
 _BYTES = 4  # of a number
@@ -16,10 +16,10 @@ _LAYER = {"rnn": 0, "lstm": 2, "gru": 0, "jordan": 0}  # numbers a unit beside b
 
 
 def check_memory(model: ModelConfig, train: TrainConfig) -> None:
-    """Raise ConfigError where training needs more memory than the machine has."""
+    """Raise CharRNNError where training needs more memory than the machine has."""
     needed, there = bytes_to_train(model, train), physical_memory()
     if needed > there:
-        raise ConfigError(
+        raise CharRNNError(
             f"training this network would take {needed / 1e9:,.1f} GB of memory, and the machine "
             f"has {there / 1e9:,.1f} GB; lower --hidden-size, --num-layers, --batch-size or "
             "--seq-len"

@@ -889,7 +889,7 @@ ERRORS = [
     (TRAIN + "--val empty.txt", 1, "no text in empty.txt"),
     (TRAIN + "--val nofile", 1, "nofile"),
     (TRAIN + "--min-count 99", 1, "--min-count"),
-    (TRAIN + "--hidden-size 1048576", 1, "out of memory"),
+    (TRAIN + "--hidden-size 1048576", 1, "GB of memory"),
     (TRAIN + "--cell transformer", 2, "rnn, lstm, gru"),
     (TRAIN + "--activation step", 2, "tanh, relu, sigmoid"),
     (TRAIN + "--activation relu", 2, "rnn"),

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import CharRNNError
 from charrnn.memory import bytes_to_train, check_memory, physical_memory
 
 MEASURE = """
@@ -53,5 +53,5 @@ def test_what_cannot_fit_is_refused() -> None:
         (ModelConfig(64, hidden_size=1 << 20), TrainConfig(steps=1)),
         (ModelConfig(64, "jordan"), TrainConfig(steps=1, batch_size=1 << 20, seq_len=1 << 20)),
     ):
-        with pytest.raises(ConfigError, match=r"GB of memory.*--hidden-size"):
+        with pytest.raises(CharRNNError, match=r"GB of memory.*--hidden-size"):
             check_memory(model, train)
