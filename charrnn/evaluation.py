@@ -84,6 +84,7 @@ def window_log_probs(
     if not any(map(len, sequences)):
         return [np.empty(0) for _ in sequences]
     # A row of <EOS> before the first input changes nothing, so that all windows have one length.
+    context = min(context, max(map(len, sequences)))  # more reach no further
     start = np.full(context, EOS)
     padded = [np.concatenate([start, sequence[:-1]]) for sequence in sequences if len(sequence)]
     windows = np.concatenate([sliding_window_view(inputs, context) for inputs in padded])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.config import ModelConfig, TrainConfig, check_int
 
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
@@ -76,6 +76,8 @@ def plan(
     }
     if lines:
         settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
+    check_int("hidden_size", settings["hidden_size"], 1)
+    check_int("seq_len", settings["seq_len"], 1)
     if "minutes" in given:
         chars *= _work(_REFERENCE, vocab_size) / _work(settings["hidden_size"], vocab_size)
     dropout, recurrent_dropout = _dropout(num_tokens, chars)

@@ -55,12 +55,13 @@ def test_a_window_is_what_the_last_tokens_predict_from_zero_state(
         assert log_probs[place] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("context", [100, 10**12])
 def test_a_window_longer_than_the_text_is_the_whole_text(
-    make_checkpoint: MakeCheckpoint, workers: Workers
+    make_checkpoint: MakeCheckpoint, workers: Workers, context: int
 ) -> None:
     model, texts = make_checkpoint().model, sequences(count=5, longest=60)
     assert isinstance(model, CharRNN)
-    windows = window_log_probs(model, texts, 100, workers)
+    windows = window_log_probs(model, texts, context, workers)
     for a, b in zip(windows, token_log_probs(model, texts, workers), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 

@@ -151,3 +151,10 @@ def test_an_ngram_stands_beside_networks_of_middling_texts(
 ) -> None:
     assert plan(tokens, 60, False, {"cell": cell})[0].ngram == ngram
     assert plan(tokens, 60, False, {"cell": "ngram"})[0].ngram == 0
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "seq_len", "batch_size"])
+def test_a_size_out_of_range_is_refused_under_any_budget(name: str) -> None:
+    for budget in ({"minutes": 1.0}, {"epochs": 1.0}, {"steps": 1}, {}):
+        with pytest.raises(ConfigError, match=f"{name} must be"):
+            plan(10_000, 60, True, {name: 0, **budget})

@@ -90,7 +90,17 @@ SWITCHES = ("--adapt", "--per-char", "--total", "--eos", "--no-eos", "--json")
 def command(rng: Rng) -> list[list[str]]:
     """A train command, and two that use its model."""
     budget, draw = list(BUDGETS.items())[rng.integers(len(BUDGETS))]
-    train = ["train", "text.txt", "--force", "--threads", "1", "-o", "m.npz", budget, str(draw(rng))]
+    train = [
+        "train",
+        "text.txt",
+        "--force",
+        "--threads",
+        "1",
+        "-o",
+        "m.npz",
+        budget,
+        str(draw(rng)),
+    ]
     train += some(rng, TRAIN, 4) + (["--lines"] if rng.random() < 0.3 else [])
     sample = ["sample", "he", "-c", "m.npz", "--length", "50", *some(rng, SAMPLE, 3)]
     score = ["score", "hello", "", "안녕 zzz", "-c", "m.npz", *some(rng, SCORE, 1)]

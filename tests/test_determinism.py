@@ -1,0 +1,127 @@
+"""The same seed gives the same model, text and scores, whatever is watched and whoever watches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn import checkpoint
+from charrnn.config import LINES, ModelConfig
+from charrnn.kneser_ney import count, fit
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.residual import ResidualRNN, ngram_config
+from charrnn.scoring import score
+from charrnn.vocabulary import Vocabulary
+
+from .test_cli import finish, on_a_terminal, posix, start
+
+TRAIN = ("train", "text.txt", "--lines", "--hidden-size", "8", "--steps", "12", "--dropout", "0.3")
+WAYS: dict[str, list[str]] = {
+    "again": [],
+    "in silence": ["--quiet"],
+    "with samples": ["--sample-every", "1"],
+    "with a log": ["--log", "a.jsonl"],
+    "as JSON": ["--json"],
+    "on one thread": ["--threads", "1"],
+    "on three threads": ["--threads", "3"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text, and a model of it."""
+    folder = tmp_path_factory.mktemp("same")
+    words = np.random.default_rng(0).choice(
+        ["the", "well", "held", "an", "old", "door", "apple"], (150, 5)
+    )
+    (folder / "text.txt").write_text("\n".join(map(" ".join, words)))
+    assert finish(start(*TRAIN, "-o", "first.npz", cwd=folder)).code == 0
+    return folder
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    arrays, others = (checkpoint.load(path).model.arrays for path in (one, other))
+    return all(np.array_equal(arrays[name], others[name]) for name in {*arrays, *others})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_does_not_depend_on_how_its_training_is_watched(folder: Path, way: str) -> None:
+    done = finish(start(*TRAIN, "-o", "other.npz", *WAYS[way], cwd=folder))
+    assert done.code == 0, done.err
+    assert same_weights(folder / "first.npz", folder / "other.npz")
+
+
+@posix
+def test_nor_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    on_a_terminal(*TRAIN, "-o", "terminal.npz", "--sample-every", "3")
+    assert same_weights(folder / "first.npz", folder / "terminal.npz")
+
+
+def test_another_seed_gives_another_model(folder: Path) -> None:
+    assert finish(start(*TRAIN, "-o", "seed.npz", "--seed", "1", cwd=folder)).code == 0
+    assert not same_weights(folder / "first.npz", folder / "seed.npz")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sample", "the", "--num-samples", "3", "--seed", "5"],
+        ["sample", "the", "--num-samples", "3", "--seed", "5", "--json"],
+        ["score", "the old door", "an apple", "--json"],
+        ["score", "--file", "text.txt", "--adapt", "--json"],
+    ],
+)
+def test_a_command_repeats_itself(folder: Path, command: list[str]) -> None:
+    arguments = [*command, "-c", "first.npz"]
+    outputs = {
+        finish(start(*arguments, *threads, cwd=folder)).out
+        for threads in ([], [], ["--threads", "1"])
+    }
+    assert len(outputs) == 1
+    assert outputs != {""}
+
+
+def test_sample_j_of_a_seed_is_sample_0_of_the_seed_plus_j(folder: Path) -> None:
+    def texts(*options: str) -> list[str]:
+        done = finish(start("sample", "the", "-c", "first.npz", "--json", *options, cwd=folder))
+        return [json.loads(line)["text"] for line in done.out.splitlines()]
+
+    together = texts("--num-samples", "4", "--seed", "3")
+    assert together == [text for seed in range(3, 7) for text in texts("--seed", str(seed))]
+
+
+MODELS: list[dict[str, Any]] = [
+    *({"cell": cell, "num_layers": 2} for cell in ("rnn", "lstm", "gru")),
+    {"cell": "jordan"},
+    {"ngram": 4},
+    {"hidden_size": 200},
+]
+
+
+@pytest.mark.parametrize("options", MODELS)
+def test_a_score_does_not_depend_on_what_else_is_scored(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    config = ModelConfig(vocab_size=30, **{"hidden_size": 40, **options})
+    network = CharRNN(config).initialize(rng)
+    network.parameters.flat[:] += rng.normal(0, 0.1, network.size)
+    model: Any = network
+    if config.ngram:
+        of_ngram = ngram_config(config)
+        model = ResidualRNN(network, fit(of_ngram, count(of_ngram, rng.integers(1, 30, 2000))))
+    vocabulary = Vocabulary([chr(ord("a") + number) for number in range(28)])
+    found = checkpoint.Checkpoint(model, vocabulary, LINES)
+    letters = [chr(ord("a") + number) for number in range(28)]
+    texts = ["".join(rng.choice(letters, size)) for size in (1, 7, 60, 300, *[25] * 40)]
+    with Workers(2) as workers:
+        together = score(found, texts, workers=workers)
+        for text, expected in zip(texts[:8], together, strict=False):
+            (alone,) = score(found, [text], workers=workers)
+            np.testing.assert_allclose(
+                [item[1] for item in alone.per_char],
+                [item[1] for item in expected.per_char],
+                atol=1e-5,
+            )
