@@ -29,7 +29,7 @@ _TEMPORARY = ".tmp"
 _METADATA = "metadata"
 # A vocabulary of all Unicode with a long history fits into the limits of the metadata.
 _MAX_METADATA = 1 << 26  # bytes
-_MAX_VALUES, _MAX_FIELDS = 1 << 21, 1 << 18  # Python takes far more memory for them than a file
+_MAX_VALUES, _MAX_FIELDS = 3 << 19, 1 << 18  # Python takes far more memory for them than a file
 _MAX_DEPTH = 50  # of lists in lists
 _MAX_DIRECTORY = 1 << 19  # bytes: some thousand arrays
 _MAX_MESSAGE = 300  # characters of what the file has put into an error

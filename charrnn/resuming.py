@@ -151,6 +151,15 @@ def load(model: Path) -> Suspended:
     path = beside(model, RESUME)
     if not path.exists():
         raise CheckpointError(f"there is no run to resume: {path} does not exist")
+    return read(path)
+
+
+def read(path: Path) -> Suspended:
+    """The run in a file.
+
+    Raises:
+        CheckpointError: it cannot be read or trusted.
+    """
     with archive.opened(path, KIND) as file:
         config = _config(ModelConfig, file.metadata.get("model"))
         text, run = _typed(file.metadata.get("text"), _TEXT), _typed(file.metadata.get("run"), _RUN)

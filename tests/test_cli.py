@@ -23,7 +23,7 @@ import typer
 
 from charrnn import blas, checkpoint, cli
 from charrnn.cli.options import PARTS
-from charrnn.config import LINES, ModelConfig
+from charrnn.config import LINES, ModelConfig, VocabularyConfig
 from charrnn.kneser_ney import count, fit
 from charrnn.vocabulary import EOS, Vocabulary
 
@@ -793,6 +793,17 @@ def test_inspect_prints_no_control_characters(run: Run, trained: Path, folder: P
     assert result.objects()[0]["training"] == training
     for text in (result.out, run("inspect", "-c", "x.npz").out):
         assert not {*text} & {*driving} - {*"[2J"}
+
+
+def test_next_shows_only_the_beginning_of_an_endless_word(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    loaded = checkpoint.load(trained)
+    words = Vocabulary(["x" * 100_000, *loaded.vocabulary.tokens[1:]], VocabularyConfig("word"))
+    checkpoint.save(replace(loaded, vocabulary=words), folder / "x.npz")
+    shown = run("sample", "--next", "-c", "x.npz").out
+    assert max(map(len, shown.splitlines())) < 200
+    assert "x" * 40 in shown
 
 
 def test_inspect_of_metadata_as_deep_as_can_be(run: Run, trained: Path, folder: Path) -> None:

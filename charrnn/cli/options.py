@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 STARTED = time.monotonic()
 BLOCK = 4096  # texts scored at a time
 PARTS = ("all", "network", "ngram")
-# Controls that JSON may hold as they are, and terminals obey.
-_UNESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # and line ends
+# Control characters that JSON leaves as they are, escaped.
+_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x61C, *_DIRECTIONS)}
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -116,8 +117,8 @@ def as_line(value: Any) -> str:
 
     Control characters are escaped, so that none can drive a terminal.
     """
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return line.translate(_CONTROLS)
 
 
 def _finite(value: Any) -> Any:

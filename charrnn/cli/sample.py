@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SIDE_BY_SIDE = 256  # prompts of a file continued together
 _LIKELIEST = 20  # characters that --next shows
+_LONGEST = 40  # characters of a word that it shows
 _BAR = 50  # columns of a probability of one
 
 
@@ -158,7 +159,7 @@ def _show_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
         ]
         print(as_line({"prompt": prompt, "next": following}))
         return
-    names = [printable(spelled_out(token)) for token, _ in found[:_LIKELIEST]]
+    names = [printable(spelled_out(token[:_LONGEST])) for token, _ in found[:_LIKELIEST]]
     width = max(map(len, names))
     for name, (_, log_prob) in zip(names, found, strict=False):
         prob = math.exp(log_prob)
