@@ -21,6 +21,7 @@ from charrnn.errors import CheckpointError
 from .fuzz import harness, mutations
 from .fuzz.checkpoints import CHECKPOINTS, training
 from .fuzz.files import Content
+from .fuzz.runs import RUNS
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +36,18 @@ def test_a_thousand_hostile_checkpoints_do_no_harm() -> None:
     figures = re.search(r"1000 cases: (\d+) loaded, (\d+) refused", done.stdout)
     assert figures
     assert min(map(int, figures.groups())) > 50
+
+
+def test_hostile_runs_to_resume_do_no_harm() -> None:
+    report = harness.run(RUNS, 0, range(150), 20.0)
+    assert not report.defects
+    assert sum(report.loaded.values()) > 10
+
+
+def test_options_from_all_over_their_ranges_end_well_or_in_one_line() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "options", "--cases", "80"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_case_is_the_same_whenever_it_is_made() -> None:

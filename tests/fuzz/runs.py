@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charrnn import checkpoint, resuming
 from charrnn.parallel import Workers
 from charrnn.run import Run, prepare, resume
@@ -23,7 +21,6 @@ _KINDS: tuple[dict[str, Any], ...] = (
     {"cell": "gru", "dropout": 0.3, "num_layers": 2},
     {"cell": "jordan", "scheduled_sampling": 0.5},
     {"ngram": 4, "embedding_size": 4},
-    {"cell": "ngram", "order": 3},
 )
 
 
@@ -36,7 +33,9 @@ def _content(kind: int) -> Content:
         steps = run.train()
         list(itertools.islice(steps, 4))
         run.stop()
-        return Content.read(checkpoint.beside(output, checkpoint.RESUME))
+        content = Content.read(checkpoint.beside(output, checkpoint.RESUME))
+    content.metadata["run"]["saved"] = False  # else its best model is written where it is missing
+    return content
 
 
 def _base(rng: Rng) -> Content:
@@ -58,11 +57,9 @@ def restored(path: Path) -> Run:
     corpus, split = read()
     output = path.with_name("model.npz")
     with Workers(1) as workers:
-        run = resume(
+        return resume(
             resuming.read(path), corpus, split, {}, output=output, workers=workers, started=0.0
         )
-    assert np.isfinite(run.trainer.model.arrays["head.weight"]).all() if run.num_ngrams else True
-    return run
 
 
 RUNS = Kind(base=_base, mutations=[*MUTATIONS, numbers], load=restored)
