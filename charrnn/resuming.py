@@ -196,7 +196,7 @@ def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
             raise ConfigError(f"{name} must be left out: the budget of the run is in {kind}")
         if value < was:
             raise ConfigError(
-                f"{name} must be at least {was:g}, the budget of the run that goes on"
+                f"{name} must be at least {was:,}, the budget of the run that goes on"
             )
     return replace(train, **budget)
 

@@ -280,7 +280,8 @@ def train(
         if run.complete:
             display.complete(run)
         else:
-            write = stack.enter_context(_log_file(log))  # last: no error empties an old log
+            log_mode = "a" if resume else "w"
+            write = stack.enter_context(_log_file(log, log_mode))  # last, as it empties an old one
             display.begin(run)
             _train(run, display, write, sample_every)
             display.end(run)
@@ -399,7 +400,7 @@ def _read(text: "Text") -> tuple["Corpus", "Split"]:
 
 
 @contextlib.contextmanager
-def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
+def _log_file(path: Path | None, mode: str) -> Iterator[Callable[["Progress"], None]]:
     """A function that writes a step's progress as a line of JSON, if a file is asked for."""
     if path is None:
         yield lambda progress: None
@@ -407,7 +408,7 @@ def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
     if path.suffix != ".jsonl":  # so that a slip overwrites no text and no model
         raise ConfigError(f"log must be a file whose name ends in .jsonl, not {path}")
     try:
-        file = path.open("w", encoding="utf-8")
+        file = path.open(mode, encoding="utf-8")
     except OSError as error:
         raise CharRNNError(f"cannot write {path}: {error.strerror}") from None
     with file:
