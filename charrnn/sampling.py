@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from threading import Event
 
 import numpy as np
 
@@ -176,12 +177,17 @@ def complete(
 ) -> None:
     """Draw the whole texts of many samples, _GROUP side by side in each thread; see `generate`."""
     groups = [samples[first : first + _GROUP] for first in range(0, len(samples), _GROUP)]
+    ended = Event()
 
     def run(group: Sequence[Sample]) -> None:
         for _ in generate(checkpoint, group, config):
-            pass
+            if ended.is_set():
+                return
 
-    workers.map(run, groups)
+    try:
+        workers.map(run, groups)
+    finally:
+        ended.set()  # by Ctrl-C, say: threads would go on, and be waited for
 
 
 def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:

@@ -60,18 +60,19 @@ class Session:
 
         Raises:
             ConfigError: there is no such encoding.
+            CorpusError: stdin is not valid in it.
         """
         _prepare_stdin(encoding)
         if sys.stdin.isatty():
             message(_WELCOME)
         goes_on = not self.start or self._survives(self.draw)
-        while goes_on:
-            goes_on = self._survives(self._turn)
+        while goes_on and (line := _next_line()) is not None:
+            goes_on = self._survives(self.answer, line)
 
-    def _survives(self, action: Callable[[], bool]) -> bool:
+    def _survives(self, action: Callable[..., bool], *arguments: str) -> bool:
         """Do something that Ctrl-C and errors end, but not the session; whether that goes on."""
         try:
-            return action()
+            return action(*arguments)
         except KeyboardInterrupt:
             print()
         except CharRNNError as problem:
@@ -79,10 +80,14 @@ class Session:
             error(str(problem))
         return True
 
-    def _turn(self) -> bool:
-        line = _read_line()
-        if line is None:
-            return False
+    def answer(self, line: str) -> bool:
+        """Do what a line says; whether the session goes on.
+
+        Raises:
+            ConfigError: a command is unknown, or a value out of range.
+            CorpusError: a text is not valid Unicode.
+            CheckpointError: the model predicts nothing.
+        """
         if line.startswith("/"):
             word, _, value = line[1:].partition(" ")
             return self._obey(_full_name(word), value)
@@ -182,12 +187,19 @@ def _prepare_stdin(encoding: str) -> None:
             raise ConfigError(f"unknown encoding {encoding!r}") from None
 
 
-def _read_line() -> str | None:
-    """The next line of stdin without its end, None where there is none.
+def _next_line() -> str | None:
+    """The next line of stdin without its end, None where there is none; Ctrl-C starts it anew."""
+    while True:
+        try:
+            return _read_line()
+        except KeyboardInterrupt:
+            print()
+        except UnicodeError:
+            encoding = sys.stdin.encoding.upper()
+            raise CorpusError(f"standard input is not valid {encoding}") from None
 
-    Raises:
-        CorpusError: it is not valid in its encoding.
-    """
+
+def _read_line() -> str | None:
     on_terminal = sys.stdin.isatty()
     try:
         if on_terminal and sys.stdout.isatty():
@@ -198,6 +210,4 @@ def _read_line() -> str | None:
     except EOFError:
         print()
         return None
-    except UnicodeError:
-        raise CorpusError(f"standard input is not valid {sys.stdin.encoding.upper()}") from None
     return line.removesuffix("\n") if line else None

@@ -1,0 +1,260 @@
+"""`charrnn sample` by several temperatures, by probability, by beam search, and what is copied."""
+# ruff: noqa: F401, F811 - fixtures are imported by their names
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from .test_cli import (
+    Result,
+    Run,
+    assert_one_line,
+    endless,
+    finish,
+    folder,
+    on_a_terminal,
+    posix,
+    run,
+    start,
+    trained,
+)
+
+HE = ("sample", "he", "--length", "12", "--seed", "4")
+
+
+# Several temperatures
+
+
+def test_each_temperature_draws_what_it_draws_alone(run: Run, trained: Path) -> None:
+    command = (*HE, "-c", trained, "--json", "--num-samples", "2", "--temperature")
+    found = run(*command, "0,0.5,1").objects()
+    assert [(item["temperature"], item["seed"]) for item in found] == [
+        (0, 4), (0, 5), (0.5, 4), (0.5, 5), (1, 4), (1, 5),
+    ]  # fmt: skip
+    alone = [item for each in ("0", "0.5", "1") for item in run(*command, each).objects()]
+    assert found == alone
+
+
+def test_temperatures_in_a_pipe_come_one_after_another(run: Run, trained: Path) -> None:
+    found = run(*HE, "-c", trained, "--json", "-t", "0.5,1").objects()
+    shown = run(*HE, "-c", trained, "-t", "0.5,1").out
+    one, two = (item["text"] for item in found)
+    assert shown == f"--- temperature 0.5\n{one}\n--- temperature 1\n{two}\n"
+
+
+def test_prompts_of_a_file_at_several_temperatures(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "prompts.txt").write_text("he\nwe\n")
+    command = ("sample", "--prompts", "prompts.txt", "-c", trained, "--seed", "7", "-n", "5")
+    found = run(*command, "-t", "0.5,1").objects()
+    assert [(item["prompt"], item["temperature"], item["seed"]) for item in found] == [
+        ("he", 0.5, 7), ("he", 1, 7), ("we", 0.5, 8), ("we", 1, 8),
+    ]  # fmt: skip
+
+
+def columns(shown: str) -> list[str]:
+    """The lines of a terminal without their ends and escape sequences."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "").splitlines()
+
+
+@posix
+def test_a_wide_terminal_shows_temperatures_side_by_side(endless: Path) -> None:
+    prompt = "한국어를 배우는 wide and narrow " * 3
+    command = ("sample", prompt, "-c", endless, "--length", "40", "--seed", "1")
+    heading, *lines = columns(on_a_terminal(*command, "-t", "0,0.7,1"))
+    assert heading.split() == ["temperature", "0", "temperature", "0.7", "temperature", "1"]
+    assert len(lines) > 3
+    for line in lines:
+        assert cell_len(line) == 80
+    first = heading.index("temperature 0.7")
+    for line in lines:  # every text begins in the column of its heading, in cells
+        left = next(end for end in range(len(line) + 1) if cell_len(line[:end]) >= first)
+        assert cell_len(line[:left]) == first
+        assert line[left - 1] == " "
+
+
+@posix
+def test_a_narrow_terminal_shows_them_one_below_the_other(endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "--length", "40", "-t", "0.3,0.7,1")
+    shown = columns(on_a_terminal(*command, COLUMNS="60"))
+    assert shown[::2] == ["--- temperature 0.3", "--- temperature 0.7", "--- temperature 1"]
+    assert [len(line) for line in shown[1::2]] == [42] * 3
+
+
+# By probability
+
+
+def test_best_prints_the_most_probable_of_the_samples_once_each(run: Run, trained: Path) -> None:
+    command = (*HE, "-c", trained, "--json", "--num-samples", "40")
+    drawn, best = run(*command).objects(), run(*command, "--best", "6").objects()
+    firsts = {item["text"]: item for item in reversed(drawn)}
+    expected = sorted(firsts.values(), key=lambda item: -item["log_prob"])[:6]
+    assert best == expected
+    assert len({item["text"] for item in best}) == 6
+    shown = run(*HE, "-c", trained, "--num-samples", "40", "--best", "6").out
+    assert shown.splitlines() == [item["text"] for item in best]
+
+
+def test_best_chooses_from_64_samples_or_as_many_as_it_prints(run: Run, trained: Path) -> None:
+    command = (*HE, "-c", trained, "--json", "--best")
+    assert run(*command, "3").out == run(*command, "3", "--num-samples", "64").out
+    assert run(*command, "70").out == run(*command, "70", "--num-samples", "70").out
+
+
+def test_log_prob_of_the_best_is_what_score_gives(run: Run, trained: Path) -> None:
+    for option in (("--best", "5"), ("--beam", "5", "--best", "5")):
+        for item in run("sample", "", "-n", "9", "-c", trained, "--json", *option).objects():
+            eos = "--eos" if item["stop"] == "eos" else "--no-eos"
+            (scored,) = run("score", item["text"], "-c", trained, "--json", eos).objects()
+            assert item["log_prob"] == pytest.approx(scored["log_prob"], abs=1e-3)
+
+
+@posix
+def test_a_terminal_gets_the_best_in_a_table(trained: Path) -> None:
+    heading, first, *rest = columns(on_a_terminal(*HE, "-c", trained, "--best", "3"))
+    assert heading.split() == ["log", "P", "of", "the", "best", "text"]
+    assert first.split()[1:] == ["1", *first.split()[2:]]
+    assert len(rest) == 2
+
+
+# Beam search
+
+
+def test_a_beam_is_the_same_each_time_and_needs_no_seed(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "-n", "12", "--beam", "5")
+    (found,) = run(*command, "--json").objects()
+    assert found["seed"] is None
+    assert run(*command).out == run(*command).out == found["text"] + "\n"
+    wider = run(*command[:-1], "50", "--json", "--best", "50").objects()
+    totals = [item["log_prob"] for item in wider]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[0] >= found["log_prob"] - 1e-4
+
+
+def test_a_beam_of_1_prints_what_temperature_0_does(run: Run, endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "-n", "30")
+    assert run(*command, "--beam", "1").out == run(*command, "--temperature", "0").out
+
+
+def test_a_beam_continues_each_line_of_a_file(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "prompts.txt").write_text("he\nwe\n")
+    found = run("sample", "--prompts", "prompts.txt", "-c", trained, "--beam", "3").objects()
+    assert [item["prompt"] for item in found] == ["he", "we"]
+    (alone,) = run("sample", "we", "-c", trained, "--beam", "3", "--json").objects()
+    assert found[1] == alone
+
+
+# What is copied
+
+
+@pytest.fixture
+def copier(folder: Path, trained: Path) -> Path:
+    """A text that holds what the model draws from `he`."""
+    drawn = finish(start(*HE, "--json", "-c", trained)).objects()[0]["text"][len("he") :]
+    (folder / "copied.txt").write_text(f"xxx{drawn}yyy\n")
+    return folder / "copied.txt"
+
+
+def test_what_is_copied_stands_in_json(run: Run, trained: Path, copier: Path) -> None:
+    command = (*HE, "-c", trained, "--json", "--novel", copier)
+    (found,) = run(*command, "--novel-min", "3").objects()
+    drawn = found["text"].removeprefix("he")
+    assert found["copied"][0] == {
+        "text": drawn, "start": 2, "length": len(drawn), "share": 1.0,
+    }  # fmt: skip
+    assert found["copied_share"] == 1
+    (found,) = run(*command, "--novel-min", "50").objects()
+    assert (found["copied"], found["copied_share"]) == ([], 0)
+    (found,) = run(*command, "--length", "0").objects()
+    assert (found["copied"], found["copied_share"]) == ([], None)
+
+
+def test_what_is_copied_is_listed_the_longest_first(
+    run: Run,
+    endless: Path,
+    folder: Path,
+) -> None:
+    command = ("sample", "he", "-c", endless, "-n", "60", "--seed", "1")
+    drawn = run(*command).out[len("he") : -1]
+    (folder / "a.txt").write_text(drawn[:21] + "~" + drawn[30:55])
+    (folder / "b.txt").write_text(drawn[22:25])
+    sources = ("--novel", "a.txt", "--novel", "b.txt")
+    text, total, *lines = run(*command, *sources).out.splitlines()
+    assert text == "he" + drawn
+    assert total == "46 of 60 characters copied, 76.7%"
+    assert [line.split()[:2] for line in lines] == [["25", "41.7%"], ["21", "35.0%"]]
+    assert lines[0].endswith(drawn[30:55])
+
+
+@posix
+def test_a_terminal_marks_what_is_copied(trained: Path, copier: Path) -> None:
+    command = (*HE, "-c", trained, "--novel", copier, "--novel-min", "3")
+    shown = on_a_terminal(*command)
+    drawn = copier.read_text()[3:-4]
+    assert shown.startswith(f"he\x1b[4m{drawn}\x1b[0m\r\n")
+    assert f"{len(drawn)} of {len(drawn)} characters copied, 100.0%" in shown
+    assert "\x1b" not in on_a_terminal(*command, TERM="dumb")
+
+
+def test_a_bundled_corpus_is_named_as_for_train(run: Run, trained: Path) -> None:
+    assert run(*HE, "-c", trained, "--novel", "hello").code == 0
+    assert_one_line(run(*HE, "-c", trained, "--novel", "nofile"), 1, "no such file: nofile")
+
+
+# Wrong usage
+
+USAGE = [
+    ("--temperature 0.5,x", "--temperature must be a number, or several with commas, not '0.5,x'"),
+    ("--temperature 0.5,-1", "--temperature must be at least 0"),
+    ("--temperature 1,", "--temperature must be a number"),
+    ("--best 5 --num-samples 4", "--best must be at most 4"),
+    ("--best 5 --beam 4", "--best must be at most 4"),
+    ("--best 0", "--best"),
+    ("--beam 0", "--beam"),
+    ("--beam 2 --temperature 0.5", "--beam goes without --temperature, --top-k, --top-p"),
+    ("--beam 2 --num-samples 3", "--beam goes without"),
+    ("--beam 2 --seed 3", "--num-samples and --seed"),
+    ("-i --json", "--interactive goes without --prompts, --next"),
+    ("-i --best 2", "--interactive goes without"),
+    ("--next --beam 2", "--next goes without"),
+    ("--prompts x --best 2", "--prompts goes without PROMPT, --next, --num-samples and --best"),
+    ("--novel-min 3", "--novel-min goes with --novel"),
+    ("--novel hello --novel-min 0", "--novel-min"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), USAGE)
+def test_options_that_make_no_sense_together_are_wrong_usage(
+    run: Run,
+    trained: Path,
+    options: str,
+    words: str,
+) -> None:
+    assert_one_line(run("sample", "-c", trained, *options.split()), 2, words)
+
+
+# Processes
+
+INTERRUPTED = """
+import signal, sys, threading
+from charrnn import sampling
+from charrnn.cli import main
+complete = sampling.complete
+def interrupted(*arguments):
+    main_thread = threading.main_thread().ident
+    threading.Timer(0.2, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    complete(*arguments)
+sampling.complete = interrupted
+sys.argv[0] = "charrnn"
+sys.exit(main())
+"""
+
+
+@posix
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ctrl_c_does_not_wait_until_all_samples_are_drawn(endless: Path, threads: str) -> None:
+    size = ("--length", "1000000000", "--num-samples", "2", "--threads", threads)
+    process = start("sample", "-c", endless, *size, module=("-c", INTERRUPTED))
+    result = finish(process)
+    assert (result.code, result.out, result.err) == (130, "", "")
