@@ -1172,7 +1172,7 @@ def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
 @posix
 def test_a_terminal_gets_no_control_characters(trained: Path) -> None:
     for command in (["sample", "h\x1b[2J", "--length", "0"], ["score", "h\x1b[2J", "--per-char"]):
-        shown = on_a_terminal(*command, "-c", trained)
+        shown = on_a_terminal(*command, "-c", trained, NO_COLOR="1")
         assert "\x1b" not in shown
         assert r"\x1b" in shown
 
