@@ -16,9 +16,9 @@ DOWNWARD = """
     corpus tokens batches optim cells parameters memory unrolled jordan model ngram kneser_ney
     leave_one_out residual scheduled_sampling shards plan evaluation baselines budget training
     adaptation archive checkpoint finetuning resuming scoring classification gradient_flow sampling
-    surprise run display shading pictures cli.options cli.interrupts cli.classify cli.texts
-    cli.progress cli.scorer cli.per_char cli.figures cli.inspect cli.sample cli.score
-    cli.training_display cli.train cli __main__
+    beam verbatim surprise run display shading pictures cli.options cli.interrupts cli.classify
+    cli.texts cli.progress cli.scorer cli.per_char cli.figures cli.inspect cli.drawing
+    cli.samples cli.session cli.sample cli.score cli.training_display cli.train cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
