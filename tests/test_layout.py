@@ -16,12 +16,17 @@ DOWNWARD = """
     corpus tokens batches optim cells parameters memory unrolled jordan model ngram kneser_ney
     leave_one_out residual scheduled_sampling shards plan evaluation baselines budget training
     adaptation archive checkpoint finetuning resuming scoring classification gradient_flow sampling
-    run display cli.options cli.interrupts cli.classify cli.inspect cli.sample cli.score cli.train
-    cli __main__
+    history plot run display inspection cli.options cli.interrupts cli.classify cli.inspect
+    cli.sample cli.score cli.train cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
-ALLOWED = {"typer": ("cli",), "rich": ("cli", "display"), "tqdm": ("cli", "display")}
+ALLOWED = {
+    "typer": ("cli",),
+    "rich": ("cli", "display", "inspection"),
+    "tqdm": ("cli", "display"),
+    "matplotlib": ("plot",),
+}
 
 
 def module_name(path: Path) -> str:
@@ -97,6 +102,7 @@ def test_what_needs_no_arrays_does_not_import_numpy(name: str) -> None:
         "import charrnn.cli",
         "sys.argv[1:] = ['--help']; from charrnn.cli import main; assert main() == 0",
         "sys.argv[1:] = ['train', '--help']; from charrnn.cli import main; assert main() == 0",
+        "sys.argv[1:] = ['inspect', '--help']; from charrnn.cli import main; assert main() == 0",
         "sys.argv[1:] = ['sample', '--no']; from charrnn.cli import main; assert main() == 2",
     ],
 )
@@ -106,3 +112,10 @@ def test_help_and_usage_errors_come_without_numpy(code: str) -> None:
         [sys.executable, "-c", f"import sys; {code}{check}"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_matplotlib_is_imported_inside_of_functions_only() -> None:
+    outside = ast.parse(MODULES["plot"].read_text(encoding="utf-8")).body
+    imports = [node for node in outside if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imports
+    assert not [node for node in imports if "matplotlib" in ast.dump(node)]

@@ -1,12 +1,13 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.options import AsJson, CheckpointPath, Encoding, MaxSize, as_line
+from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
@@ -17,7 +18,29 @@ _DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and 
 
 
 def inspect(
-    checkpoint: CheckpointPath = None,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            "-c",
+            metavar="<path>",
+            help="The model, an .npz file; with --plot, several.  [default: the newest in "
+            "./checkpoints, else the bundled]",
+            show_default=False,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Draw the training and the validation curve of each model, an .svg or .png file; "
+            "needs matplotlib.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    over: Annotated[
+        str, typer.Option(help="What --plot draws them over: steps or time.")
+    ] = "steps",
     gradient_flow: Annotated[
         Path | None,
         typer.Option(
@@ -35,31 +58,59 @@ def inspect(
 
     Its configuration, its size, its vocabulary and its training history.
     """
-    from charrnn import checkpoint as checkpoints
-    from charrnn.display import gradient_flow_bars, inspection
+    from charrnn import checkpoint
+    from charrnn.inspection import show_checkpoint, show_gradient_flow
 
-    path = checkpoints.find(checkpoint)
-    loaded = checkpoints.load(path)
+    if plot is not None:
+        _plot(checkpoints or [], plot, over, as_json)
+        return
+    if len(checkpoints or []) > 1:
+        raise ConfigError("several models go with --plot alone: give one --checkpoint")
+    path = checkpoint.find(checkpoints[0] if checkpoints else None)
+    loaded = checkpoint.load(path)
+    fields: dict[str, Any] = {"checkpoint": str(path)}
+    fields |= _contents(loaded) if gradient_flow is None else {}
     if gradient_flow is not None:
-        fields = {"checkpoint": str(path)} | _flow(loaded, gradient_flow, encoding, max_size)
-    else:
-        fields = {
-            "checkpoint": str(path),
-            "model": asdict(loaded.model.config),
-            "parameters": loaded.model.size,
-            "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
-            "lines": loaded.separator == LINES,
-            "separator": loaded.separator,
-            "tokens": asdict(loaded.vocabulary.config),
-            "vocabulary": list(loaded.vocabulary.tokens),
-            "training": loaded.training,
-        }
+        fields |= _flow(loaded, gradient_flow, encoding, max_size)
     if as_json:
         print(as_line(fields))
     elif gradient_flow is not None:
-        gradient_flow_bars(fields)
+        show_gradient_flow(fields)
     else:
-        inspection(fields)
+        show_checkpoint(fields)
+
+
+def _contents(loaded: "Checkpoint") -> dict[str, Any]:
+    return {
+        "model": asdict(loaded.model.config),
+        "parameters": loaded.model.size,
+        "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
+        "lines": loaded.separator == LINES,
+        "separator": loaded.separator,
+        "tokens": asdict(loaded.vocabulary.config),
+        "vocabulary": list(loaded.vocabulary.tokens),
+        "training": loaded.training,
+    }
+
+
+def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) -> None:
+    """Draw the curves of models, each under its file's name, or its path where two have one."""
+    from charrnn.checkpoint import find, load
+    from charrnn.display import message, visible
+    from charrnn.history import history
+    from charrnn.plot import plot
+
+    paths = [find(path) for path in checkpoints] or [find()]
+    stems = [path.stem for path in paths]
+    runs = {}
+    for path, stem in zip(paths, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else str(path)
+        runs[visible(name)] = history(load(path).training)
+    plot(runs, picture, over)
+    if as_json:
+        print(as_line({"plot": str(picture), "checkpoints": [str(path) for path in paths]}))
+    else:
+        message(f"written to {visible(str(picture))}")
 
 
 def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None) -> dict[str, Any]:
