@@ -2,16 +2,20 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.cells import chop_cells
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
 from charrnn import display
 from charrnn.config import LINES, WHOLE
 from charrnn.history import Validation, best, history
+from charrnn.listing import ListedCorpus, ListedModel
+from charrnn.neurons import Document, Finding, as_read, shades, signed
 
 _LABEL = 12  # columns
 _SHOWN_TOKENS, _LONGEST_TOKEN = 100, 40
@@ -25,6 +29,9 @@ _ONLY_OF = {  # settings of one cell
     "feedback": "jordan",
     "order": "ngram",
 }
+# Backgrounds by level, from weak to strong: black letters are legible on all of them.
+_BELOW = ("#dbe9f6", "#b3d3ee", "#7fb5e0", "#4b93d1")
+_ABOVE = ("#fde5d0", "#fcc79b", "#f9a15f", "#ee7b28")
 _OF_NGRAMS = ("vocab_size", "cell", "order")
 
 
@@ -139,6 +146,36 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60:,}:{minutes % 60:02}:{rest:02}"
 
 
+def show_models(title: str, models: Sequence[ListedModel]) -> None:
+    """What there is to say of each model in a line."""
+    print(title if models else f"{title}: none")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=bool(models))
+    table.add_column("model", overflow="fold")
+    for name in ("cell", "parameters", "bits/char", "modified", "corpus"):
+        right = name in ("parameters", "bits/char")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for each in models:
+        table.add_row(
+            Text(display.visible(each.model)),
+            "unusable" if each.error else each.cell,
+            _figure(each.parameters, ","),
+            _figure(each.bits_per_char, ".4f"),
+            (each.modified or "-")[: len("2025-01-01")],
+            Text(display.visible((each.corpus or "-")[:_LONGEST_TOKEN])),
+        )
+    if models:
+        Console(highlight=False).print(table)
+    print()
+
+
+def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
+    """The size of each corpus in a line."""
+    print(title)
+    for each in corpora:
+        lines = display.count(each.lines, "line")
+        print(f"{each.corpus:<{_LABEL}}{display.count(each.chars, 'character')} in {lines}")
+
+
 def show_gradient_flow(fields: dict[str, Any]) -> None:
     """The norm of a gradient by distance; a column of a bar is a third of a decade."""
     for name in ("h", "C", "o"):
@@ -149,3 +186,50 @@ def show_gradient_flow(fields: dict[str, Any]) -> None:
             norm = fields[name][k - 1]
             decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
             print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
+
+
+def has_colours() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody objects (NO_COLOR)."""
+    console = Console()
+    return console.color_system is not None and not console.no_color
+
+
+def show_activations(documents: Iterable[Document], largest: float) -> None:
+    """Texts on a background of blue where a unit is below zero, and of orange above.
+
+    Args:
+        documents: the tokens of each, and the activation after each token.
+        largest: the largest amount of all of them.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    for tokens, values in documents:
+        shown = Text()
+        for shade, text in shades(as_read(tokens, values), largest):
+            shown.append(display.visible(text), _style(shade))
+        for line in shown.split(allow_blank=True):
+            console.print(line)
+
+
+def _style(shade: int) -> Style | None:
+    if not shade:
+        return None
+    return Style(color="#000000", bgcolor=(_ABOVE if shade > 0 else _BELOW)[abs(shade) - 1])
+
+
+def list_activations(documents: Iterable[Document]) -> None:
+    """A line a token: the token, a tab and the activation; an empty line after each document."""
+    for tokens, values in documents:
+        for token, value in zip(tokens, values.tolist(), strict=True):
+            print(f"{display.spelled_out(token)}\t{value:.4f}")
+        print()
+
+
+def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
+    """The unit that tracks each property, by its name, and how well in both halves of the text."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("property", "unit", "1st half", "2nd half"):
+        table.add_column(head, justify="left" if head == "property" else "right")
+    for found, name in findings:
+        table.add_row(found.property, name, signed(found.chosen), signed(found.held_out))
+    Console(highlight=False).print(table)
+    print("Correlations; each unit was chosen on the first half of the text.")

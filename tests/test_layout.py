@@ -16,8 +16,8 @@ DOWNWARD = """
     corpus tokens batches optim cells parameters memory unrolled jordan model ngram kneser_ney
     leave_one_out residual scheduled_sampling shards plan evaluation baselines budget training
     adaptation archive checkpoint finetuning resuming scoring classification gradient_flow sampling
-    history plot run display inspection cli.options cli.interrupts cli.classify cli.inspect
-    cli.sample cli.score cli.train cli __main__
+    history plot listing properties neurons run display neurons_html inspection cli.options
+    cli.interrupts cli.classify cli.neurons cli.inspect cli.sample cli.score cli.train cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
