@@ -4,22 +4,17 @@ import math
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from charrnn.config import LINES, WHOLE
 
 if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
     from charrnn.scoring import Score, Tally
 
 BITS = 1 / math.log(2)
-_SHOWN_TOKENS = 100
-_DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
-_LOWEST_DECADE = -12
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -119,48 +114,3 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     for true, row in confusions.confusions.items():
         table.add_row(Text(visible(true)), *(str(row.get(label, 0)) for label in labels))
     Console(highlight=False).print(table)
-
-
-def gradient_flow_bars(fields: dict[str, Any]) -> None:
-    """The norm of a gradient by distance, on stdout; a column of a bar is a third of a decade."""
-    for name in ("h", "C", "o"):
-        if name not in fields:
-            continue
-        print(f"distance k   median norm of dloss/d{name}")
-        for k in _DISTANCES:
-            norm = fields[name][k - 1]
-            decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
-            print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
-
-
-def inspection(fields: dict[str, Any]) -> None:
-    """What `charrnn inspect` says of a checkpoint, on stdout."""
-    model, training, tokens = fields["model"], fields["training"], fields["vocabulary"]
-    print(f"{visible(fields['checkpoint'])}: {fields['parameters']:,} parameters")
-    print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
-    for name, shape in fields["arrays"].items():
-        print(f"  {name:<18} {' x '.join(map(str, shape))}")
-    print(f"documents   {_documents(fields['separator'])}")
-    between = "" if fields["tokens"]["tokens"] == "char" else " "
-    sample = spelled_out(between.join(tokens[:_SHOWN_TOKENS]))
-    more = len(tokens) - _SHOWN_TOKENS
-    print(f"vocabulary  <EOS> <UNK> {visible(sample)}" + (f" and {more:,} more" * (more > 0)))
-    if "command" in training:
-        print(f"trained by  {visible(str(training['command']))}")
-    history = training.get("history")
-    for entry in history if isinstance(history, list) else []:
-        if isinstance(entry, dict):
-            figures = "  ".join(f"{name} {_short(value)}" for name, value in entry.items())
-            print("  " + visible(figures))
-
-
-def _documents(separator: str) -> str:
-    if separator in (LINES, WHOLE):
-        return "lines" if separator == LINES else "whole files"
-    return f"files cut at '{visible(spelled_out(separator))}'"
-
-
-def _short(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
