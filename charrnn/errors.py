@@ -1,5 +1,16 @@
 """The errors that charrnn raises on purpose: each message says what is wrong and what to do."""
 
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """The end of an error: the nearest of the choices; empty where none is near."""
+    from difflib import get_close_matches
+
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
 
 class CharRNNError(Exception):
     """Base of all of them; the command line prints it as one line and exits with `exit_code`."""

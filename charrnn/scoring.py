@@ -56,6 +56,21 @@ class Score:
         return _figures(self.log_prob, self.chars, self.num_tokens)
 
     @property
+    def prob(self) -> float:
+        """P of the whole text."""
+        return math.exp(self.log_prob)
+
+    @property
+    def bits_per_char(self) -> float | None:
+        """-log2 P by the character; None where nothing was predicted."""
+        return self.figures()["bits_per_char"]
+
+    @property
+    def perplexity(self) -> float | None:
+        """By the token; None where nothing was predicted, or where no float holds it."""
+        return self.figures()["perplexity"]
+
+    @property
     def per_token(self) -> list[tuple[str, float]]:
         """Each token, at last <EOS> where it counts, with its log P in nats."""
         return self._named(self.tokens, [*self.log_probs])

@@ -301,17 +301,13 @@ def _fresh(
     force: bool,
 ) -> "Run":
     """A new run."""
-    from charrnn import archive, checkpoint, resuming
-    from charrnn.lock import locked
-    from charrnn.run import prepare
+    from charrnn import archive
+    from charrnn.run import claimed, prepare
 
     corpus, split = _read(text)
     archive.check_writable(output)
     if not set_by_hand.get("dry_run"):
-        stack.enter_context(locked(output))
-        checkpoint.remove_leftovers(output)
-        if not force:
-            resuming.check_finished(output)
+        stack.enter_context(claimed(output, force=force))
     return prepare(
         corpus,
         split,
