@@ -134,7 +134,8 @@ class Run:
                     self.history.append(_entry(progress, time.monotonic() - self.started))
                 yield self._keep(progress)
         except DivergedError as error:
-            self._suspended_file.unlink(missing_ok=True)  # it would only diverge again
+            if self.output is not None:  # it would only diverge again
+                checkpoint.beside(self.output, checkpoint.RESUME).unlink(missing_ok=True)
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
         try:
@@ -232,13 +233,9 @@ class Run:
             self.init_from,
             self.trainer.snapshot(),
         )
-        suspended.save(self._suspended_file)
+        suspended.save(checkpoint.beside(self.output, checkpoint.RESUME))
         done = time.monotonic()
         self._next_suspend = done + max(_LEAST_TO_LOSE, (done - clock) / _SAVING_SHARE)
-
-    @property
-    def _suspended_file(self) -> Path:
-        return checkpoint.beside(self.output, checkpoint.RESUME)
 
     def restore(self, suspended: Suspended) -> None:
         """Go on where a run of the same text and settings was; its budget may have been longer.
