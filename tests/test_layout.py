@@ -16,8 +16,8 @@ DOWNWARD = """
     corpus sources tokens batches optim cells parameters memory unrolled jordan model ngram
     kneser_ney leave_one_out residual scheduled_sampling shards plan evaluation baselines budget
     training adaptation archive checkpoint finetuning resuming scoring classification
-    gradient_flow sampling run api display cli.options cli.interrupts cli.classify cli.inspect
-    cli.sample cli.score cli.train cli __main__
+    gradient_flow sampling run api display cli.completion cli.options cli.interrupts
+    cli.classify cli.inspect cli.sample cli.score cli.train cli.help cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
