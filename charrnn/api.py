@@ -262,7 +262,12 @@ def train(
             tokens=tokens,
             init_from=pretrained,
             text=Text(
-                names_of(text) or [], encoding, corpus.separator, None, val_fraction, max_size
+                names_of(text) or [],
+                encoding,
+                corpus.separator,
+                str(val) if isinstance(val, Path) else None,
+                val_fraction,
+                max_size,
             ),
             given=given,
             command=_command(given),
