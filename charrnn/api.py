@@ -6,6 +6,7 @@ Nothing here prints. The names are those of the command line.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
 from typing import Any, TypedDict, Unpack
@@ -25,7 +26,7 @@ from charrnn.sources import Source, names_of, read_source, separator, split_sour
 from charrnn.training import Progress
 from charrnn.vocabulary import normalize
 
-_MAX_SEED = 2**62
+_MAX_SEED, _MAX_THREADS = 2**62, 1024
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
 _PLAIN = SampleConfig()
 
@@ -81,8 +82,6 @@ class Model:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int | None = None) -> None:
-        if threads is not None:
-            check_int("threads", threads, 1)
         self.checkpoint, self.threads = checkpoint, threads
 
     def __repr__(self) -> str:
@@ -117,7 +116,14 @@ class Model:
             ConfigError: a value is out of range.
             CorpusError: the prompt is not valid Unicode.
         """
-        config = SampleConfig(length, temperature, top_k, top_p, stop, allow_unk)
+        config = SampleConfig(
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            stop=stop,
+            allow_unk=allow_unk,
+        )
         return self.samples([prompt], config, seed=seed)[0].text
 
     def samples(
@@ -135,10 +141,10 @@ class Model:
         if seed is not None:
             check_int("seed", seed, 0, _MAX_SEED)
         first = randbelow(1 << 32) if seed is None else seed
-        settings = {**vars(config), "stop": normalize(config.stop)}
+        config = replace(config, stop=normalize(config.stop))
         found = [Sample(prompt, first + number) for number, prompt in enumerate(prompts)]
         with _working(self.threads) as workers:
-            complete(self.checkpoint, found, SampleConfig(**settings), workers)
+            complete(self.checkpoint, found, config, workers)
         return found
 
     def next(self, prompt: str = "") -> list[tuple[str, float]]:
@@ -236,7 +242,7 @@ def train(
     started = time.monotonic()
     given = {name: value for name, value in settings.items() if value is not None}
     for name in given.keys() - Settings.__annotations__.keys():
-        hint = did_you_mean(name, Settings.__annotations__)
+        hint = did_you_mean(name, list(Settings.__annotations__))
         raise TypeError(f"train() knows no setting {name!r}{hint}")
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
     pretrained = None if init_from is None else Pretrained.load(Path(init_from))
@@ -256,7 +262,12 @@ def train(
             tokens=tokens,
             init_from=pretrained,
             text=Text(
-                names_of(text) or [], encoding, corpus.separator, None, val_fraction, max_size
+                names_of(text) or [],
+                encoding,
+                corpus.separator,
+                str(val) if isinstance(val, Path) else None,
+                val_fraction,
+                max_size,
             ),
             given=given,
             command=_command(given),
@@ -276,5 +287,7 @@ def _command(given: Mapping[str, object]) -> str:
 @contextlib.contextmanager
 def _working(threads: int | None) -> Iterator[Workers]:
     """Threads that share the work, while BLAS keeps to one in each of them."""
+    if threads is not None:
+        check_int("threads", threads, 1, _MAX_THREADS)
     with one_thread(), Workers(threads) as workers:
         yield workers

@@ -145,8 +145,9 @@ def _by_name(path: Path) -> Path:
     """
     if str(path) in BUNDLED_MODELS:
         return bundled_model(str(path))
-    trained = {*trained_models(), *trained_models(path.parent)}
-    if hint := did_you_mean(str(path), [*BUNDLED_MODELS, *sorted(map(str, trained))]):
+    trained = [*trained_models(), *trained_models(path.parent)]
+    names = {name: name for name in BUNDLED_MODELS} | {file.stem: str(file) for file in trained}
+    if hint := did_you_mean(path.name.removesuffix(SUFFIX), names):
         raise CheckpointError(f"there is no model {path}{hint}")
     return path
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli.classify import classify_texts
+from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
     PARTS,
     AsJson,
@@ -69,6 +70,7 @@ def score(
             metavar="<path>",
             help="The model, an .npz file; of several, say which one a text comes from.  "
             "[default: the newest in ./checkpoints, else the bundled]",
+            autocompletion=models,
             show_default=False,
         ),
     ] = None,
@@ -174,7 +176,10 @@ def score(
     ] = False,
     part: Annotated[
         str,
-        typer.Option(help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}."),
+        typer.Option(
+            help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}.",
+            autocompletion=one_of(PARTS),
+        ),
     ] = PARTS[0],
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
