@@ -4,7 +4,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +14,11 @@ if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
     from charrnn.scoring import Score, Tally
 
+T = TypeVar("T")
+
 BITS = 1 / math.log(2)
 _BARS = "▁▂▃▄▅▆▇█"
+_LONGEST_SPARKLINE = 20
 
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
@@ -61,10 +64,18 @@ def error(text: str) -> None:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """The values as a row of little bars, the lowest one and the highest one told apart."""
-    low, high = min(values), max(values)
-    step = (high - low) / (len(_BARS) - 1) or 1.0
-    return "".join(_BARS[round((value - low) / step)] for value in values)
+    """A bar for each value, or for some of them where they are many, the lowest one lowest."""
+    shown = thinned(values, _LONGEST_SPARKLINE)
+    low, span = min(shown), max(shown) - min(shown) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
+
+
+def thinned(values: Sequence[T], number: int) -> list[T]:
+    """At most so many of them at equal distances, the first and the last included."""
+    if len(values) <= number:
+        return list(values)
+    last = len(values) - 1
+    return [values[round(place * last / (number - 1))] for place in range(number)]
 
 
 def score_details(name: str, score: "Score | Tally") -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from charrnn import display
 from charrnn.config import LINES, WHOLE
+from charrnn.display import sparkline, thinned
 from charrnn.history import Validation, best, history
 from charrnn.listing import ListedCorpus, ListedModel
 from charrnn.neurons import Document, Finding, as_read, shades, signed
@@ -21,8 +22,6 @@ from charrnn.neurons import Document, Finding, as_read, shades, signed
 _LABEL = 12  # columns
 _SHOWN_TOKENS, _LONGEST_TOKEN = 100, 40
 _SHOWN_VALIDATIONS = 24
-_BARS = "▁▂▃▄▅▆▇█"
-_LONGEST_SPARKLINE = 20
 _DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 _LOWEST_DECADE = -12
 _ONLY_OF = {  # settings of one cell
@@ -104,7 +103,7 @@ def _show_history(validations: Sequence[Validation]) -> None:
     table = Table(box=None, pad_edge=False, header_style="")
     for name in ("step", "epoch", "time", "learning rate", "train", "val", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    for each in _some(validations, _SHOWN_VALIDATIONS):
+    for each in thinned(validations, _SHOWN_VALIDATIONS):
         table.add_row(
             f"{each.step:,}",
             _figure(each.epochs, ".2f"),
@@ -118,21 +117,6 @@ def _show_history(validations: Sequence[Validation]) -> None:
     Console(highlight=False).print(table)
     if len(validations) > _SHOWN_VALIDATIONS:
         print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; all of them with --json")
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """A bar for each value, or for some of them where they are many, the lowest one lowest."""
-    shown = _some(values, _LONGEST_SPARKLINE)
-    low, span = min(shown), max(shown) - min(shown) or 1.0
-    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
-
-
-def _some(values: Sequence[Any], number: int) -> list[Any]:
-    """At most so many of them at equal distances, the first and the last included."""
-    if len(values) <= number:
-        return list(values)
-    last = len(values) - 1
-    return [values[round(place * last / (number - 1))] for place in range(number)]
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -93,8 +93,12 @@ def test_details_of_one_score(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bits per character  -\n" in capsys.readouterr().out
 
 
+LONG = "▁▁▂▂▂▃▃▄▄▄▅▅▅▆▆▇▇▇██"
+
+
 @pytest.mark.parametrize(
-    ("values", "bars"), [([1.0], "▁"), ([2, 2], "▁▁"), ([0, 7], "▁█"), ([3, 2, 1.5, 1], "█▅▃▁")]
+    ("values", "bars"),
+    [([1.0], "▁"), ([2, 2], "▁▁"), ([0, 7], "▁█"), ([3, 1, 2], "█▁▅"), ([*range(1000)], LONG)],
 )
-def test_a_sparkline_goes_from_the_lowest_to_the_highest(values: list[float], bars: str) -> None:
+def test_a_sparkline_spans_its_values(values: list[float], bars: str) -> None:
     assert display.sparkline(values) == bars

@@ -1,6 +1,6 @@
 import pytest
 
-from charrnn.inspection import clock, show_checkpoint, sparkline
+from charrnn.inspection import clock, show_checkpoint
 
 MODEL = {
     "vocab_size": 5, "cell": "lstm", "activation": "tanh", "feedback": "logits", "order": 6,
@@ -84,14 +84,6 @@ def test_nothing_held_out_shows_no_curve(capsys: pytest.CaptureFixture[str]) -> 
     lines = shown(capsys, training={"history": [{"step": 1, "best": True}]})
     assert not [line for line in lines if line.startswith("validation")]
     assert lines[-1].split() == ["1", "-", "-", "-", "-", "-"]
-
-
-def test_a_sparkline_spans_its_values() -> None:
-    assert sparkline([3.0, 1.0, 2.0]) == "█▁▅"
-    assert sparkline([2.0, 2.0]) == "▁▁"
-    long = sparkline([*range(1000)])
-    assert len(long) == 20
-    assert (long[0], long[-1]) == ("▁", "█")
 
 
 @pytest.mark.parametrize(
