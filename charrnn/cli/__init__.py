@@ -45,7 +45,7 @@ def charrnn(
     """A character-level language model: learn from a text, write new text, score sentences.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage,
-    130 and 143 interrupted.
+    3 above a threshold that was asked for, 130 and 143 interrupted.
     """
 
 

@@ -268,6 +268,7 @@ def score(
         scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
         printer.total(scored) if total else printer.each(scored)
     if threshold.above:
+        threshold.report()
         raise typer.Exit(_EXCEEDED)
 
 
