@@ -86,8 +86,8 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Files are JSON Lines: score the text in this field of each object and print the "
-            "object with the figures, in the place of fields that have their names.  "
+            help="Files are JSON Lines: score the text in this field of each object, and print the "
+            "object with the figures added, as JSON; they replace fields of their names.  "
             "[default: files are text]",
             show_default=False,
         ),

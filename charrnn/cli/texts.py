@@ -64,11 +64,11 @@ class Sources:
             yield Given(str(file), text)
 
     def num_bytes(self) -> int | None:
-        """Of all files together, None where that cannot be told."""
+        """Of all files together, None where there is none or it cannot be told."""
         from charrnn.compression import compression
 
         plain = all(file.is_file() and not compression(str(file)) for file in self.files)
-        return sum(file.stat().st_size for file in self.files) if plain else None
+        return (sum(file.stat().st_size for file in self.files) or None) if plain else None
 
 
 def _size(line: str) -> int:
