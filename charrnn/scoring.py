@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -36,7 +37,7 @@ class Score:
     unk: int  # tokens outside the vocabulary
     eos: bool  # whether the end counts
 
-    @property
+    @cached_property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
         return math.fsum(self.log_probs)

@@ -46,7 +46,7 @@ def charrnn(
     """A character-level language model that learns, writes and scores text.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage,
-    130 and 143 interrupted.
+    3 above a threshold that was asked for, 130 and 143 interrupted.
     """
 
 

@@ -33,6 +33,12 @@ class Threshold:
         if self.bits is not None and bits is not None and bits > self.bits:
             self.above += 1
 
+    def report(self) -> None:
+        """Say on stderr how many there were."""
+        from charrnn.display import count, message
+
+        message(f"{count(self.above, 'result')} above {self.bits:g} bits per character")
+
 
 @dataclass
 class Printer:
@@ -56,7 +62,8 @@ class Printer:
 
     def each(self, scored: Iterable["Figures"]) -> None:
         """Print every text in the order given, or sorted; a few on a terminal as a table."""
-        scored = self._watched(scored)
+        if self.threshold.bits is not None:
+            scored = self._watched(scored)
         if not (self.as_json or self.tsv or self.sort or self.per_char) and sys.stdout.isatty():
             first = list(islice(scored, _ROWS + 1))
             if 0 < len(first) <= _ROWS:

@@ -88,8 +88,8 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Files are JSON Lines: score the text in this field of each object and print the "
-            "object with the figures, in the place of fields that have their names.  "
+            help="Files are JSON Lines: score the text in this field of each object, and print the "
+            "object with the figures added, as JSON; they replace fields of their names.  "
             "[default: files are text]",
             show_default=False,
         ),
@@ -273,6 +273,7 @@ def score(
         scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
         printer.total(scored) if total else printer.each(scored)
     if threshold.above:
+        threshold.report()
         raise typer.Exit(_EXCEEDED)
 
 

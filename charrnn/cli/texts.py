@@ -10,6 +10,7 @@ from charrnn.cli.options import BLOCK, as_line
 from charrnn.config import LINES, WHOLE
 from charrnn.errors import CharRNNError, CorpusError
 
+_DEEP = 100  # brackets of an object that is nested deep, if it is at all
 _CHARS = 1 << 20  # of the texts of a block, unless one alone has more
 
 
@@ -63,11 +64,11 @@ class Sources:
             yield Given(str(file), text)
 
     def num_bytes(self) -> int | None:
-        """Of all files together, None where that cannot be told."""
+        """Of all files together, None where there is none or it cannot be told."""
         from charrnn.compression import compression
 
         plain = all(file.is_file() and not compression(str(file)) for file in self.files)
-        return sum(file.stat().st_size for file in self.files) if plain else None
+        return (sum(file.stat().st_size for file in self.files) or None) if plain else None
 
 
 def _size(line: str) -> int:
@@ -114,7 +115,8 @@ def _objects(file: Path, field: str, encoding: str, max_size: int | None) -> Ite
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(line, parse_constant=_refuse)
-        as_line(found)  # what cannot be printed is found here, where the line is known
+        if line.count("[") + line.count("{") > _DEEP:
+            as_line(found)  # what cannot be printed is found here, where the line is known
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
         raise CorpusError(f"{where} is no JSON: {reason}") from None
