@@ -125,11 +125,16 @@ def find(path: Path | None = None) -> Path:
     """
     if path is not None:
         return path if os.path.exists(path) else _by_name(path)
+    return next(iter(newest_first()), None) or bundled_model()
+
+
+def newest_first() -> list[Path]:
+    """The models in ./checkpoints."""
     models = []
     for file in trained_models():
         with contextlib.suppress(OSError):
             models.append((file.stat().st_mtime_ns, file))
-    return max(models)[1] if models else bundled_model()
+    return [file for _, file in sorted(models, reverse=True)]
 
 
 def _by_name(path: Path) -> Path:
@@ -160,6 +165,21 @@ def load(path: Path | str) -> Checkpoint:
         config, vocabulary, separator, training = _parse(file.metadata)
         arrays = file.read(_layout(config, file.headers))
         return Checkpoint(_model(config, arrays), vocabulary, separator, training)
+
+
+def peek(path: Path) -> tuple[ModelConfig, int, dict[str, Any]]:
+    """The configuration of a model, its size as `CharRNN.size` or `NGram.size` has it, and how it
+    was trained, without reading its arrays.
+
+    Raises:
+        CheckpointError: as for `load`, but for what only the arrays show.
+    """
+    with archive.opened(path, KIND) as file:
+        config, _, _, training = _parse(file.metadata)
+        layout = _layout(config, file.headers)
+        file.check(layout)
+    names = ["ngram.tokens"] if config.cell == "ngram" else parameter_shapes(config)
+    return config, sum(math.prod(layout[name][1]) for name in names), training
 
 
 def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:

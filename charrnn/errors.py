@@ -39,3 +39,7 @@ class CheckpointError(CharRNNError):
 
 class DivergedError(CharRNNError):
     """Training produced a loss or a gradient that is not a finite number."""
+
+
+class MissingError(CharRNNError):
+    """Something optional that is needed here is not installed."""

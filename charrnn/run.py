@@ -134,8 +134,8 @@ class Run:
                     self.history.append(_entry(progress, time.monotonic() - self.started))
                 yield self._keep(progress)
         except DivergedError as error:
-            self.complete = True  # there is nothing to go on with
-            self.suspend()
+            if self.output is not None:  # it would only diverge again
+                checkpoint.beside(self.output, checkpoint.RESUME).unlink(missing_ok=True)
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
         try:

@@ -3,8 +3,9 @@
 Letters: V vocabulary size, B batch size (samples side by side).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import numpy as np
@@ -26,9 +27,10 @@ class Sample:
     """A text while it is drawn, and after."""
 
     prompt: str
-    seed: int
+    seed: int | None = None  # None where nothing is random
     text: str = ""  # prompt and continuation, without the stop text
     log_prob: float = 0.0  # nats of the tokens drawn whole, a drawn <EOS> included
+    drawn_log_prob: float = 0.0  # of all that was drawn, a stop text or a word left out included
     stop: str | None = None  # why it ended: "eos", "length" or "stop"
     _held: list[tuple[str, float]] = field(default_factory=list)  # may begin the stop text
     _composer: Composer | None = None  # where tokens are decomposed characters
@@ -37,6 +39,10 @@ class Sample:
     def drawn(self) -> str:
         """The continuation alone."""
         return self.text[len(self.prompt) :]
+
+    def copy(self) -> "Sample":
+        """One that goes on by itself from here."""
+        return replace(self, _held=[*self._held], _composer=deepcopy(self._composer))
 
     def begin(self, vocabulary: Vocabulary, config: SampleConfig) -> str:
         """Take in the prompt, and return what of it no drawn token can change."""
@@ -52,6 +58,7 @@ class Sample:
 
     def add(self, token: str, log_prob: float, config: SampleConfig) -> str:
         """Take in a drawn token, and return what can be shown of the text by now."""
+        self.drawn_log_prob += log_prob
         composer = self._composer
         self._held += composer.push(token, log_prob) if composer else [(token, log_prob)]
         if composer and len(composer.held) > self._room(config):  # marks may follow without end
@@ -60,6 +67,7 @@ class Sample:
 
     def end(self, log_prob: float, config: SampleConfig) -> str:
         """Take in a drawn <EOS>, and return what was still held back."""
+        self.drawn_log_prob += log_prob
         if self._composer:
             self._held += self._composer.flush()
         shown = self._settle(config)
@@ -138,7 +146,7 @@ def generate(
         return
     live = [*range(len(samples))]
     rngs = [np.random.default_rng(sample.seed) for sample in samples]
-    inputs, state = _read_prompts(checkpoint, [sample.prompt for sample in samples])
+    inputs, state = read_prompts(checkpoint, [sample.prompt for sample in samples])
     unrolled = checkpoint.model.unroll(1, len(live))
     while True:
         logits, state = unrolled.forward(inputs[None], state)
@@ -176,6 +184,19 @@ def complete(
     workers.map(run, groups)
 
 
+def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:
+    """The most probable of finished samples of one prompt, the best first, each text once.
+
+    They compare by the log P of all that was drawn, not by character: each is then as probable as
+    the model says that it is, its end included.
+    """
+    ranked = sorted(samples, key=lambda sample: -sample.drawn_log_prob)
+    distinct: dict[str, Sample] = {}
+    for sample in ranked:
+        distinct.setdefault(sample.text, sample)
+    return [*distinct.values()][:count]
+
+
 def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
     """What may follow a prompt, the likeliest first: (token, its log P in nats).
 
@@ -185,7 +206,7 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
         CorpusError: the prompt is not valid Unicode.
         CheckpointError: the model predicts nothing.
     """
-    inputs, state = _read_prompts(checkpoint, [normalize(prompt)])
+    inputs, state = read_prompts(checkpoint, [normalize(prompt)])
     logits, _ = checkpoint.model.unroll(1, 1).forward(inputs[None], state)
     with np.errstate(all="ignore"):
         log_probs = log_softmax(logits[0, :, 0].astype(np.float64))
@@ -196,7 +217,7 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
     return list(zip(ranked, log_probs[order].tolist(), strict=True))
 
 
-def _read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
+def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
     """Feed each prompt but its last token; return that one (B,) and the states (…, B).
 
     Prompts of one length are read side by side, and the same prompt once.

@@ -16,7 +16,7 @@ from .conftest import JAMO, WORDS, MakeCheckpoint
 
 
 def draw(
-    checkpoint: Checkpoint, config: SampleConfig, *seeds: int, prompt: str = ""
+    checkpoint: Checkpoint, config: SampleConfig, *seeds: int | None, prompt: str = ""
 ) -> list[Sample]:
     """The finished samples; what was shown of each must be its text."""
     samples = [Sample(prompt, seed) for seed in seeds]

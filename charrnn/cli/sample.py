@@ -1,36 +1,46 @@
 """`charrnn sample`: write new text from a model."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charrnn.cli.completion import corpora
+from charrnn.cli.drawing import Drawing, Drawn, draw, mark_copied, parse_temperatures
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
     Encoding,
     MaxSize,
     Threads,
-    as_line,
+    given,
     load_checkpoint,
-    printable,
 )
-from charrnn.config import SampleConfig
+from charrnn.cli.samples import print_json, print_next, print_texts, stream
+from charrnn.config import WHOLE, SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
-    from charrnn.sampling import Sample
+    from charrnn.documents import Documents
 
 _SIDE_BY_SIDE = 256  # prompts of a file continued together
-_LIKELIEST = 20  # characters that --next shows
-_LONGEST = 40  # characters of a word that it shows
-_BAR = 50  # columns of a probability of one
+_FOR_BEST = 64  # samples that --best chooses from
+_ALONE = {  # what an option does not go with
+    "interactive": (
+        "prompts", "next_character", "num_samples", "best", "beam", "novel", "as_json",
+    ),
+    "prompts": ("prompt", "next_character", "num_samples", "best"),
+    "next_character": ("num_samples", "best", "beam", "novel"),
+    "beam": ("temperature", "top_k", "top_p", "num_samples", "seed"),
+}  # fmt: skip
+_NAMES = {"prompt": "PROMPT", "next_character": "--next", "as_json": "--json"}
 
 
 def sample(
+    context: typer.Context,
     prompt: Annotated[
         str,
         typer.Argument(
@@ -44,9 +54,14 @@ def sample(
         int, typer.Option("--length", "-n", help="Characters to draw at most.")
     ] = SampleConfig.length,
     temperature: Annotated[
-        float,
-        typer.Option("--temperature", "-t", help="Below 1 safer, above 1 wilder, 0 the likeliest."),
-    ] = SampleConfig.temperature,
+        str,
+        typer.Option(
+            "--temperature",
+            "-t",
+            metavar="T[,T]...",
+            help="Below 1 safer, above 1 wilder, 0 the likeliest; several are compared.",
+        ),
+    ] = f"{SampleConfig.temperature:g}",
     top_k: Annotated[
         int | None,
         typer.Option(help="Draw from the k likeliest only.  [default: all]", show_default=False),
@@ -56,8 +71,36 @@ def sample(
         typer.Option(help="Draw from the fewest tokens that together are so probable."),
     ] = SampleConfig.top_p,
     num_samples: Annotated[
-        int, typer.Option(help="Samples to draw side by side.", min=1, max=100_000)
-    ] = 1,
+        int | None,
+        typer.Option(
+            help=f"Samples to draw side by side.  [default: 1, with --best {_FOR_BEST}]",
+            min=1,
+            max=100_000,
+            show_default=False,
+        ),
+    ] = None,
+    best: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Print the K most probable of the samples only, each text once, best first.  "
+            "[default: all, in order]",
+            min=1,
+            max=100_000,
+            show_default=False,
+        ),
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Search for the most probable text instead of drawing, by the N best beginnings; "
+            "1 is temperature 0.  [default: draw]",
+            min=1,
+            max=1000,
+            show_default=False,
+        ),
+    ] = None,
     stop: Annotated[
         str, typer.Option(help="End before this text.  [default: none]", show_default=False)
     ] = SampleConfig.stop,
@@ -83,6 +126,23 @@ def sample(
     next_character: Annotated[
         bool, typer.Option("--next", help="Show what may follow PROMPT instead of drawing.")
     ] = False,
+    interactive: Annotated[
+        bool,
+        typer.Option("--interactive", "-i", help="Continue one typed start after another."),
+    ] = False,
+    novel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="Mark and list what is copied from this text, the longest first: a file, a "
+            "folder or a bundled corpus. Can be repeated.  [default: none]",
+            autocompletion=corpora,
+            show_default=False,
+        ),
+    ] = None,
+    novel_min: Annotated[
+        int, typer.Option(metavar="N", help="Characters from which on --novel tells.", min=1)
+    ] = 20,
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
     as_json: AsJson = False,
@@ -95,82 +155,96 @@ def sample(
     """
     from secrets import randbelow
 
-    from charrnn.reading import read_text, split_lines, strip_last_newline
-    from charrnn.sampling import Sample, generate
+    from charrnn.sampling import Sample
     from charrnn.vocabulary import normalize
 
-    config = SampleConfig(length, temperature, top_k, top_p, normalize(stop), allow_unk)
-    if prompt == "-":
-        prompt = strip_last_newline(read_text("-", encoding, max_size))
-    else:
-        prompt = normalize(prompt)
+    options = given(context)
+    _refuse_together(options)
+    config = SampleConfig(
+        length, top_k=top_k, top_p=top_p, stop=normalize(stop), allow_unk=allow_unk
+    )
+    count = _num_samples(num_samples, best, beam)
+    drawing = Drawing(config, parse_temperatures(temperature), count, best, beam)
     seed = randbelow(2**32) if seed is None else seed
-    if prompts is not None and (prompt or next_character or num_samples > 1):
-        raise ConfigError("--prompts goes without PROMPT, --next and --num-samples")
+    starts = _starts(prompt, prompts, interactive, encoding, max_size)
+    corpus = _read_corpus(novel, encoding, max_size)
     model = load_checkpoint(checkpoint)
-    if next_character:
-        _show_next(model, prompt, as_json)
-    elif prompts is not None:
-        for first, lines in _blocks(split_lines(read_text(prompts, encoding, max_size))):
-            samples = [Sample(line, seed + first + index) for index, line in enumerate(lines)]
-            _print_whole(model, samples, config, threads, as_json=True)
-    elif num_samples > 1 or as_json:
-        samples = [Sample(prompt, seed + index) for index in range(num_samples)]
-        _print_whole(model, samples, config, threads, as_json)
+    if interactive:
+        from charrnn.cli.session import Session
+
+        Session(model, drawing, seed, starts[0]).run(encoding)
+    elif next_character:
+        print_next(model, starts[0], as_json)
+    elif drawing.is_single and prompts is None and corpus is None and not as_json:
+        stream(model, Sample(starts[0], seed), *drawing.configs())
     else:
-        for _, text in generate(model, [Sample(prompt, seed)], config):
-            print(printable(text), end="", flush=True)
-        print()
+        for groups in _in_blocks(model, starts, seed, drawing, threads):
+            if corpus is not None:
+                mark_copied([*chain.from_iterable(groups)], corpus, novel_min)
+            if prompts is None and not as_json:
+                print_texts(groups, ranked=best is not None)
+            else:
+                in_order = groups if prompts is None else zip(*groups, strict=True)
+                print_json(chain.from_iterable(in_order), "temperature" in options)
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Lines to continue side by side, each block with the number of its first line."""
-    for first in range(0, len(lines), _SIDE_BY_SIDE):
-        yield first, lines[first : first + _SIDE_BY_SIDE]
+def _refuse_together(options: Collection[str]) -> None:
+    for name, others in _ALONE.items():
+        if name in options and any(other in options for other in others):
+            *first, last = map(_option, others)
+            raise ConfigError(f"{_option(name)} goes without {', '.join(first)} and {last}")
+    if "novel_min" in options and "novel" not in options:
+        raise ConfigError("--novel-min goes with --novel CORPUS")
 
 
-def _print_whole(
-    model: "Checkpoint",
-    samples: Sequence["Sample"],
-    config: SampleConfig,
-    threads: int | None,
-    as_json: bool,
-) -> None:
-    """Draw samples side by side and print them in order."""
+def _option(name: str) -> str:
+    return _NAMES.get(name, "--" + name.replace("_", "-"))
+
+
+def _num_samples(num_samples: int | None, best: int | None, beam: int | None) -> int:
+    """How many samples to draw of a prompt."""
+    count = num_samples or (max(best, _FOR_BEST) if best else 1)
+    if best is not None and best > (beam or count):
+        raise ConfigError(
+            f"best must be at most {beam or count}, as many as --beam or --num-samples, not {best}"
+        )
+    return count
+
+
+def _starts(
+    prompt: str, prompts: Path | None, interactive: bool, encoding: str, max_size: int | None
+) -> list[str]:
+    """What to continue, in NFC: PROMPT, or the lines of a file."""
+    from charrnn.reading import read_text, split_lines, strip_last_newline
+    from charrnn.vocabulary import normalize
+
+    if prompts is not None:
+        return split_lines(read_text(prompts, encoding, max_size))
+    if prompt != "-":
+        return [normalize(prompt)]
+    if interactive:
+        raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
+    return [strip_last_newline(read_text("-", encoding, max_size))]
+
+
+def _read_corpus(
+    sources: list[str] | None, encoding: str, max_size: int | None
+) -> "Documents | None":
+    """The texts that --novel names; whole, so that what goes over a line's end is found too."""
+    if not sources:
+        return None
+    from charrnn.corpus import read_corpus
+
+    return read_corpus(sources, separator=WHOLE, encoding=encoding, max_size=max_size).documents
+
+
+def _in_blocks(
+    model: "Checkpoint", starts: list[str], seed: int, drawing: Drawing, threads: int | None
+) -> Iterator[list[list[Drawn]]]:
+    """The samples of so many starts at a time, a list a temperature."""
     from charrnn.parallel import Workers
-    from charrnn.sampling import complete
 
     with Workers(threads) as workers:
-        complete(model, samples, config, workers)
-    for done in samples:
-        print(as_line(_fields(done)) if as_json else printable(done.text))
-
-
-def _show_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
-    from charrnn.display import spelled_out
-    from charrnn.sampling import next_tokens
-
-    found = next_tokens(model, prompt)
-    if as_json:
-        unit = "char" if model.vocabulary.config.tokens == "char" else "token"
-        following = [
-            {unit: token, "prob": math.exp(log_prob), "log_prob": log_prob}
-            for token, log_prob in found
-        ]
-        print(as_line({"prompt": prompt, "next": following}))
-        return
-    names = [printable(spelled_out(token[:_LONGEST])) for token, _ in found[:_LIKELIEST]]
-    width = max(map(len, names))
-    for name, (_, log_prob) in zip(names, found, strict=False):
-        prob = math.exp(log_prob)
-        print(f"{name:<{width}} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())
-
-
-def _fields(sample: "Sample") -> dict[str, object]:
-    return {
-        "text": sample.text,
-        "prompt": sample.prompt,
-        "log_prob": sample.log_prob,
-        "stop": sample.stop,
-        "seed": sample.seed,
-    }
+        for first in range(0, len(starts), _SIDE_BY_SIDE):
+            block = starts[first : first + _SIDE_BY_SIDE]
+            yield draw(model, block, seed + first, drawing, workers)

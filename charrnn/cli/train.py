@@ -36,8 +36,8 @@ from charrnn.config import (
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import Corpus, Split
-    from charrnn.display import TrainingDisplay
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.resuming import Text
@@ -250,8 +250,8 @@ def train(
     it is in; with --resume it goes on from there.
     """
     from charrnn.checkpoint import FOLDER
+    from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import corpus_name
-    from charrnn.display import TrainingDisplay
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.resuming import Text

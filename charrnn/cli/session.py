@@ -1,0 +1,203 @@
+"""`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from charrnn.cli.drawing import Drawing, draw, parse_temperatures
+from charrnn.cli.samples import print_next, print_texts, stream
+from charrnn.display import error, message
+from charrnn.errors import CharRNNError, ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from charrnn.checkpoint import Checkpoint
+
+_ASK = "> "
+_WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends."
+_HELP = """\
+TEXT             a text that begins so
+Enter            another one from the same start
+/start [TEXT]    one from TEXT, whatever it is; alone: from nothing
+/next            what may follow the start
+/temperature T   below 1 safer, above 1 wilder, 0 the likeliest; 0.3,0.7,1 compares
+/length N        characters to draw at most
+/top-k K         draw from the K likeliest only; all: from all
+/top-p P         draw from the fewest that together are so probable
+/stop [TEXT]     end before TEXT; alone: before none
+/seed N          of the next text; alone: that of the last one
+/help            this
+/quit            the end, as Ctrl-D; Ctrl-C ends a text
+A setting alone shows its value. The first letters of a command do."""
+_SETTINGS: dict[str, Callable[[str], Any]] = {
+    "length": int,
+    "top-k": lambda text: None if text == "all" else int(text),
+    "top-p": float,
+}
+_COMMANDS = ("start", "next", "temperature", *_SETTINGS, "stop", "seed", "help", "quit")
+
+
+class Session:
+    """What stays from one line to the next.
+
+    Args:
+        start: how the first text begins, drawn at once unless it is empty.
+        seed: of the first text; each one after it has the next.
+    """
+
+    def __init__(self, model: "Checkpoint", drawing: Drawing, seed: int, start: str) -> None:
+        self.model, self.drawing, self.start = model, drawing, start
+        self.seed = self.last_seed = seed
+
+    def run(self, encoding: str) -> None:
+        """Answer the lines of stdin until it ends or says /quit.
+
+        Args:
+            encoding: of stdin where it is no terminal.
+
+        Raises:
+            ConfigError: there is no such encoding.
+        """
+        _prepare_stdin(encoding)
+        if sys.stdin.isatty():
+            message(_WELCOME)
+        goes_on = not self.start or self._survives(self.draw)
+        while goes_on:
+            goes_on = self._survives(self._turn)
+
+    def _survives(self, action: Callable[[], bool]) -> bool:
+        """Do something that Ctrl-C and errors end, but not the session; whether that goes on."""
+        try:
+            return action()
+        except KeyboardInterrupt:
+            print()
+        except CharRNNError as problem:
+            sys.stdout.flush()
+            error(str(problem))
+        return True
+
+    def _turn(self) -> bool:
+        line = _read_line()
+        if line is None:
+            return False
+        if line.startswith("/"):
+            word, _, value = line[1:].partition(" ")
+            return self._obey(_full_name(word), value)
+        self.start = line or self.start
+        return self.draw()
+
+    def draw(self) -> bool:
+        """Draw from the start, at every temperature; True."""
+        from charrnn.parallel import Workers
+        from charrnn.sampling import Sample
+
+        seed = self.last_seed = self.seed
+        self.seed += 1
+        if len(self.drawing.temperatures) == 1:
+            stream(self.model, Sample(self.start, seed), *self.drawing.configs())
+        else:
+            with Workers(1) as here:  # in the thread that Ctrl-C reaches
+                print_texts(draw(self.model, [self.start], seed, self.drawing, here), ranked=False)
+        return True
+
+    def _obey(self, command: str, value: str) -> bool:
+        """Do what a command says; whether the session goes on."""
+        if command == "quit":
+            return False
+        if command == "start":
+            self.start = value
+            return self.draw()
+        if command == "next":
+            print_next(self.model, self.start, as_json=False)
+        elif command == "help":
+            message(_HELP)
+        elif command == "stop":
+            self._configure(stop=_normalized(value))
+        elif value.strip():
+            self._set(command, value.strip())
+        else:
+            self._show(command)
+        return True
+
+    def _set(self, command: str, value: str) -> None:
+        if command == "temperature":
+            self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
+        elif command == "seed":
+            if not value.isdecimal():
+                raise ConfigError(f"seed must be a whole number of at least 0, not {value!r}")
+            self.seed = int(value)
+        else:
+            try:
+                parsed = _SETTINGS[command](value)
+            except ValueError:
+                raise ConfigError(f"{command} must be a number, not {value!r}") from None
+            self._configure(**{command.replace("-", "_"): parsed})
+
+    def _configure(self, **settings: Any) -> None:
+        self.drawing = replace(self.drawing, config=replace(self.drawing.config, **settings))
+
+    def _show(self, command: str) -> None:
+        if command == "temperature":
+            value = ",".join(f"{each:g}" for each in self.drawing.temperatures)
+        elif command == "seed":
+            value = str(self.last_seed)
+        else:
+            found = getattr(self.drawing.config, command.replace("-", "_"))
+            value = "all" if found is None else str(found)
+        message(f"{command} {value}")
+
+
+def _full_name(word: str) -> str:
+    """The command that a word begins.
+
+    Raises:
+        ConfigError: it begins none, or several.
+    """
+    found = [name for name in _COMMANDS if word and name.startswith(word)]
+    if len(found) != 1:
+        problem = f"is {' or '.join(f'/{name}' for name in found)}" if found else "is no command"
+        raise ConfigError(f"/{word} {problem}; /help lists them, /start begins a text with a slash")
+    return found[0]
+
+
+def _normalized(text: str) -> str:
+    from charrnn.vocabulary import normalize
+
+    return normalize(text)
+
+
+def _prepare_stdin(encoding: str) -> None:
+    """Lines to be edited where stdin is a terminal, in an encoding where it is none."""
+    if sys.stdin.isatty():
+        with suppress(ImportError):  # Windows edits lines by itself
+            import_module("readline")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        wanted = sys.stdin.encoding if sys.stdin.isatty() else encoding
+        try:
+            sys.stdin.reconfigure(encoding=wanted, errors="surrogateescape")
+        except (LookupError, ValueError):
+            raise ConfigError(f"unknown encoding {encoding!r}") from None
+
+
+def _read_line() -> str | None:
+    """The next line of stdin without its end, None where there is none.
+
+    Raises:
+        CorpusError: it is not valid in its encoding.
+    """
+    on_terminal = sys.stdin.isatty()
+    try:
+        if on_terminal and sys.stdout.isatty():
+            return input(_ASK)
+        if on_terminal:
+            print(_ASK, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+    except EOFError:
+        print()
+        return None
+    except UnicodeError:
+        raise CorpusError(f"standard input is not valid {sys.stdin.encoding.upper()}") from None
+    return line.removesuffix("\n") if line else None
