@@ -16,6 +16,8 @@ from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
 from charrnn.cli.options import PARTS
 from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
 from charrnn.errors import did_you_mean
+from charrnn.plot import AXES
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora
 
 from .test_cli import Run, assert_one_line, folder, run  # noqa: F401
 
@@ -26,6 +28,9 @@ CHOICES = {
     "tokens": TOKENS,
     "normalize": FORMS,
     "part": PARTS,
+    "over": AXES,
+    "corpus": (*bundled_corpora(),),
+    "novel": (*bundled_corpora(),),
 }
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
@@ -109,10 +114,11 @@ def test_every_choice_is_completed() -> None:
     found = {}
     for command in COMMANDS.values():
         for parameter in command.params:
-            if parameter.display_type(None) == "<str>" and parameter.metavar is None:
-                items = parameter.shell_complete(typer.Context(command), "")
-                found[parameter.name] = tuple(item.value for item in items)
-    assert {name: values for name, values in found.items() if values} == CHOICES
+            items = parameter.shell_complete(typer.Context(command), "")
+            if values := tuple(item.value for item in items):
+                found[parameter.name] = values
+    models = dict.fromkeys(("checkpoint", "checkpoints", "init_from"), BUNDLED_MODELS)
+    assert found == CHOICES | models
 
 
 def test_names_of_corpora_and_models_here(folder: Path) -> None:  # noqa: F811

@@ -14,6 +14,7 @@ EXAMPLES = {
         'charrnn sample "The cat" --temperature 0.7',
         "charrnn sample -c ilsang --num-samples 3 --seed 1",
         'charrnn sample "The ca" --next',
+        "charrnn sample --interactive",
     ),
     "score": (
         'charrnn score "a pear salad" "a pair salad"',
@@ -23,6 +24,7 @@ EXAMPLES = {
     "inspect": (
         "charrnn inspect -c everyday",
         "charrnn inspect -c names.npz --json",
+        "charrnn inspect --list",
     ),
 }
 OTHERS = "Other"  # the group of what has no other
@@ -39,20 +41,21 @@ GROUPS = {
     },
     "sample": {
         "Model": "checkpoint",
-        "Prompts": "prompts encoding max_size",
-        "Drawing": "length temperature top_k top_p stop num_samples allow_unk seed",
-        "Output": "next_character as_json",
+        "Prompts": "prompts interactive encoding max_size",
+        "Drawing": "length temperature top_k top_p beam stop num_samples best allow_unk seed",
+        "Output": "next_character novel novel_min as_json",
     },
     "score": {
         "Model": "checkpoints part",
-        "Data": "files lines split_on labels encoding max_size",
+        "Data": "files lines split_on field labels encoding max_size",
         "Scoring": "eos context reset streams adapt",
-        "Output": "per_char total as_json",
+        "Output": "per_char total tsv sort fail_over html svg as_json",
     },
     "inspect": {
-        "Model": "checkpoint",
-        "Data": "gradient_flow encoding max_size",
-        "Output": "as_json",
+        "Model": "checkpoints everything",
+        "Training": "plot over",
+        "Text": "neuron neurons gradient_flow encoding max_size",
+        "Output": "html as_json",
     },
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli.completion import models, one_of
 from charrnn.cli.neurons import read_for_units, show_neuron, show_neurons
 from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
 from charrnn.config import LINES
@@ -36,6 +37,7 @@ def inspect(
             metavar="<path>",
             help="The model, an .npz file; with --plot, several.  [default: the newest in "
             "./checkpoints, else the bundled]",
+            autocompletion=models,
             show_default=False,
         ),
     ] = None,
@@ -57,7 +59,11 @@ def inspect(
         ),
     ] = None,
     over: Annotated[
-        str, typer.Option(help="What --plot draws them over: steps or time.")
+        str,
+        typer.Option(
+            help="What --plot draws them over: steps or time.",
+            autocompletion=one_of(("steps", "time")),
+        ),
     ] = "steps",
     neuron: Annotated[
         str | None,
