@@ -1,6 +1,7 @@
 """What `charrnn inspect` shows of a checkpoint, on stdout and for 80 columns."""
 
 import math
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -100,7 +101,7 @@ def _show_history(validations: Sequence[Validation]) -> None:
     if kept := best(validations):
         curve = f"{sparkline(found)}  " * (len(found) > 1)
         print(f"validation  {curve}{kept.val:.4f} bits per character at step {kept.step:,}")
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, header_style="")
     for name in ("step", "epoch", "time", "learning rate", "train", "val", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for each in _some(validations, _SHOWN_VALIDATIONS):
@@ -149,7 +150,9 @@ def clock(seconds: float) -> str:
 def show_models(title: str, models: Sequence[ListedModel]) -> None:
     """What there is to say of each model in a line."""
     print(title if models else f"{title}: none")
-    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=bool(models))
+    table = Table(
+        box=None, pad_edge=False, header_style="", padding=(0, 1), show_header=bool(models)
+    )
     table.add_column("model", overflow="fold")
     for name in ("cell", "parameters", "bits/char", "modified", "corpus"):
         right = name in ("parameters", "bits/char")
@@ -218,15 +221,16 @@ def _style(shade: int) -> Style | None:
 
 def list_activations(documents: Iterable[Document]) -> None:
     """A line a token: the token, a tab and the activation; an empty line after each document."""
+    shown = display.visible if sys.stdout.isatty() else str
     for tokens, values in documents:
         for token, value in zip(tokens, values.tolist(), strict=True):
-            print(f"{display.spelled_out(token)}\t{value:.4f}")
+            print(f"{shown(display.spelled_out(token))}\t{value:.4f}")
         print()
 
 
 def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
     """The unit that tracks each property, by its name, and how well in both halves of the text."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, header_style="")
     for head in ("property", "unit", "1st half", "2nd half"):
         table.add_column(head, justify="left" if head == "property" else "right")
     for found, name in findings:

@@ -105,14 +105,14 @@ def test_neurons_are_found_and_said_how_well(run: Run) -> None:
     (found,) = run("inspect", "-c", "m.npz", "--neurons", "long.txt", "--json").objects()
     assert [row.split()[-3] for row in rows] == [each["unit"] for each in found["findings"]]
     assert {*found["findings"][0]} == {"property", "unit", "chosen", "held_out"}
-    assert found["tokens"] == 30 * (21 + 11) - 1  # with the ends of lines
+    assert (found["checkpoint"], found["state"]) == ("m.npz", "tanh(C)")
 
 
 def test_pages_of_units(run: Run, folder: Path) -> None:
     shown = run("inspect", "-c", "m.npz", "--neuron", "3", "text.txt", "--html", "a.html")
     assert (shown.code, shown.out, shown.err) == (0, "", "written to a.html\n")
     page = (folder / "a.html").read_text()
-    assert "unit 3: tanh(C) from" in page
+    assert "<h1>m, unit 3: tanh(C) from" in page
     assert r"\x1b[2J" in re.sub("<[^>]*>", "", page)
     shown = run("inspect", "-c", "m.npz", "--neurons", "long.txt", "--html", "b.html")
     assert shown.err == "written to b.html\n"

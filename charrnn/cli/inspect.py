@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn.cli.completion import models, one_of
-from charrnn.cli.neurons import show_neuron, show_neurons
+from charrnn.cli.neurons import read_for_units, show_neuron, show_neurons
 from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
@@ -112,7 +113,8 @@ def inspect(
     from charrnn.inspection import show_checkpoint, show_gradient_flow
 
     _check(file, neuron, neurons, html)
-    if sum(map(bool, (everything, plot, neuron, neurons, gradient_flow))) > 1:
+    views = (everything or None, plot, neuron, neurons, gradient_flow)
+    if sum(view is not None for view in views) > 1:
         raise ConfigError(
             "--list, --plot, --neuron, --neurons and --gradient-flow each show something else: "
             "choose one of them"
@@ -128,10 +130,11 @@ def inspect(
     path = checkpoint.find(checkpoints[0] if checkpoints else None)
     loaded = checkpoint.load(path)
     fields: dict[str, Any] = {"checkpoint": str(path)}
-    if neuron is not None and file is not None:
-        show_neuron(loaded, neuron, file, html, as_json, encoding, max_size)
+    read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
+    if neuron is not None:
+        show_neuron(path, loaded, neuron, read, html, as_json)
     elif neurons is not None:
-        show_neurons(loaded, neurons, html, as_json, encoding, max_size)
+        show_neurons(path, loaded, read, html, as_json)
     elif gradient_flow is not None:
         fields |= _flow(loaded, gradient_flow, encoding, max_size)
         _show(fields, show_gradient_flow, as_json)
