@@ -194,12 +194,8 @@ class Archive:
             with archive.open(info) as file:
                 self.headers[name.removesuffix(".npy")] = _header(file)
 
-    def read(self, layout: Mapping[str, Header]) -> dict[str, Array]:
-        """The arrays, which have to have exactly these names, types and shapes, and be finite.
-
-        Raises:
-            CheckpointError: they have others.
-        """
+    def check(self, layout: Mapping[str, Header]) -> None:
+        """Raise CheckpointError unless the arrays have these names, types and shapes."""
         if layout.keys() != self.headers.keys():
             names = ", ".join(map(repr, sorted(layout.keys() ^ self.headers.keys())[:3]))
             raise CheckpointError(f"its arrays do not fit its configuration ({names})")
@@ -209,6 +205,14 @@ class Archive:
                 raise CheckpointError(f"{name} is {found} {found_shape}, not {dtype} {shape}")
         if sum(map(_num_bytes, layout.values())) > self._file_size:
             raise CheckpointError("it is smaller than the arrays it should hold")
+
+    def read(self, layout: Mapping[str, Header]) -> dict[str, Array]:
+        """The arrays, which have to have exactly these names, types and shapes, and be finite.
+
+        Raises:
+            CheckpointError: they have others.
+        """
+        self.check(layout)
         arrays = {name: self._array(name, header) for name, header in layout.items()}
         for name, array in arrays.items():
             if not np.isfinite(array).all():

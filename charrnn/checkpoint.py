@@ -17,6 +17,7 @@ n-gram model, and metadata with
 
 import contextlib
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -30,18 +31,19 @@ import numpy as np
 from charrnn import archive
 from charrnn.archive import SUFFIX, Header
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, did_you_mean
 from charrnn.evaluation import Model
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parameters import parameter_shapes
 from charrnn.residual import ResidualRNN
-from charrnn.resources import BUNDLED_MODELS, bundled_model
+from charrnn.resources import BUNDLED_MODELS, bundled_model, trained_models
+from charrnn.resources import FOLDER as FOLDER
+from charrnn.resources import PREVIOUS as PREVIOUS
+from charrnn.resources import RESUME as RESUME
 from charrnn.vocabulary import Vocabulary
 
 KIND = "charrnn"
-FOLDER = Path("checkpoints")
-RESUME, PREVIOUS = ".resume.npz", ".previous.npz"  # endings of files beside a model
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
@@ -122,14 +124,32 @@ def find(path: Path | None = None) -> Path:
         CheckpointError: there is none.
     """
     if path is not None:
-        is_name = str(path) in BUNDLED_MODELS and not path.exists()
-        return bundled_model(str(path)) if is_name else path
+        return path if os.path.exists(path) else _by_name(path)
+    return next(iter(newest_first()), None) or bundled_model()
+
+
+def newest_first() -> list[Path]:
+    """The models in ./checkpoints."""
     models = []
-    for file in FOLDER.glob(f"*{SUFFIX}"):
-        if not file.name.startswith(".") and not file.name.endswith((RESUME, PREVIOUS)):
-            with contextlib.suppress(OSError):
-                models.append((file.stat().st_mtime_ns, file))
-    return max(models)[1] if models else bundled_model()
+    for file in trained_models():
+        with contextlib.suppress(OSError):
+            models.append((file.stat().st_mtime_ns, file))
+    return [file for _, file in sorted(models, reverse=True)]
+
+
+def _by_name(path: Path) -> Path:
+    """The bundled model of that name; without one the path, as reading it tells what is wrong.
+
+    Raises:
+        CheckpointError: there is none, but a model with a name like it.
+    """
+    if str(path) in BUNDLED_MODELS:
+        return bundled_model(str(path))
+    trained = [*trained_models(), *trained_models(path.parent)]
+    names = {name: name for name in BUNDLED_MODELS} | {file.stem: str(file) for file in trained}
+    if hint := did_you_mean(path.name.removesuffix(SUFFIX), names):
+        raise CheckpointError(f"there is no model {path}{hint}")
+    return path
 
 
 def load(path: Path | str) -> Checkpoint:
@@ -145,6 +165,21 @@ def load(path: Path | str) -> Checkpoint:
         config, vocabulary, separator, training = _parse(file.metadata)
         arrays = file.read(_layout(config, file.headers))
         return Checkpoint(_model(config, arrays), vocabulary, separator, training)
+
+
+def peek(path: Path) -> tuple[ModelConfig, int, dict[str, Any]]:
+    """The configuration of a model, its size as `CharRNN.size` or `NGram.size` has it, and how it
+    was trained, without reading its arrays.
+
+    Raises:
+        CheckpointError: as for `load`, but for what only the arrays show.
+    """
+    with archive.opened(path, KIND) as file:
+        config, _, _, training = _parse(file.metadata)
+        layout = _layout(config, file.headers)
+        file.check(layout)
+    names = ["ngram.tokens"] if config.cell == "ngram" else parameter_shapes(config)
+    return config, sum(math.prod(layout[name][1]) for name in names), training
 
 
 def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:

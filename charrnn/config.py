@@ -4,7 +4,7 @@ import math
 import sys
 from dataclasses import dataclass
 
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, did_you_mean
 
 TOKENS = ("char", "word")
 FORMS = ("nfc", "nfd")
@@ -19,7 +19,8 @@ WHOLE, LINES = "", "\n"  # where files are cut into documents; any other text wi
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        hint = did_you_mean(str(value), choices)
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}{hint}")
 
 
 def check_int(name: str, value: object, low: int, high: int = MAX_SIZE) -> None:

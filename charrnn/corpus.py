@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from charrnn.compression import plain_name
 from charrnn.config import LINES, WHOLE
 from charrnn.documents import END, LINE_END, Documents
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, did_you_mean
 from charrnn.reading import read_pieces, strip_pieces
 from charrnn.resources import bundled_corpora, bundled_corpus
 
@@ -23,6 +23,7 @@ DEFAULT_CORPUS = "english"
 MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
 MAX_VALIDATION_CHARS = 1_000_000  # more cost time and tell nothing new
 VALIDATION_FRACTION = 0.1
+_MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
 _SPLIT_SEED = 20_240_229  # fixed: the split does not change with the seed of a run
 
 
@@ -115,7 +116,11 @@ def read_documents(
 
 def _marked(file: Path | str, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
     """The text of a file in pieces, with END or LINE_END where a document ends."""
-    pieces = read_pieces(file, encoding, max_size)
+    return mark(read_pieces(file, encoding, max_size), separator)
+
+
+def mark(pieces: Iterable[str], separator: str) -> Iterator[str]:
+    """A text in NFC, given in pieces, with END or LINE_END where a document ends."""
     return _marked_whole(pieces) if separator == WHOLE else _marked_parts(pieces, separator)
 
 
@@ -175,9 +180,21 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
         return [path], False
     file = bundled_corpus(source)
     if file is None:
-        names = ", ".join(bundled_corpora())
-        raise CorpusError(f"no such file: {source} (bundled corpora are {names})")
+        names = bundled_corpora()
+        hint = did_you_mean(source, [*names, *_neighbours(path)])
+        raise CorpusError(f"no such file: {source} (bundled corpora are {', '.join(names)}){hint}")
     return [file], True
+
+
+def _neighbours(path: Path) -> list[str]:
+    """Texts and folders beside a file that is not there, of the first so many entries."""
+    try:
+        with os.scandir(path.parent) as entries:
+            beside = list(islice(entries, _MOST_NEIGHBOURS))
+        found = [each.name for each in beside if _is_text_file(each.name) or each.is_dir()]
+    except (OSError, ValueError):
+        return []
+    return [str(path.parent / name) for name in found]
 
 
 def corpus_name(sources: Sequence[str]) -> str:
@@ -203,9 +220,13 @@ def _text_files(folder: Path) -> list[Path]:
     for place, _, names in os.walk(folder, onerror=fail):
         for name in sorted(names):
             file = Path(place, name)
-            if plain_name(name).endswith(".txt") and file.is_file():
+            if _is_text_file(name) and file.is_file():
                 found.setdefault(file.with_name(plain_name(name)), file)
     return sorted(found.values())
+
+
+def _is_text_file(name: str) -> bool:
+    return plain_name(name).endswith(".txt")
 
 
 def _name(source: str) -> str:

@@ -1,35 +1,24 @@
 """What a terminal shows: progress bars, tables and messages, all of them on stderr."""
 
 import math
-import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tqdm import tqdm
-
-from charrnn.config import LINES, WHOLE
 
 if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.classification import Confusions
-    from charrnn.run import Run
     from charrnn.scoring import Score, Tally
-    from charrnn.training import Progress
 
-_BITS = 1 / math.log(2)
-_SHOWN_TOKENS = 100
-_DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
-_LOWEST_DECADE = -12
-_BASELINES = {
-    "unigram": "  unigrams",
-    "ngram": "  n-grams",
-    "network": "  without them",
-    "xz": "  xz",
-}
+T = TypeVar("T")
+
+BITS = 1 / math.log(2)
+_BARS = "▁▂▃▄▅▆▇█"
+_LONGEST_SPARKLINE = 20
 
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
@@ -74,134 +63,19 @@ def error(text: str) -> None:
     message("error: " + visible(text.strip().replace("\n", "\\n").replace("\t", "\\t")))
 
 
-class TrainingDisplay:
-    """A bar where stderr is a terminal, a line at each validation where it is not."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        show_bar = sys.stderr.isatty() and not quiet
-        self.bar = tqdm(
-            total=1.0,
-            disable=not show_bar,
-            leave=False,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {desc}",
-        )
-
-    def __enter__(self) -> "TrainingDisplay":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-
-    def begin(self, run: "Run") -> None:
-        """Say what is trained on what."""
-        model, config, data = run.model.config, run.trainer.config, run.data
-        document = "line" if data.corpus.separator == LINES else "document"
-        documents = count(len(data.corpus.documents), document)
-        kind = data.vocabulary.config.unit
-        unit = "" if kind == "character" else f" ({kind}s)"
-        validation = (
-            f"{count(data.split.val.chars, 'character')} for validation"
-            if data.split.val
-            else "trained on whole, nothing held out for validation"
-        )
-        self.note(
-            f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
-            f"{len(data.vocabulary):,} tokens{unit}; {validation}"
-        )
-        if run.init_from:
-            self.note(_origin(run.init_from))
-        if model.cell == "ngram":
-            self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
-            return
-        self.note(
-            f"{model.cell} {model.num_layers}x{model.hidden_size}: {run.model.size:,} parameters"
-            + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
-            + f"; {run.passes:.3g} passes over the text"
-            + (f" in {config.minutes:g} minutes" if config.minutes else "")
-        )
-        self.note(f"plan: {run.flags()}")
-        if run.trainer.step:
-            self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
-
-    def plan(self, run: "Run") -> None:
-        """What the run would cost, once `begin` has said what it is."""
-        seconds, size = run.expected()
-        self.note(f"about {seconds:.0f} s and {size >> 20} MB of memory")
-
-    def update(self, progress: "Progress") -> None:
-        """Show where the run stands."""
-        rate = progress.chars / max(progress.seconds, 1e-9)
-        self.bar.set_description_str(
-            f"{progress.loss * _BITS:.3f} bits/char, {rate / 1000:.0f}k chars/s", refresh=False
-        )
-        self.bar.update(progress.fraction - self.bar.n)
-        if progress.trouble:
-            self.note(f"step {progress.step:>6}  {progress.trouble}")
-        if progress.train_loss is not None:
-            self.note(_validation_line(progress))
-
-    def end(self, run: "Run") -> None:
-        """The result, and what to do with it."""
-        self.bar.close()
-        result = run.result()
-        rows = [
-            ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
-            ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
-        ]
-        if result["val_bits_per_char"] is not None:
-            shown = f"{result['val_bits_per_char']:.4f} bits per character"
-            if "val_unk_share" in result:
-                shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
-            rows.append(("validation", shown))
-        for name, bits in result["baselines"].items():
-            rows.append((_BASELINES[name], f"{bits:.4f}"))
-        rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
-        if run.trainer.early:
-            rows.append(("ended early", run.trainer.early))
-        rows.append(("written to", f"{run.output}"))
-        path = shlex.quote(str(run.output))
-        self.note("")
-        for name, value in rows:
-            self.note(f"{name:<11} {value}")
-        self.note(f"\nNow try:\n  charrnn sample -c {path}")
-        self.note(f'  charrnn score -c {path} "one sentence" "and another"')
-
-    def interrupted(self, run: "Run", command: str) -> None:
-        """Say where the model of a run that was ended early is, and how to go on."""
-        self.bar.close()
-        where = visible(str(run.output))
-        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
-        message(f"to go on:\n  {visible(command)}")
-
-    def complete(self, run: "Run") -> None:
-        """Say that there is nothing to resume."""
-        self.note(
-            f"{run.output}: this run is complete, {count(run.trainer.step, 'step')}; a longer "
-            f"budget goes on, such as --steps {2 * run.trainer.step}"
-        )
-
-    def note(self, text: str) -> None:
-        """A line above the bar."""
-        if not self.quiet:
-            tqdm.write(visible(text), file=sys.stderr)
+def sparkline(values: Sequence[float]) -> str:
+    """A bar for each value, or for some of them where they are many, the lowest one lowest."""
+    shown = thinned(values, _LONGEST_SPARKLINE)
+    low, span = min(shown), max(shown) - min(shown) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
 
 
-def _origin(init_from: dict[str, Any]) -> str:
-    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
-    new = " one starts" if init_from["new"] == 1 else " ones start"
-    return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
-
-
-def _validation_line(progress: "Progress") -> str:
-    train = (progress.train_loss or 0) * _BITS
-    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
-    if progress.validation is not None:
-        line += f"  val {progress.validation.bits_per_char:.4f} bits/char"
-    else:
-        line += " bits/char"
-    return line + ("  *" if progress.best and progress.validation is not None else "")
+def thinned(values: Sequence[T], number: int) -> list[T]:
+    """At most so many of them at equal distances, the first and the last included."""
+    if len(values) <= number:
+        return list(values)
+    last = len(values) - 1
+    return [values[round(place * last / (number - 1))] for place in range(number)]
 
 
 def score_details(name: str, score: "Score | Tally") -> None:
@@ -251,48 +125,3 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     for true, row in confusions.confusions.items():
         table.add_row(Text(visible(true)), *(str(row.get(label, 0)) for label in labels))
     Console(highlight=False).print(table)
-
-
-def gradient_flow_bars(fields: dict[str, Any]) -> None:
-    """The norm of a gradient by distance, on stdout; a column of a bar is a third of a decade."""
-    for name in ("h", "C", "o"):
-        if name not in fields:
-            continue
-        print(f"distance k   median norm of dloss/d{name}")
-        for k in _DISTANCES:
-            norm = fields[name][k - 1]
-            decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
-            print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
-
-
-def inspection(fields: dict[str, Any]) -> None:
-    """What `charrnn inspect` says of a checkpoint, on stdout."""
-    model, training, tokens = fields["model"], fields["training"], fields["vocabulary"]
-    print(f"{visible(fields['checkpoint'])}: {fields['parameters']:,} parameters")
-    print("model       " + ", ".join(f"{name} {value}" for name, value in model.items()))
-    for name, shape in fields["arrays"].items():
-        print(f"  {name:<18} {' x '.join(map(str, shape))}")
-    print(f"documents   {_documents(fields['separator'])}")
-    between = "" if fields["tokens"]["tokens"] == "char" else " "
-    sample = spelled_out(between.join(tokens[:_SHOWN_TOKENS]))
-    more = len(tokens) - _SHOWN_TOKENS
-    print(f"vocabulary  <EOS> <UNK> {visible(sample)}" + (f" and {more:,} more" * (more > 0)))
-    if "command" in training:
-        print(f"trained by  {visible(str(training['command']))}")
-    history = training.get("history")
-    for entry in history if isinstance(history, list) else []:
-        if isinstance(entry, dict):
-            figures = "  ".join(f"{name} {_short(value)}" for name, value in entry.items())
-            print("  " + visible(figures))
-
-
-def _documents(separator: str) -> str:
-    if separator in (LINES, WHOLE):
-        return "lines" if separator == LINES else "whole files"
-    return f"files cut at '{visible(spelled_out(separator))}'"
-
-
-def _short(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -31,7 +31,11 @@ _LOOK_AHEAD = 100  # parts that are read to say which encoding would do
 
 
 def read_pieces(
-    path: Path | str, encoding: str = "utf-8", max_size: int | None = None
+    path: Path | str,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
+    *,
+    compose: bool = True,
 ) -> Iterator[str]:
     """The text of a file, or of standard input for "-", in pieces; see `decode`.
 
@@ -40,6 +44,7 @@ def read_pieces(
     Args:
         max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
             or 20 times its own size, and any other what it will.
+        compose: as for `decode`.
 
     Raises:
         CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
@@ -47,17 +52,22 @@ def read_pieces(
     """
     try:
         if str(path) == "-":
-            source = "standard input"
-            yield from decode(
-                _limited(_parts(sys.stdin.buffer), source, max_size), source, encoding
-            )
+            source = name_of(path)
+            parts = _limited(_parts(sys.stdin.buffer), source, max_size)
+            yield from decode(parts, source, encoding, compose=compose)
         else:
             with Path(path).open("rb") as file:
-                yield from decode(_unpacked(file, str(path), max_size), str(path), encoding)
+                parts = _unpacked(file, str(path), max_size)
+                yield from decode(parts, str(path), encoding, compose=compose)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
+
+
+def name_of(path: Path | str) -> str:
+    """What a file is called in an error."""
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = None) -> str:
@@ -92,11 +102,14 @@ def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Itera
         yield part
 
 
-def decode(parts: Iterable[bytes], source: str, encoding: str = "utf-8") -> Iterator[str]:
+def decode(
+    parts: Iterable[bytes], source: str, encoding: str = "utf-8", *, compose: bool = True
+) -> Iterator[str]:
     """Bytes as text in NFC, without byte-order mark, with `\\n` for every line end, in pieces.
 
     Args:
         source: what the bytes are called in an error.
+        compose: False leaves characters as they are, not in NFC.
 
     Raises:
         CorpusError: the bytes are not valid in that encoding, or are no text.
@@ -106,7 +119,12 @@ def decode(parts: Iterable[bytes], source: str, encoding: str = "utf-8") -> Iter
         io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
-    pieces = regroup(_decoded(iter(parts), source, encoding), _COMPOSABLE)
+    pieces = _decoded(iter(parts), source, encoding)
+    if not compose:
+        yield next(pieces, "").removeprefix("\ufeff")
+        yield from pieces
+        return
+    pieces = regroup(pieces, _COMPOSABLE)
     yield normalize(next(pieces, "").removeprefix("\ufeff"))
     yield from map(normalize, pieces)
 
@@ -194,6 +212,20 @@ def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
         text = newline + piece
         newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
         yield text.removesuffix("\n")
+
+
+def lines_of(pieces: Iterable[str]) -> Iterator[str]:
+    """What `split_lines` returns for a whole text, of one that comes in pieces."""
+    begun: list[str] = []  # a line that has not ended
+    for piece in pieces:
+        *ended, rest = piece.split("\n")
+        for part in ended:
+            yield "".join([*begun, part])
+            begun = []
+        if rest:
+            begun.append(rest)
+    if begun:
+        yield "".join(begun)
 
 
 def split_lines(text: str) -> list[str]:

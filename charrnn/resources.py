@@ -1,9 +1,11 @@
-"""The corpora and the model that come with charrnn, wherever it is installed."""
+"""Where models and corpora lie: those that come with charrnn, and those trained here."""
 
 import sys
 from pathlib import Path
 
 BUNDLED_MODELS = ("everyday", "ilsang")  # the first one is the default
+FOLDER = Path("checkpoints")  # where models are written unless told otherwise
+RESUME, PREVIOUS = ".resume.npz", ".previous.npz"  # endings of files beside a model
 _PACKAGE = Path(__file__).parent
 
 
@@ -26,6 +28,15 @@ def bundled_corpus(name: str) -> Path | None:
 def bundled_model(name: str = BUNDLED_MODELS[0]) -> Path:
     """The file of a pre-trained model."""
     return _folder("checkpoints") / f"{name}.npz"
+
+
+def trained_models(folder: Path = FOLDER) -> list[Path]:
+    """The models in a folder, with neither what resumes their runs nor what they replaced."""
+    try:
+        files = [file for file in folder.glob("*.npz") if not file.name.startswith(".")]
+    except (OSError, ValueError):  # it may not be entered, or is no name of a folder
+        return []
+    return [file for file in files if not file.name.endswith((RESUME, PREVIOUS))]
 
 
 def peak_memory() -> int:

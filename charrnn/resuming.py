@@ -165,6 +165,8 @@ def read(path: Path) -> Suspended:
         text, run = _typed(file.metadata.get("text"), _TEXT), _typed(file.metadata.get("run"), _RUN)
         if not all(isinstance(source, str) for source in text["sources"]):
             raise CheckpointError("its metadata names no text")
+        if min(run["steps"], run["planned"]) < 1:
+            raise CheckpointError("its budget is none")
         for entry in run["history"]:
             _typed(entry, _ENTRY)
         if run["init_from"]:

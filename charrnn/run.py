@@ -1,5 +1,6 @@
 """A training run from corpus to checkpoint: what `charrnn train` does, without its screen."""
 
+import contextlib
 import hashlib
 import math
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import archive, checkpoint
+from charrnn import archive, checkpoint, resuming
 from charrnn.baselines import baselines, expected_seconds
 from charrnn.batches import Batches
 from charrnn.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from charrnn.finetuning import Pretrained
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
+from charrnn.lock import locked
 from charrnn.memory import check_memory
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
@@ -94,11 +96,11 @@ class Dataset:
 
 @dataclass
 class Run:
-    """One training run and the checkpoint it writes."""
+    """One training run and the checkpoint that it writes, if any."""
 
     data: Dataset
     trainer: Trainer | NGramTrainer
-    output: Path
+    output: Path | None  # None: nothing is written
     text: Text
     command: str
     given: dict[str, Any]  # options set by hand
@@ -132,8 +134,8 @@ class Run:
                     self.history.append(_entry(progress, time.monotonic() - self.started))
                 yield self._keep(progress)
         except DivergedError as error:
-            self.complete = True  # there is nothing to go on with
-            self.suspend()
+            if self.output is not None:  # it would only diverge again
+                checkpoint.beside(self.output, checkpoint.RESUME).unlink(missing_ok=True)
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
         try:
@@ -197,6 +199,8 @@ class Run:
         Raises:
             CheckpointError: it cannot be written; what was there is intact.
         """
+        if self.output is None:
+            return
         if not self.saved:
             checkpoint.keep_previous(self.output)
             self.saved = True
@@ -209,6 +213,8 @@ class Run:
         Raises:
             CheckpointError: it cannot be written; what was there is intact.
         """
+        if self.output is None:
+            return
         clock = time.monotonic()
         self._next_suspend = clock + _LEAST_TO_LOSE
         suspended = Suspended(
@@ -249,7 +255,7 @@ class Run:
             trainer.budget.steps, trainer.budget.planned = suspended.steps, suspended.planned
         elif isinstance(trainer, Trainer):
             trainer.extend()
-        if self.saved and not self.output.exists():
+        if self.saved and self.output is not None and not self.output.exists():
             self._save_best()
 
     def stop(self) -> None:
@@ -296,7 +302,7 @@ class Run:
         """
         best = [entry for entry in self.history if entry["best"]][-1]
         fields = {
-            "checkpoint": str(self.output),
+            "checkpoint": self.output and str(self.output),
             "cell": self.model.config.cell,
             "parameters": self.model.size,
             "vocab_size": len(self.data.vocabulary),
@@ -337,12 +343,30 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+@contextlib.contextmanager
+def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
+    """Be the only one to write an output, and not onto a run that is unfinished.
+
+    Args:
+        force: do so onto an unfinished one too.
+
+    Raises:
+        CheckpointError: another process writes it, it is an unfinished run, or the system refuses.
+    """
+    archive.check_writable(output)
+    with locked(output):
+        checkpoint.remove_leftovers(output)
+        if not force:
+            resuming.check_finished(output)
+        yield
+
+
 def prepare(
     corpus: Corpus,
     split: Split,
     options: Mapping[str, Any],
     *,
-    output: Path,
+    output: Path | None,
     workers: Workers,
     tokens: VocabularyConfig = _CHARACTERS,
     init_from: Pretrained | None = None,
@@ -355,6 +379,7 @@ def prepare(
 
     Args:
         options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
+        output: the model to write, None for none.
         tokens: what a token is, and which ones the vocabulary gets.
         init_from: a trained model of such tokens, to start from its weights and not afresh.
         text: how the text was read.
@@ -376,7 +401,8 @@ def prepare(
         speed["chars_per_minute"] = _chars_per_minute(workers)
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
-    archive.check_writable(output)
+    if output is not None:
+        archive.check_writable(output)
     check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:

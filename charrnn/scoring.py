@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -23,6 +24,7 @@ from charrnn.vocabulary import EOS, EOS_NAME, UNK, Vocabulary, normalize, sum_co
 _STEPS = 128  # of a long text at a time
 _GROUP = 4  # streams of a long text side by side in a thread
 _MAX_EXPONENT = 700  # exp of more does not fit a float
+_TERMS = 4096  # of a sum that are kept
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Score:
     unk: int  # tokens outside the vocabulary
     eos: bool  # whether the end counts
 
-    @property
+    @cached_property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
         return math.fsum(self.log_probs)
@@ -53,6 +55,21 @@ class Score:
     def figures(self) -> dict[str, float | None]:
         """`bits_per_char` and `perplexity`."""
         return _figures(self.log_prob, self.chars, self.num_tokens)
+
+    @property
+    def prob(self) -> float:
+        """P of the whole text."""
+        return math.exp(self.log_prob)
+
+    @property
+    def bits_per_char(self) -> float | None:
+        """-log2 P by the character; None where nothing was predicted."""
+        return self.figures()["bits_per_char"]
+
+    @property
+    def perplexity(self) -> float | None:
+        """By the token; None where nothing was predicted, or where no float holds it."""
+        return self.figures()["perplexity"]
 
     @property
     def per_token(self) -> list[tuple[str, float]]:
@@ -78,6 +95,24 @@ class Score:
         return list(zip([*names, EOS_NAME][: len(log_probs)], map(float, log_probs), strict=True))
 
 
+class Sum:
+    """A sum of many numbers, rounded every so many terms only."""
+
+    def __init__(self) -> None:
+        self._terms: list[float] = []
+
+    def add(self, term: float) -> None:
+        """Count a number in."""
+        self._terms.append(term)
+        if len(self._terms) == _TERMS:
+            self._terms = [self.value]
+
+    @property
+    def value(self) -> float:
+        """The sum so far."""
+        return math.fsum(self._terms)
+
+
 @dataclass
 class Tally:
     """The figures of a text that is too long to keep each token's."""
@@ -86,7 +121,7 @@ class Tally:
     chars: int = 0
     num_tokens: int = 0
     unk: int = 0
-    _log_probs: list[float] = field(default_factory=list)  # sums of many tokens
+    _log_prob: Sum = field(default_factory=Sum)
 
     def add(self, tokens: np.ndarray, log_probs: np.ndarray) -> None:
         """Count tokens in, those of them that are not IGNORE.
@@ -98,18 +133,18 @@ class Tally:
         self.unk += int(np.count_nonzero(tokens == UNK))
         log_prob = float(log_probs.sum(dtype=np.float64))
         check_finite(log_prob)
-        self._log_probs.append(log_prob)
+        self._log_prob.add(log_prob)
 
     def merge(self, part: "Tally") -> None:
         """Count the tokens of another part of the text in."""
         self.num_tokens += part.num_tokens
         self.unk += part.unk
-        self._log_probs += part._log_probs
+        self._log_prob.add(part.log_prob)
 
     @property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
-        return math.fsum(self._log_probs)
+        return self._log_prob.value
 
     def figures(self) -> dict[str, float | None]:
         """`bits_per_char` and `perplexity`."""
@@ -124,7 +159,7 @@ class Total:
     chars: int = 0
     tokens: int = 0
     unk: int = 0
-    _log_probs: list[float] = field(default_factory=list)  # one sum for each block of texts
+    _log_prob: Sum = field(default_factory=Sum)
 
     def add(self, scores: Sequence[Score | Tally]) -> None:
         """Count a block of texts in."""
@@ -132,11 +167,11 @@ class Total:
         self.chars += sum(score.chars for score in scores)
         self.tokens += sum(score.num_tokens for score in scores)
         self.unk += sum(score.unk for score in scores)
-        self._log_probs.append(math.fsum(score.log_prob for score in scores))
+        self._log_prob.add(math.fsum(score.log_prob for score in scores))
 
     def fields(self) -> dict[str, Any]:
         """What `score --total` prints."""
-        log_prob = math.fsum(self._log_probs)
+        log_prob = self._log_prob.value
         return {
             "texts": self.texts,
             "log_prob": log_prob,

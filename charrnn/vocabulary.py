@@ -204,11 +204,11 @@ def _decomposed(counts: Mapping[str, int]) -> Counter[str]:
     return found
 
 
-def sum_composed(text: str, values: Iterable[float]) -> list[float]:
-    """For each character of a text in NFC, the sum over the characters it is composed of.
+def places_of_parts(text: str) -> list[int]:
+    """For each character of a text in NFD, the place in NFC of the one that it is a part of.
 
     Args:
-        values: one for each character of the text in NFD, where marks are in canonical order.
+        text: in NFC; in NFD marks are in canonical order.
     """
     found, run = [], 0
     for place, composed in enumerate(text):
@@ -216,8 +216,17 @@ def sum_composed(text: str, values: Iterable[float]) -> list[float]:
             rank = unicodedata.combining(char)
             run += rank == 0
             found.append((run, rank, place))
+    return [place for *_, place in sorted(found)]
+
+
+def sum_composed(text: str, values: Iterable[float]) -> list[float]:
+    """For each character of a text in NFC, the sum over the characters it is composed of.
+
+    Args:
+        values: one for each character of the text in NFD.
+    """
     sums = [0.0] * len(text)
-    for (*_, place), value in zip(sorted(found), values, strict=True):
+    for place, value in zip(places_of_parts(text), values, strict=True):
         sums[place] += value
     return sums
 

@@ -23,3 +23,27 @@ def test_it_is_settled_before_numpy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[[5.0, 14.0], [14.0, 50.0]]"
+
+
+SEEN = """
+import numpy
+from charrnn import blas
+get, put = blas._openblas()
+put(2)
+first, second = blas.one_thread(), blas.one_thread()
+seen = [get()]
+for step in (first.__enter__, second.__enter__):
+    step()
+    seen.append(get())
+for context in (first, second):  # as threads do, in any order
+    context.__exit__(None, None, None)
+    seen.append(get())
+print(*seen)
+"""
+
+
+def test_a_blas_that_is_loaded_gets_one_thread_for_a_while() -> None:
+    done = subprocess.run([sys.executable, "-c", SEEN], capture_output=True, text=True, check=True)
+    if done.stdout.split() == ["1"] * 5:
+        pytest.skip("NumPy has another BLAS here, or the machine has one core")
+    assert done.stdout.split() == ["2", "1", "1", "1", "2"]

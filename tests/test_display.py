@@ -1,8 +1,5 @@
 """What a terminal shows, and what it must never be shown."""
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +7,6 @@ from hypothesis import strategies as st
 
 from charrnn import display
 from charrnn.scoring import Score
-from charrnn.training import Progress
 
 
 @given(st.text())
@@ -97,36 +93,12 @@ def test_details_of_one_score(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bits per character  -\n" in capsys.readouterr().out
 
 
-PROGRESS = Progress(
-    step=5, epochs=1.0, fraction=0.5, loss=1.0, learning_rate=0.1, chars=100, seconds=1.0,
-    train_loss=0.6931471805599453,
-)  # fmt: skip
+LONG = "▁▁▂▂▂▃▃▄▄▄▅▅▅▆▆▇▇▇██"
 
 
-def test_without_a_terminal_there_are_lines_and_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with display.TrainingDisplay(quiet=False) as shown:
-        shown.update(PROGRESS)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == "step      5  epoch    1.00  train 1.0000 bits/char\n"
-
-
-def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with display.TrainingDisplay(quiet=True) as shown:
-        shown.update(PROGRESS)
-        shown.note("a note")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal: Any = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "80")
-    with display.TrainingDisplay(quiet=False) as shown:
-        shown.update(PROGRESS)
-    assert "50%|" in terminal.getvalue()
-    assert "train 1.0000 bits/char\n" in terminal.getvalue()
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [([1.0], "▁"), ([2, 2], "▁▁"), ([0, 7], "▁█"), ([3, 1, 2], "█▁▅"), ([*range(1000)], LONG)],
+)
+def test_a_sparkline_spans_its_values(values: list[float], bars: str) -> None:
+    assert display.sparkline(values) == bars

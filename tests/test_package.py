@@ -1,5 +1,7 @@
 """What comes with the package, seen from a folder that knows nothing of the source tree."""
 
+import ast
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +28,27 @@ def test_the_public_names_are_there() -> None:
     for name in charrnn.__all__:
         assert getattr(charrnn, name).__name__ == name
     with pytest.raises(AttributeError):
-        charrnn.nothing  # noqa: B018 - the look-up is the test
+        charrnn.nothing  # type: ignore[attr-defined] # noqa: B018 - the look-up is the test
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(charrnn.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {
+        alias.asname: node.module
+        for node in imports
+        for alias in node.names
+        if alias.asname is not None
+    }
+    assert seen == {name: getattr(charrnn, name).__module__ for name in charrnn.__all__}
+
+
+def test_the_wheel_says_that_it_is_typed() -> None:
+    assert (Path(charrnn.__file__).parent / "py.typed").is_file()
+    files = [str(file) for file in importlib.metadata.files("charrnn") or []]
+    if "charrnn/__init__.py" not in files:
+        pytest.skip("charrnn is not installed from a wheel")
+    assert "charrnn/py.typed" in files
 
 
 def test_the_module_runs_from_anywhere(tmp_path: Path) -> None:

@@ -46,6 +46,20 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
     assert not missing
 
 
+def test_the_example_for_python_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert "minutes=0.1" in code
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("minutes=0.1", "steps=3")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.npz"]
+
+
 def test_the_documents_of_the_folders_exist() -> None:
     for folder in ("charrnn", "corpora", "checkpoints"):
         assert (ROOT / folder / "README.md").read_text(encoding="utf-8").startswith("# ")

@@ -275,7 +275,7 @@ def test_an_unfinished_run_is_not_overwritten_unasked(text: Path, output: Path) 
         resuming.check_finished(output)
 
 
-def test_a_diverged_run_keeps_its_best_and_is_finished(
+def test_a_diverged_run_keeps_its_best_and_is_not_gone_on_with(
     text: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Trainer) -> Iterator[Progress]:
@@ -288,6 +288,8 @@ def test_a_diverged_run_keeps_its_best_and_is_finished(
         run_to_end(begin(text, output))
     assert checkpoint.load(output).training["result"]["best_step"] in (10, 20)
     resuming.check_finished(output)
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        go_on(text, output)
 
 
 def test_a_full_disk_ends_no_run(text: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,6 +332,7 @@ METADATA: list[tuple[tuple[str, ...], object]] = [
     (("run", "history"), [{"step": 1}]),
     (("run", "history"), [3]),
     (("run", "seconds"), "long"),
+    (("run", "steps"), 0),
     (("run", "surprise"), 1),
     (("numbers",), None),
     (("numbers", "step"), -3),

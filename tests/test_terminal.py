@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / f"{NASTY.replace('/', '')}.txt").write_text(f"{NASTY}\n" * 20)
     (folder / "text.txt").write_text(f"{NASTY}\n")
     (folder / "labels.tsv").write_text(f"{NASTY}\tm\n{NASTY}\t{NASTY}\n")
-    for output in ("m.npz", f"{NASTY.replace('/', '')}.npz"):
+    for output in ("m.npz", f"{NASTY.replace('/', '')}.npz", f"checkpoints/{NAME}.npz"):
         done = finish(start("train", "--lines", *SIZES, "-o", output, "text.txt", cwd=folder))
         assert done.code == 0, done.err
     return folder
@@ -54,6 +54,8 @@ COMMANDS = {
     "classify --labels": ["score", "--labels", "labels.tsv", "-c", f"{NAME}.npz"],
     "inspect": ["inspect"],
     "inspect --json": ["inspect", "--json"],
+    "inspect --neuron": ["inspect", "--neuron", "0", f"{NAME}.txt"],
+    "inspect --neuron --json": ["inspect", "--neuron", "0", f"{NAME}.txt", "--json"],
 }
 ALONE = {
     "train": ["train", f"{NAME}.txt", "--sample-every", "1", *SIZES],
@@ -68,6 +70,9 @@ ALONE = {
     "train --encoding": ["train", "text.txt", "--encoding", NASTY],
     "inspect of nasty": ["inspect", "-c", f"{NAME}.npz"],
     "inspect of no file": ["inspect", "-c", NASTY],
+    "inspect --neuron of no file": ["inspect", "--neuron", "0", f"no{NAME}"],
+    "inspect --list": ["inspect", "--list"],
+    "inspect --list --json": ["inspect", "--list", "--json"],
     "inspect of no model": ["inspect", "-c", f"{NAME}.txt"],
     "an option": ["train", f"--{NASTY}"],
     "a command": [NASTY],
@@ -81,6 +86,8 @@ IN_PARTS = {
     "score --per-char",
     "inspect",
     "inspect --json",
+    "inspect --neuron",
+    "inspect --neuron --json",
 }
 ONE_AFTER_ANOTHER = """
 import json, sys

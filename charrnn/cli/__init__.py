@@ -14,18 +14,19 @@ import typer
 
 from charrnn import blas
 from charrnn.cli import inspect, sample, score, train
+from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.errors import CharRNNError
 
 app = typer.Typer(
     name="charrnn",
-    add_completion=False,
+    cls=Group,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (train.train, sample.sample, score.score, inspect.inspect):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -42,10 +43,10 @@ def charrnn(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:
-    """A character-level language model: learn from a text, write new text, score sentences.
+    """A character-level language model that learns, writes and scores text.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage,
-    130 and 143 interrupted.
+    3 above a threshold that was asked for, 130 and 143 interrupted.
     """
 
 
@@ -62,7 +63,7 @@ def main() -> int:
     except typer.TyperException as error:  # from the parser: wrong usage
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "charrnn"
-        return _fail(f"{error.format_message()} ({command} --help tells more)", error.exit_code)
+        return _fail(f"{_usage(error)} ({command} --help tells more)", error.exit_code)
     except CharRNNError as error:
         # A setting has the name of its field; on the command line it is an option.
         named = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
@@ -73,9 +74,12 @@ def main() -> int:
         return 143
     except MemoryError:
         return _fail("out of memory; try smaller sizes, or fewer samples", 1)
-    except (BrokenPipeError, SystemExit):  # whoever read the output has gone
-        _discard_output()
-        return 141
+    except BrokenPipeError:  # whoever read the output has gone
+        return _leave_quietly()
+    except SystemExit as error:  # as well, or a shell has got its completion
+        if isinstance(error.__context__, BrokenPipeError):
+            return _leave_quietly()
+        return error.code if isinstance(error.code, int) else 0
     except OSError as error:
         _discard_output()
         return _fail(f"cannot use {error.filename or 'the output'}: {error.strerror}", 1)
@@ -83,6 +87,12 @@ def main() -> int:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(place.filename)}:{place.lineno}"
         return _fail(f"a fault in charrnn, please report it: {error!r} at {where}", 1)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What the parser says, with the nearest option in the words of its other suggestions."""
+    nearest = getattr(error, "possibilities", None)
+    return f"{error}. Did you mean {nearest[0]!r}?" if nearest else error.format_message()
 
 
 def _option(field: str) -> str:
@@ -102,6 +112,11 @@ def _prepare_streams() -> None:
 def _discard_output() -> None:
     """Let what stdout still holds go nowhere, as Python writes it once more at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave_quietly() -> int:
+    _discard_output()
+    return 141
 
 
 def _fail(text: str, code: int) -> int:

@@ -1,12 +1,16 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.options import AsJson, CheckpointPath, Encoding, MaxSize, as_line
+from charrnn.cli.completion import models, one_of
+from charrnn.cli.neurons import read_for_units, show_neuron, show_neurons
+from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
@@ -17,7 +21,76 @@ _DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and 
 
 
 def inspect(
-    checkpoint: CheckpointPath = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="The text for --neuron; '-' is stdin.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            "-c",
+            metavar="<path>",
+            help="The model, an .npz file; with --plot, several.  [default: the newest in "
+            "./checkpoints, else the bundled]",
+            autocompletion=models,
+            show_default=False,
+        ),
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the models in ./checkpoints, and the models and corpora that "
+            "come with charrnn.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Draw the training and the validation curve of each model, an .svg or .png file; "
+            "needs matplotlib.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    over: Annotated[
+        str,
+        typer.Option(
+            help="What --plot draws them over: steps or time.",
+            autocompletion=one_of(("steps", "time")),
+        ),
+    ] = "steps",
+    neuron: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[LAYER.]UNIT",
+            help="Colour the text of FILE by what this unit does, of the top layer unless given; "
+            "in a pipe, a line a token. Units count from 0.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    neurons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Find on a text the units that track something: quotes, brackets, the place in "
+            "the line and in the word, indentation, capitals.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Write a page of what --neuron or --neurons show.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
     gradient_flow: Annotated[
         Path | None,
         typer.Option(
@@ -31,35 +104,110 @@ def inspect(
     max_size: MaxSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in a checkpoint.
+    """Show what is in a checkpoint: its configuration, size, vocabulary and training history.
 
-    Its configuration, its size, its vocabulary and its training history.
+    Or, with an option, its learning curve, what its units do while it reads a text, how far back
+    it can learn from, or which models there are.
     """
-    from charrnn import checkpoint as checkpoints
-    from charrnn.display import gradient_flow_bars, inspection
+    from charrnn import checkpoint
+    from charrnn.inspection import show_checkpoint, show_gradient_flow
 
-    path = checkpoints.find(checkpoint)
-    loaded = checkpoints.load(path)
-    if gradient_flow is not None:
-        fields = {"checkpoint": str(path)} | _flow(loaded, gradient_flow, encoding, max_size)
+    _check(file, neuron, neurons, html)
+    views = (everything or None, plot, neuron, neurons, gradient_flow)
+    if sum(view is not None for view in views) > 1:
+        raise ConfigError(
+            "--list, --plot, --neuron, --neurons and --gradient-flow each show something else: "
+            "choose one of them"
+        )
+    if everything:
+        _list(as_json)
+        return
+    if plot is not None:
+        _plot(checkpoints or [], plot, over, as_json)
+        return
+    if len(checkpoints or []) > 1:
+        raise ConfigError("several models go with --plot alone: give one --checkpoint")
+    path = checkpoint.find(checkpoints[0] if checkpoints else None)
+    loaded = checkpoint.load(path)
+    fields: dict[str, Any] = {"checkpoint": str(path)}
+    read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
+    if neuron is not None:
+        show_neuron(path, loaded, neuron, read, html, as_json)
+    elif neurons is not None:
+        show_neurons(path, loaded, read, html, as_json)
+    elif gradient_flow is not None:
+        fields |= _flow(loaded, gradient_flow, encoding, max_size)
+        _show(fields, show_gradient_flow, as_json)
     else:
-        fields = {
-            "checkpoint": str(path),
-            "model": asdict(loaded.model.config),
-            "parameters": loaded.model.size,
-            "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
-            "lines": loaded.separator == LINES,
-            "separator": loaded.separator,
-            "tokens": asdict(loaded.vocabulary.config),
-            "vocabulary": list(loaded.vocabulary.tokens),
-            "training": loaded.training,
-        }
+        _show(fields | _contents(loaded), show_checkpoint, as_json)
+
+
+def _check(file: str | None, neuron: str | None, neurons: str | None, html: Path | None) -> None:
+    """Raise ConfigError where options do not go together, or a page would have a wrong name."""
+    if neuron is None and file is not None:
+        raise ConfigError("a FILE goes with --neuron; --checkpoint names a model")
+    if neuron is not None and file is None:
+        raise ConfigError("--neuron needs a text to show: give a FILE, '-' is stdin")
+    if html is not None:
+        from charrnn.neurons_html import check_name
+
+        check_name(html)
+        if neuron is None and neurons is None:
+            raise ConfigError("--html goes with --neuron and --neurons")
+
+
+def _show(fields: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
     if as_json:
         print(as_line(fields))
-    elif gradient_flow is not None:
-        gradient_flow_bars(fields)
     else:
-        inspection(fields)
+        show(fields)
+
+
+def _contents(loaded: "Checkpoint") -> dict[str, Any]:
+    return {
+        "model": asdict(loaded.model.config),
+        "parameters": loaded.model.size,
+        "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
+        "lines": loaded.separator == LINES,
+        "separator": loaded.separator,
+        "tokens": asdict(loaded.vocabulary.config),
+        "vocabulary": list(loaded.vocabulary.tokens),
+        "training": loaded.training,
+    }
+
+
+def _list(as_json: bool) -> None:
+    from charrnn.inspection import show_corpora, show_models
+    from charrnn.listing import bundled_models, corpora, models
+
+    own, bundled, texts = models(), bundled_models(), corpora()
+    if as_json:
+        for row in (*map(asdict, own + bundled), *map(asdict, texts)):
+            print(as_line(row))
+        return
+    show_models("models in ./checkpoints, the newest first", own)
+    show_models("models that come with charrnn", bundled)
+    show_corpora("corpora that come with charrnn", texts)
+
+
+def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) -> None:
+    """Draw the curves of models, each under its file's name, or its path where two have one."""
+    from charrnn.checkpoint import find, load
+    from charrnn.display import message, visible
+    from charrnn.history import history
+    from charrnn.plot import plot
+
+    paths = [find(path) for path in checkpoints] or [find()]
+    stems = [path.stem for path in paths]
+    runs = {}
+    for path, stem in zip(paths, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else str(path)
+        runs[visible(name)] = history(load(path).training)
+    plot(runs, picture, over)
+    if as_json:
+        print(as_line({"plot": str(picture), "checkpoints": [str(path) for path in paths]}))
+    else:
+        message(f"written to {visible(str(picture))}")
 
 
 def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli.completion import models
 from charrnn.config import LINES, WHOLE, check_choice
 from charrnn.errors import ConfigError
 
@@ -31,6 +32,7 @@ CheckpointPath = Annotated[
         "--checkpoint",
         "-c",
         help="The model, an .npz file.  [default: the newest in ./checkpoints, else the bundled]",
+        autocompletion=models,
         show_default=False,
     ),
 ]

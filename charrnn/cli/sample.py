@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charrnn.cli.completion import corpora
 from charrnn.cli.drawing import Drawing, Drawn, draw, mark_copied, parse_temperatures
 from charrnn.cli.options import (
     AsJson,
@@ -135,6 +136,7 @@ def sample(
             metavar="CORPUS",
             help="Mark and list what is copied from this text, the longest first: a file, a "
             "folder or a bundled corpus. Can be repeated.  [default: none]",
+            autocompletion=corpora,
             show_default=False,
         ),
     ] = None,

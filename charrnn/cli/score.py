@@ -1,39 +1,58 @@
 """`charrnn score`: how probable texts are."""
 
-import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charrnn.cli.classify import classify_texts
+from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
-    BLOCK,
     PARTS,
     AsJson,
     Encoding,
     MaxSize,
     SplitOn,
     Threads,
-    as_line,
     chosen_separator,
     load_checkpoint,
-    printable,
 )
-from charrnn.config import LINES, WHOLE, VocabularyConfig, check_int
+from charrnn.cli.scorer import Scorer
+from charrnn.cli.texts import Given, Sources
+from charrnn.config import LINES, WHOLE, check_float, check_int
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoint import Checkpoint
-    from charrnn.scoring import Score, Tally
+    from charrnn.cli.figures import Figures, Printer, Threshold
+    from charrnn.surprise import Surprise
 
-    Figures = tuple[str, Score | Tally]  # with the name of the text
-
-_ROWS = 1000  # that a table has at most
-_PER_CHAR = "Score every character, or word: its log P in nats, then in bits."
+_PER_CHAR = (
+    "Score every character, or word: its log P in nats, then in bits; on a terminal in colours."
+)
+_EXCEEDED = 3  # exit code where --fail-over says so
+_MOST = 200_000  # characters of a picture
+_SUMS = ("--total", "--context", "--reset")
+_PICTURES = ("--html", "--svg")
+_GOES_WITHOUT = {
+    "--context": ("--reset", "--streams", "--adapt"),
+    "--reset": ("--streams", "--adapt"),
+    "--adapt": ("--per-char", "--streams"),
+    "--streams": ("--per-char",),
+    "--html": (*_SUMS, "--streams", "--adapt"),
+    "--svg": (*_SUMS, "--streams", "--adapt"),
+    "--field": ("--lines and --whole", "--split-on", "--streams", *_PICTURES, "TEXT"),
+    "--tsv": ("--json", "--per-char", *_SUMS, "--adapt"),
+    "--sort": ("--per-char", *_SUMS, "--adapt"),
+    "--fail-over": ("--adapt",),
+}
+_ONE_MODEL = (
+    "--per-char", *_PICTURES, *_SUMS, "--streams", "--adapt", "--field", "--tsv", "--sort",
+    "--fail-over",
+)  # fmt: skip
 
 
 def score(
@@ -51,6 +70,7 @@ def score(
             metavar="<path>",
             help="The model, an .npz file; of several, say which one a text comes from.  "
             "[default: the newest in ./checkpoints, else the bundled]",
+            autocompletion=models,
             show_default=False,
         ),
     ] = None,
@@ -61,6 +81,16 @@ def score(
             "-f",
             metavar="<path>",
             help="A file to score; '-' is stdin. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Files are JSON Lines: score the text in this field of each object, and print the "
+            "object with the figures added, as JSON; they replace fields of their names.  "
+            "[default: files are text]",
             show_default=False,
         ),
     ] = None,
@@ -83,6 +113,23 @@ def score(
         ),
     ] = None,
     per_char: Annotated[bool, typer.Option("--per-char", help=_PER_CHAR)] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the coloured texts to a page too; hovering tells probabilities.  "
+            "[default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the coloured texts to a picture too.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
     total: Annotated[bool, typer.Option("--total", help="Sum over all texts.")] = False,
     context: Annotated[
         str | None,
@@ -129,11 +176,35 @@ def score(
     ] = False,
     part: Annotated[
         str,
-        typer.Option(help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}."),
+        typer.Option(
+            help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}.",
+            autocompletion=one_of(PARTS),
+        ),
     ] = PARTS[0],
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
     as_json: AsJson = False,
+    tsv: Annotated[
+        bool,
+        typer.Option(
+            "--tsv",
+            help="Print columns with tabs between, under a header: log_prob, bits_per_char, "
+            "perplexity, chars, unk, eos (1 or 0), text.",
+        ),
+    ] = False,
+    sort: Annotated[
+        bool,
+        typer.Option("--sort", help="The most surprising texts first, by bits per character."),
+    ] = False,
+    fail_over: Annotated[
+        float | None,
+        typer.Option(
+            metavar="BITS",
+            help="Exit with code 3 if any text, or the sum, has more bits per character; all is "
+            "printed nonetheless.  [default: never]",
+            show_default=False,
+        ),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Say how probable each TEXT is, in nats and bits per character.
@@ -143,197 +214,116 @@ def score(
     texts come as a table, the most probable first.
     """
     checkpoints = checkpoints or []
-    several = len(checkpoints) > 1
-    if labels is not None and not several:
-        raise ConfigError("--labels goes with several models: give --checkpoint for each")
-    sums = total or context is not None or reset is not None
-    if several and (per_char or sums or streams > 1 or adapt):
-        raise ConfigError(
-            "--per-char, --total, --context, --reset, --streams and --adapt go with one model"
-        )
+    _check_together(
+        {
+            "--per-char": per_char,
+            "--total": total,
+            "--context": context is not None,
+            "--reset": reset is not None,
+            "--streams": streams > 1,
+            "--adapt": adapt,
+            "--html": html is not None,
+            "--svg": svg is not None,
+            "--field": field is not None,
+            "--lines and --whole": lines is not None,
+            "--split-on": split_on is not None,
+            "--json": as_json,
+            "--tsv": tsv,
+            "--sort": sort,
+            "--fail-over": fail_over is not None,
+            "--labels": labels is not None,
+            "TEXT": bool(texts),
+        },
+        several=len(checkpoints) > 1,
+    )
+    if fail_over is not None:
+        check_float("fail_over", fail_over, 0, sys.float_info.max)
+    files = files or []
     if not texts and not files and labels is None:
-        if sys.stdin.isatty():
-            raise ConfigError("nothing to score: give a TEXT or --file FILE")
-        files = [Path("-")]
-    separator = chosen_separator(lines, split_on)
-    if several:
-        separator = LINES if separator is None else separator
-        named = _texts(texts or [], files or [], separator, encoding, max_size)
+        files = [_stdin()]
+    separator = LINES if field is not None else chosen_separator(lines, split_on)
+    cut = LINES if separator is None else separator
+    sources = Sources(texts or [], files, cut, encoding, max_size, field)
+    if len(checkpoints) > 1:
+        wanted = [given.text for given in sources.read()]
         classify_texts(
-            checkpoints,
-            [text for _, text in named],
-            labels,
-            eos=eos,
-            encoding=encoding,
-            max_size=max_size,
-            threads=threads,
-            as_json=as_json,
-        )
+            checkpoints, wanted, labels, eos=eos, encoding=encoding, max_size=max_size,
+            threads=threads, as_json=as_json,
+        )  # fmt: skip
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None, part)
-    separator = model.separator if separator is None else separator
-    if streams > 1 and (separator != WHOLE or per_char or context or reset):
-        raise ConfigError("--streams is for whole files, without --per-char, --context and --reset")
-    if context is not None:
-        everything = list(_texts(texts or [], files or [], separator, encoding, max_size))
-        for n in _numbers("context", context):
-            _print_total(_scored(model, iter(everything), eos, threads, n), as_json, {"context": n})
-        return
-    if reset is not None:
-        everything = list(_texts(texts or [], files or [], separator, encoding, max_size))
-        for n in _numbers("reset", reset):
-            parts = ((name, part) for name, text in everything for part in _parts(text, n))
-            _print_total(_scored(model, parts, False, threads), as_json, {"reset": n})
-        return
-    if adapt:
-        if per_char or streams > 1:
-            raise ConfigError("--adapt goes without --per-char and --streams")
-        named = _texts(texts or [], files or [], separator, encoding, max_size)
-        _print_adapted(_adapted(model, named, eos), total, as_json)
-        return
-    if per_char and not total:
-        scores = _scored(
-            model, _texts(texts or [], files or [], separator, encoding, max_size), eos, threads
-        )
-        _print_each(scores, model.vocabulary.config, as_json)
-        return
-    scored: Iterator[Figures]
-    if separator != WHOLE:
-        scored = _scored(
-            model, _texts(texts or [], files or [], separator, encoding, max_size), eos, threads
-        )
-    else:  # whole files, however long
-        scored = chain(
-            _scored(model, _texts(texts or [], [], separator, encoding, max_size), eos, threads),
-            _scored_files(model, files or [], eos, encoding, max_size, streams, threads),
-        )
-    if total:
-        _print_total(scored, as_json)
-    elif as_json:
-        for name, score in scored:
-            print(as_line(_fields(name, score, model.vocabulary.config)))
+    if separator is None:
+        sources = replace(sources, separator=model.separator)
+    if streams > 1 and sources.separator != WHOLE:
+        raise ConfigError("--streams is for whole files: give --whole")
+    from charrnn.cli.figures import Printer, Threshold
+
+    as_json = as_json or (field is not None and not tsv)
+    each = per_char and not total
+    threshold = Threshold(fail_over)
+    printer = Printer(model.vocabulary.config, as_json, tsv, sort, each, threshold)
+    scorer = Scorer(model, eos, threads)
+    if context is not None or reset is not None:
+        _print_sums(scorer, sources, printer, context, reset)
+    elif adapt:
+        printer.adapted(scorer.adapted(sources.read()), total)
+    elif html or svg or (each and not as_json and sys.stdout.isatty()):
+        _print_surprise(scorer, sources, printer, html, svg)
     else:
-        first = list(islice(scored, _ROWS + 1)) if sys.stdout.isatty() else []
-        if 0 < len(first) <= _ROWS:
-            _show(first)
-        else:
-            _print_lines(chain(first, scored))
+        scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
+        printer.total(scored) if total else printer.each(scored)
+    if threshold.above:
+        threshold.report()
+        raise typer.Exit(_EXCEEDED)
 
 
-def _texts(
-    texts: Sequence[str],
-    files: Sequence[Path],
-    separator: str,
-    encoding: str,
-    max_size: int | None,
-) -> Iterator[tuple[str, str]]:
-    """(name, text) of everything to score; a text is its own name, a whole file has the file's."""
-    from charrnn.corpus import read_documents
-    from charrnn.reading import read_text, split_lines, strip_last_newline
+def _stdin() -> Path:
+    """What is scored where nothing is given."""
+    if sys.stdin.isatty():
+        raise ConfigError("nothing to score: give a TEXT or --file FILE")
+    return Path("-")
 
-    for text in texts:
-        yield text, text
-    for file in files:
-        if separator == LINES:  # the empty ones too
-            for line in split_lines(read_text(file, encoding, max_size)):
-                yield line, line
-        elif separator != WHOLE:
-            for document in read_documents(file, separator, encoding, max_size):
-                yield document, document
-        else:
-            yield str(file), strip_last_newline(read_text(file, encoding, max_size))
+
+def _check_together(given: dict[str, bool], several: bool) -> None:
+    """Raise ConfigError where options do not go with each other, or with several models."""
+    if several and any(given[option] for option in _ONE_MODEL):
+        names = f"{', '.join(_ONE_MODEL[:-1])} and {_ONE_MODEL[-1]}"
+        raise ConfigError(f"{names} go with one model")
+    if given["--labels"] and not several:
+        raise ConfigError("--labels goes with several models: give --checkpoint for each")
+    for option, others in _GOES_WITHOUT.items():
+        for other in others:
+            if given[option] and given[other]:
+                raise ConfigError(f"{option} goes without {other}: choose one of them")
 
 
 def _scored(
-    model: "Checkpoint",
-    named: Iterator[tuple[str, str]],
-    eos: bool | None,
-    threads: int | None,
-    context: int | None = None,
-) -> Iterator[tuple[str, "Score"]]:
-    """Names and scores in the order given; a block of texts is scored side by side."""
-    from charrnn.parallel import Workers
-    from charrnn.scoring import score
+    scorer: Scorer, sources: Sources, streams: int, each: bool, *, printed: bool
+) -> "Iterator[Figures]":
+    """Scores of all texts in the order given.
 
-    with Workers(threads) as workers:
-        while block := list(islice(named, BLOCK)):
-            texts = [text for _, text in block]
-            found = score(model, texts, eos=eos, context=context, workers=workers)
-            yield from zip((name for name, _ in block), found, strict=True)
+    Args:
+        each: whether every character's is wanted.
+        printed: whether they are printed as they come.
+    """
+    from charrnn.cli.progress import with_bar
 
-
-def _scored_files(
-    model: "Checkpoint",
-    files: Sequence[Path],
-    eos: bool | None,
-    encoding: str,
-    max_size: int | None,
-    streams: int,
-    threads: int | None,
-) -> Iterator[tuple[str, "Tally"]]:
-    """Names and figures of whole files."""
-    from charrnn.corpus import read_documents
-    from charrnn.parallel import Workers
-    from charrnn.reading import read_pieces, strip_pieces
-    from charrnn.scoring import score_in_streams, score_pieces
-
-    with Workers(threads) as workers:
-        for file in files:
-            if streams > 1:
-                documents = read_documents(file, WHOLE, encoding, max_size)
-                found = score_in_streams(model, documents, streams, eos=eos, workers=workers)
-            else:
-                found = score_pieces(
-                    model, strip_pieces(read_pieces(file, encoding, max_size)), eos=eos
-                )
-            yield str(file), found
+    if sources.separator != WHOLE or each:
+        return with_bar(scorer.each(sources.read()), sources, printed)
+    texts = (Given(text, text) for text in sources.texts)
+    files = scorer.whole(sources.files, sources.encoding, sources.max_size, streams)
+    return chain(scorer.each(texts), files)
 
 
-def _adapted(
-    model: "Checkpoint", named: Iterable[tuple[str, str]], eos: bool | None
-) -> Iterator[tuple[str, "Tally", "Tally"]]:
-    """Names and figures of texts: of the model as it is, and as it learns from each of them."""
-    from charrnn.scoring import score_pieces
-    from charrnn.vocabulary import normalize
-
-    for name, text in named:
-        static, adapted = (
-            score_pieces(model, [normalize(text)], eos=eos, adapt=adapt) for adapt in (False, True)
-        )
-        yield name, static, adapted
-
-
-def _fields(name: str, score: "Score | Tally", tokens: VocabularyConfig) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "text": name,
-        "log_prob": score.log_prob,
-        "prob": math.exp(score.log_prob),
-        **score.figures(),
-        "chars": score.chars,
-        "unk": score.unk,
-        "eos": score.eos,
-    }
-    if tokens.unit != "character":
-        fields["tokens"] = score.num_tokens
-    return fields
-
-
-def _each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
-    """What --per-char adds: characters where the tokens are, and tokens where they are others."""
-    fields: dict[str, Any] = {}
-    if tokens.tokens == "char":
-        fields["per_char"] = [
-            {"char": char, "log_prob": log_prob} for char, log_prob in score.per_char
-        ]
-    if tokens.unit != "character":
-        fields["per_token"] = [
-            {"token": token, "log_prob": log_prob} for token, log_prob in score.per_token
-        ]
-    return fields
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _print_sums(
+    scorer: Scorer, sources: Sources, printer: "Printer", context: str | None, reset: str | None
+) -> None:
+    """A sum over all texts for each N of --context, or of --reset."""
+    texts = list(sources.read())
+    for n in _numbers("context", context) if context is not None else []:
+        printer.total(scorer.each(texts, n), {"context": n})
+    for n in _numbers("reset", reset) if reset is not None else []:
+        printer.total(scorer.in_parts(texts, n), {"reset": n})
 
 
 def _numbers(name: str, text: str) -> list[int]:
@@ -347,95 +337,39 @@ def _numbers(name: str, text: str) -> list[int]:
     return found
 
 
-def _parts(text: str, size: int) -> list[str]:
-    """The text cut after every so many characters."""
-    return [text[start : start + size] for start in range(0, len(text), size)]
-
-
-def _print_total(
-    scored: Iterable["Figures"], as_json: bool, heading: dict[str, int] | None = None
+def _print_surprise(
+    scorer: Scorer, sources: Sources, printer: "Printer", html: Path | None, svg: Path | None
 ) -> None:
-    """One object, or a line a figure; with a heading, all on one line."""
-    from charrnn.scoring import Total
+    """Texts in the colours of their surprise, on a terminal and as the pictures asked for."""
+    from charrnn.cli.per_char import show_surprise, write_pictures
 
-    total = Total()
-    for _, score in scored:
-        total.add([score])
-    fields = (heading or {}) | total.fields()
-    if heading and not as_json:
-        bits = _number(fields["bits_per_char"])
-        print("\t".join(f"{name} {number}" for name, number in heading.items()), bits, sep="\t")
+    found: Iterable[tuple[Given, Surprise]]
+    if html or svg:
+        found = list(scorer.surprises(_limited(sources.read())))
+        write_pictures([surprise for _, surprise in found], html, svg)
     else:
-        _print_figures(fields, as_json)
-
-
-def _print_figures(fields: dict[str, Any], as_json: bool) -> None:
-    """One object, or a line a figure."""
-    if as_json:
-        print(as_line(fields))
-        return
-    for name, value in fields.items():
-        print(f"{name}\t{_number(value)}")
-
-
-def _print_adapted(
-    scored: Iterable[tuple[str, "Tally", "Tally"]], total: bool, as_json: bool
-) -> None:
-    """An object or a line a text, or one for all; the figures while learning beside the static."""
-    from charrnn.display import spelled_out
-    from charrnn.scoring import Total
-
-    static, adapted = Total(), Total()
-    for name, score, learned in scored:
-        static.add([score])
-        adapted.add([learned])
-        bits, learned_bits = (each.figures()["bits_per_char"] for each in (score, learned))
-        if total:
-            continue
-        if as_json:
-            fields = {"text": name, "log_prob": score.log_prob, "bits_per_char": bits}
-            fields |= {"adapted_log_prob": learned.log_prob, "adapted_bits_per_char": learned_bits}
-            print(as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos}))
-        else:
-            shown = f"{score.log_prob:.6f}\t{_number(bits)}\t{_number(learned_bits)}"
-            print(f"{shown}\t{printable(spelled_out(name))}")
-    if total:
-        sums, learned_sums = static.fields(), adapted.fields()
-        for name in ("log_prob", "bits_per_char", "perplexity"):
-            sums[f"adapted_{name}"] = learned_sums[name]
-        _print_figures(sums, as_json)
-
-
-def _print_each(
-    scored: Iterable[tuple[str, "Score"]], tokens: VocabularyConfig, as_json: bool
-) -> None:
-    """An object a text; or a line a character, or a word, and an empty one after each text."""
-    from charrnn.display import spelled_out
-
-    for text, score in scored:
-        if as_json:
-            print(as_line(_fields(text, score, tokens) | _each(score, tokens)))
-            continue
-        for name, log_prob in score.per_char if tokens.tokens == "char" else score.per_token:
-            shown = printable(spelled_out(name))
-            print(f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}")
-        print()
-
-
-def _print_lines(scored: Iterable["Figures"]) -> None:
-    """A line a text, for other programs, and where there are too many for a table."""
-    from charrnn.display import spelled_out
-
-    for name, score in scored:
-        bits = _number(score.figures()["bits_per_char"])
-        print(f"{score.log_prob:.6f}\t{bits}\t{printable(spelled_out(name))}")
-
-
-def _show(scored: list["Figures"]) -> None:
-    """Scores for people."""
-    from charrnn.display import score_details, score_table
-
-    if len(scored) == 1:
-        score_details(*scored[0])
+        found = scorer.surprises(sources.read())
+    if printer.per_char and not printer.as_json and sys.stdout.isatty():
+        show_surprise(_watched(found, printer.threshold))
     else:
-        score_table(scored)
+        printer.each((given, surprise.score) for given, surprise in found)
+
+
+def _limited(texts: Iterable[Given]) -> Iterator[Given]:
+    """The same texts; ConfigError where they are too long for a picture."""
+    chars = 0
+    for given in texts:
+        chars += len(given.text)
+        if chars > _MOST:
+            raise ConfigError(
+                f"--html and --svg are for at most {_MOST:,} characters: give a part of the texts"
+            )
+        yield given
+
+
+def _watched(
+    found: "Iterable[tuple[Given, Surprise]]", threshold: "Threshold"
+) -> "Iterator[Surprise]":
+    for _, surprise in found:
+        threshold.watch(surprise.score.figures()["bits_per_char"])
+        yield surprise

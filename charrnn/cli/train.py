@@ -3,13 +3,14 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli.completion import corpora, models, one_of
 from charrnn.cli.interrupts import Interrupts
 from charrnn.cli.options import (
     STARTED,
@@ -35,8 +36,8 @@ from charrnn.config import (
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import Corpus, Split
-    from charrnn.display import TrainingDisplay
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.resuming import Text
@@ -55,6 +56,11 @@ def _chosen(help: str) -> Any:
     return typer.Option(help=f"{help}  [default: by the corpus]", show_default=False)
 
 
+def _choice(help: str, choices: Sequence[str]) -> Any:
+    """An option with these choices, which its help and the shell name."""
+    return typer.Option(help=f"{help}: {', '.join(choices)}.", autocompletion=one_of(choices))
+
+
 def train(
     context: typer.Context,
     corpus: Annotated[
@@ -63,6 +69,7 @@ def train(
             metavar="CORPUS",
             help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
             "or names of bundled corpora.  [default: english]",
+            autocompletion=corpora,
             show_default=False,
         ),
     ] = None,
@@ -81,20 +88,14 @@ def train(
             metavar="CHECKPOINT",
             help="Start from the weights of this model, a file or everyday or ilsang; its sizes "
             "and its kind of tokens stay.  [default: fresh weights]",
+            autocompletion=models,
             show_default=False,
         ),
     ] = None,
-    cell: Annotated[str, typer.Option(help=f"Kind of cell: {', '.join(CELLS)}.")] = (
-        ModelConfig.cell
-    ),
-    activation: Annotated[
-        str, typer.Option(help=f"Of the rnn cell: {', '.join(ACTIVATIONS)}.")
-    ] = ModelConfig.activation,
+    cell: Annotated[str, _choice("Kind of cell", CELLS)] = ModelConfig.cell,
+    activation: Annotated[str, _choice("Of the rnn cell", ACTIVATIONS)] = ModelConfig.activation,
     feedback: Annotated[
-        str,
-        typer.Option(
-            help=f"Of the jordan cell, what it gets of its last output: {', '.join(FEEDBACKS)}."
-        ),
+        str, _choice("Of the jordan cell, what it gets of its last output", FEEDBACKS)
     ] = ModelConfig.feedback,
     order: Annotated[
         int, typer.Option(help="Of the ngram cell: it sees the last order - 1 tokens.")
@@ -149,13 +150,14 @@ def train(
         ),
     ] = None,
     tokens: Annotated[
-        str, typer.Option(help=f"What the model reads and writes: {', '.join(TOKENS)}.")
+        str, _choice("What the model reads and writes", TOKENS)
     ] = VocabularyConfig.tokens,
     normalize: Annotated[
         str,
         typer.Option(
             help=f"Of characters: {', '.join(FORMS)}; nfd takes them apart, Hangul into jamo, and "
-            "composes what is printed."
+            "composes what is printed.",
+            autocompletion=one_of(FORMS),
         ),
     ] = VocabularyConfig.normalize,
     vocab_size: Annotated[
@@ -248,8 +250,8 @@ def train(
     it is in; with --resume it goes on from there.
     """
     from charrnn.checkpoint import FOLDER
+    from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import corpus_name
-    from charrnn.display import TrainingDisplay
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.resuming import Text
@@ -301,17 +303,13 @@ def _fresh(
     force: bool,
 ) -> "Run":
     """A new run."""
-    from charrnn import archive, checkpoint, resuming
-    from charrnn.lock import locked
-    from charrnn.run import prepare
+    from charrnn import archive
+    from charrnn.run import claimed, prepare
 
     corpus, split = _read(text)
     archive.check_writable(output)
     if not set_by_hand.get("dry_run"):
-        stack.enter_context(locked(output))
-        checkpoint.remove_leftovers(output)
-        if not force:
-            resuming.check_finished(output)
+        stack.enter_context(claimed(output, force=force))
     return prepare(
         corpus,
         split,

@@ -5,6 +5,7 @@ A case is a seed and a number, which say all about it, so that it can be run aga
 
 import contextlib
 import ctypes
+import gc
 import io
 import json
 import os
@@ -106,9 +107,9 @@ def run(kind: Kind, seed: int, cases: Iterable[int], seconds: float) -> Report:
     report = Report()
     parsed_once = mock.patch("charrnn.cli.app", typer.main.get_command(app))  # it takes long
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), parsed_once:
-        _warm_up(kind)
+        own = _warm_up(kind)
         for case in cases:
-            _run_case(kind, seed, case, seconds, report)
+            _run_case(kind, seed, case, Watch(seconds, own), report)
     return report
 
 
@@ -119,17 +120,18 @@ def hostile(kind: Kind, seed: int, case: int) -> tuple[str, Hostile]:
     return mutation.__name__, mutation(kind.base(rng), rng)
 
 
-def _warm_up(kind: Kind) -> None:
-    """Use a genuine file, so that everything is imported."""
+def _warm_up(kind: Kind) -> int:
+    """Use a genuine file, so that everything is imported; the bytes of memory that this takes."""
     path = Path("genuine.npz")
     path.write_bytes(kind.base(np.random.default_rng(0)).pack())
     kind.load(path)
     for command in kind.commands:
         _command(command, path)
-    path.unlink()
+    _clear()
+    return _memory("VmRSS")
 
 
-def _run_case(kind: Kind, seed: int, case: int, seconds: float, report: Report) -> None:
+def _run_case(kind: Kind, seed: int, case: int, watch: "Watch", report: Report) -> None:
     name, made = hostile(kind, seed, case)
     path = Path("hostile.npz")
     if callable(made):
@@ -138,8 +140,7 @@ def _run_case(kind: Kind, seed: int, case: int, seconds: float, report: Report) 
         path.write_bytes(made)
     limit = MEMORY_FACTOR * (path.stat().st_size if path.is_file() else 0) + MEMORY_MORE
     del made
-    before, watch = {*os.listdir()}, Watch(seconds)
-    loaded = False
+    before, loaded = {*os.listdir()}, False
     try:
         with watch:
             loaded = _loads(kind, path)
@@ -160,6 +161,7 @@ def _run_case(kind: Kind, seed: int, case: int, seconds: float, report: Report) 
 
 def _clear() -> None:
     """Remove what a case has left, in memory too."""
+    gc.collect()
     with contextlib.suppress(AttributeError):  # where the C library is another one
         ctypes.CDLL(None).malloc_trim(0)
     for path in Path.cwd().iterdir():
@@ -239,16 +241,22 @@ def _no_number(constant: str) -> None:
 class Watch:
     """Watches the steps of a case: time, memory, and what is executed, written or warned of.
 
+    Args:
+        seconds: of the processor, that a step may take.
+        own: bytes of memory that charrnn takes before a file is read. What this process has in
+            memory from other cases does not count.
+
     Raises:
         Defect: on leaving a step that took too long, or did what no file may make it do.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.slowest, self.memory = seconds, 0.0, 0
+    def __init__(self, seconds: float, own: int) -> None:
+        self.seconds, self.own, self.slowest, self.memory = seconds, own, 0.0, 0
         self._events: list[str] = []
 
     def __enter__(self) -> "Watch":
         _forget_peak()
+        self._before = _memory("VmRSS")
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
         warnings.simplefilter("error")
@@ -263,7 +271,7 @@ class Watch:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _audit(None)
         self._warnings.__exit__(None, None, None)
-        self.memory = max(self.memory, _peak())
+        self.memory = max(self.memory, _memory("VmHWM") - self._before + self.own)
         self.slowest = max(self.slowest, taken)
         if kind is _Stopped:
             raise Defect("it does not end") from None
@@ -307,15 +315,18 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _forget_peak() -> None:
-    """Let `_peak` start afresh, where the system can."""
+    """Let the peak of memory start afresh, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak() -> int:
-    """Most bytes that the process has had in memory."""
+def _memory(name: str) -> int:
+    """Bytes in memory now (VmRSS), or at most since the peak was forgotten (VmHWM).
+
+    Where the system does not tell, the peak of all cases together stands for both.
+    """
     with contextlib.suppress(OSError):
-        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        found = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text())
         if found:
             return int(found[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024

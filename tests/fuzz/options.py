@@ -83,8 +83,11 @@ SCORE: dict[str, Draw] = {
     "--reset": one_of("1", "3,7", "0"),
     "--streams": one_of(1, 3, 1000),
     "--part": one_of("all", "network", "ngram"),
+    "--fail-over": one_of(0, 3, 1e308, -1, "nan"),
+    "--html": one_of("x.html"),
+    "--svg": one_of("x.svg"),
 }
-SWITCHES = ("--adapt", "--per-char", "--total", "--eos", "--no-eos", "--json")
+SWITCHES = ("--adapt", "--per-char", "--total", "--eos", "--no-eos", "--json", "--tsv", "--sort")
 
 
 def command(rng: Rng) -> list[list[str]]:
@@ -127,7 +130,8 @@ def defect(arguments: list[str]) -> str:
         return f"a warning: {caught[0].message}"
     if "Traceback" in err.getvalue() or "a fault in charrnn" in err.getvalue():
         return err.getvalue()
-    if code and (code not in (1, 2) or not last or not last[-1].startswith("error: ")):
+    exceeded = code == 3 and len(last) == 1 and " above " in last[0]
+    if code and not exceeded and not (code in (1, 2) and last[-1:] and last[-1][:7] == "error: "):
         return f"exit code {code}: {last[-1:]}"
     if "nan" in out.getvalue().lower() or "inf" in out.getvalue().lower():
         return f"what is printed is no number: {out.getvalue()[:200]}"

@@ -1,0 +1,293 @@
+"""What `import charrnn` offers: models that write and score text, and how to train them.
+
+Nothing here prints. The names are those of the command line.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from secrets import randbelow
+from typing import Any, TypedDict, Unpack
+
+from charrnn import archive, checkpoint
+from charrnn.blas import one_thread
+from charrnn.checkpoint import Checkpoint
+from charrnn.config import SampleConfig, VocabularyConfig, check_int
+from charrnn.errors import did_you_mean
+from charrnn.finetuning import Pretrained
+from charrnn.parallel import Workers
+from charrnn.resuming import Text
+from charrnn.run import claimed, prepare
+from charrnn.sampling import Sample, complete, next_tokens
+from charrnn.scoring import Score, score
+from charrnn.sources import Source, names_of, read_source, separator, split_source
+from charrnn.training import Progress
+from charrnn.vocabulary import normalize
+
+_MAX_SEED, _MAX_THREADS = 2**62, 1024
+_OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
+_PLAIN = SampleConfig()
+
+
+class Settings(TypedDict, total=False):
+    """Settings of `train`: the fields of VocabularyConfig, ModelConfig and TrainConfig.
+
+    What is missing or None follows from the text and the budget.
+    """
+
+    # The budget, one of them.
+    steps: int | None
+    epochs: float | None
+    minutes: float | None
+    # What a token is.
+    tokens: str | None
+    normalize: str | None
+    min_count: int | None
+    vocab_size: int | None
+    # The model.
+    cell: str | None
+    activation: str | None
+    feedback: str | None
+    hidden_size: int | None
+    num_layers: int | None
+    embedding_size: int | None
+    dropout: float | None
+    recurrent_dropout: float | None
+    order: int | None
+    ngram: int | None
+    ngram_scale: float | None
+    max_ngrams: int | None
+    # How it is trained.
+    batch_size: int | None
+    seq_len: int | None
+    learning_rate: float | None
+    warmup: float | None
+    weight_decay: float | None
+    clip_norm: float | None
+    unk_rate: float | None
+    restart_rate: float | None
+    scheduled_sampling: float | None
+    evaluations: int | None
+    seed: int | None
+
+
+class Model:
+    """A trained model, ready to write and to score text.
+
+    Args:
+        checkpoint: the network or the n-gram model, its vocabulary and how it was trained.
+        threads: cores to use at most, which changes no result; None means all.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, threads: int | None = None) -> None:
+        self.checkpoint, self.threads = checkpoint, threads
+
+    def __repr__(self) -> str:
+        model, tokens = self.checkpoint.model, self.checkpoint.vocabulary
+        size = f"{model.size:,} parameters, {len(tokens):,} tokens"
+        return f"<charrnn.Model: {model.config.cell}, {size}>"
+
+    def sample(
+        self,
+        prompt: str = "",
+        *,
+        length: int = _PLAIN.length,
+        temperature: float = _PLAIN.temperature,
+        top_k: int | None = _PLAIN.top_k,
+        top_p: float = _PLAIN.top_p,
+        stop: str = _PLAIN.stop,
+        allow_unk: bool = _PLAIN.allow_unk,
+        seed: int | None = None,
+    ) -> str:
+        """A text that begins with the prompt: what `charrnn sample` prints.
+
+        Args:
+            length: characters to draw at most; the text may end before.
+            temperature: below 1 safer, above 1 wilder, 0 the likeliest.
+            top_k: draw from the k likeliest tokens only.
+            top_p: draw from the fewest tokens that together are so probable.
+            stop: end before this text, which is left out.
+            allow_unk: draw <UNK> too, as U+FFFD.
+            seed: of the draws; None is another one each time.
+
+        Raises:
+            ConfigError: a value is out of range.
+            CorpusError: the prompt is not valid Unicode.
+        """
+        config = SampleConfig(
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            stop=stop,
+            allow_unk=allow_unk,
+        )
+        return self.samples([prompt], config, seed=seed)[0].text
+
+    def samples(
+        self, prompts: Sequence[str], config: SampleConfig = _PLAIN, *, seed: int | None = None
+    ) -> list[Sample]:
+        """Texts for many prompts, drawn side by side, with their log P and why they ended.
+
+        Args:
+            seed: that of the first one; the one of prompt j is seed + j.
+
+        Raises:
+            ConfigError: a value is out of range.
+            CorpusError: a prompt is not valid Unicode.
+        """
+        if seed is not None:
+            check_int("seed", seed, 0, _MAX_SEED)
+        first = randbelow(1 << 32) if seed is None else seed
+        config = replace(config, stop=normalize(config.stop))
+        found = [Sample(prompt, first + number) for number, prompt in enumerate(prompts)]
+        with _working(self.threads) as workers:
+            complete(self.checkpoint, found, config, workers)
+        return found
+
+    def next(self, prompt: str = "") -> list[tuple[str, float]]:
+        """What may follow the prompt, the likeliest first: (token, its log P in nats).
+
+        <EOS>, the end, and <UNK> are among them, so that the probabilities add up to one.
+
+        Raises:
+            CorpusError: the prompt is not valid Unicode.
+        """
+        with one_thread():
+            return next_tokens(self.checkpoint, prompt)
+
+    def score(self, text: str, *, eos: bool | None = None) -> Score:
+        """How probable a text is, as `charrnn score` says; see `scores`."""
+        return self.scores([text], eos=eos)[0]
+
+    def scores(self, texts: Sequence[str], *, eos: bool | None = None) -> list[Score]:
+        """How probable texts are, scored side by side; none sees another.
+
+        Args:
+            eos: whether the end of each counts; None means unless the model was trained on whole
+                files.
+
+        Raises:
+            CorpusError: a text is not valid Unicode.
+        """
+        with _working(self.threads) as workers:
+            return score(self.checkpoint, texts, eos=eos, workers=workers)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file that ends in .npz, whole or not at all.
+
+        Raises:
+            CheckpointError: it cannot be written; what was there is intact.
+        """
+        archive.check_writable(Path(path))
+        checkpoint.save(self.checkpoint, Path(path))
+
+
+def load(path: str | Path | None = None, *, threads: int | None = None) -> Model:
+    """A model: a file, or `everyday` or `ilsang`, which come along.
+
+    Args:
+        path: None means the newest in ./checkpoints, else the first bundled one.
+        threads: cores to use at most; None means all.
+
+    Raises:
+        CheckpointError: it is not there, or is no model.
+    """
+    found = checkpoint.find(None if path is None else Path(path))
+    return Model(checkpoint.load(found), threads=threads)
+
+
+def train(
+    text: Source,
+    *,
+    output: str | Path | None = None,
+    val: Source | None = None,
+    val_fraction: float | None = None,
+    lines: bool | None = None,
+    split_on: str | None = None,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
+    init_from: str | Path | None = None,
+    force: bool = False,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Settings],
+) -> Model:
+    """Learn a model; its figures are in `model.checkpoint.training["result"]`.
+
+    Args:
+        text: a string is the text itself, or the name of a bundled corpus; a Path is a file or a
+            folder, and so is each of a list of them; a list of strings is one of documents.
+        output: the model's file, written as `charrnn train` does; None writes nothing.
+        val: a text to validate on, instead of a part of `text`.
+        val_fraction: share of the characters held out for validation; None is a tenth.
+        lines: whether a text is cut into documents at its lines; None does so to bundled corpora.
+        split_on: a text at which it is cut instead.
+        encoding: of files.
+        max_size: MB that a file may hold.
+        init_from: a model, as for `load`, from whose weights to start.
+        force: start anew where the output is an unfinished run.
+        threads: cores to use at most, which changes no result; None means all.
+        progress: called after every step.
+        settings: see `Settings`.
+
+    Raises:
+        ConfigError: a setting is out of range.
+        CorpusError: a text cannot be read, or there is nothing to learn from.
+        CheckpointError: a model cannot be read or written.
+        DivergedError: the loss was not finite again and again.
+    """
+    started = time.monotonic()
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name in given.keys() - Settings.__annotations__.keys():
+        hint = did_you_mean(name, list(Settings.__annotations__))
+        raise TypeError(f"train() knows no setting {name!r}{hint}")
+    kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
+    pretrained = None if init_from is None else Pretrained.load(Path(init_from))
+    tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
+    corpus = read_source(text, separator(lines, split_on), encoding, max_size)
+    split = split_source(corpus, val, val_fraction, encoding, max_size)
+    with contextlib.ExitStack() as stack:
+        workers = stack.enter_context(_working(threads))
+        if output is not None:
+            stack.enter_context(claimed(Path(output), force=force))
+        run = prepare(
+            corpus,
+            split,
+            {name: value for name, value in given.items() if name not in kind},
+            output=None if output is None else Path(output),
+            workers=workers,
+            tokens=tokens,
+            init_from=pretrained,
+            text=Text(
+                names_of(text) or [],
+                encoding,
+                corpus.separator,
+                str(val) if isinstance(val, Path) else None,
+                val_fraction,
+                max_size,
+            ),
+            given=given,
+            command=_command(given),
+            started=started,
+        )
+        for step in run.train():
+            if progress is not None:
+                progress(step)
+    return Model(run.checkpoint(), threads=threads)
+
+
+def _command(given: Mapping[str, object]) -> str:
+    """The call of `train`, for the metadata."""
+    return f"charrnn.train({', '.join(['...', *(f'{name}={given[name]!r}' for name in given)])})"
+
+
+@contextlib.contextmanager
+def _working(threads: int | None) -> Iterator[Workers]:
+    """Threads that share the work, while BLAS keeps to one in each of them."""
+    if threads is not None:
+        check_int("threads", threads, 1, _MAX_THREADS)
+    with one_thread(), Workers(threads) as workers:
+        yield workers

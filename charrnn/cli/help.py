@@ -1,0 +1,104 @@
+"""Help in plain text: options in groups, and examples of each command."""
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+EXAMPLES = {
+    "train": (
+        "charrnn train novel.txt --minutes 5",
+        "charrnn train names.txt --lines --cell gru -o names.npz",
+        "charrnn train --resume -o names.npz",
+    ),
+    "sample": (
+        'charrnn sample "The cat" --temperature 0.7',
+        "charrnn sample -c ilsang --num-samples 3 --seed 1",
+        'charrnn sample "The ca" --next',
+        "charrnn sample --interactive",
+    ),
+    "score": (
+        'charrnn score "a pear salad" "a pair salad"',
+        "charrnn score --file novel.txt --total",
+        'charrnn score -c a.npz -c b.npz "Which of the two is it from?"',
+    ),
+    "inspect": (
+        "charrnn inspect -c everyday",
+        "charrnn inspect -c names.npz --json",
+        "charrnn inspect --list",
+    ),
+}
+OTHERS = "Other"  # the group of what has no other
+GROUPS = {
+    "train": {
+        "Data": "lines split_on val_fraction val tokens normalize vocab_size min_count unk_rate "
+        "encoding max_size",
+        "Model": "init_from cell hidden_size num_layers embedding_size dropout recurrent_dropout "
+        "activation feedback order ngram ngram_scale max_ngrams",
+        "Budget": "epochs steps minutes",
+        "Training": "batch_size seq_len learning_rate weight_decay clip_norm scheduled_sampling "
+        "evaluations seed",
+        "Output": "output resume force dry_run sample_every log quiet as_json",
+    },
+    "sample": {
+        "Model": "checkpoint",
+        "Prompts": "prompts interactive encoding max_size",
+        "Drawing": "length temperature top_k top_p beam stop num_samples best allow_unk seed",
+        "Output": "next_character novel novel_min as_json",
+    },
+    "score": {
+        "Model": "checkpoints part",
+        "Data": "files lines split_on field labels encoding max_size",
+        "Scoring": "eos context reset streams adapt",
+        "Output": "per_char total tsv sort fail_over html svg as_json",
+    },
+    "inspect": {
+        "Model": "checkpoints everything",
+        "Training": "plot over",
+        "Text": "neuron neurons gradient_flow encoding max_size",
+        "Output": "html as_json",
+    },
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows its options in groups, and examples at the end."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for title, parameters in self.grouped(ctx).items():
+            records = (parameter.get_help_record(ctx) for parameter in parameters)
+            groups[title] = [record for record in records if record]
+        width = max(len(name) for rows in groups.values() for name, _ in rows)
+        for title, rows in groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", text) for name, text in rows])
+
+    def grouped(self, ctx: Any) -> dict[str, list[Any]]:
+        """Arguments and options by the titles of their groups, in the order of the help."""
+        titles = GROUPS.get(self.name or "", {})
+        of = {name: title for title, names in titles.items() for name in names.split()}
+        found: dict[str, list[Any]] = {title: [] for title in ("Arguments", *titles, OTHERS)}
+        for parameter in self.get_params(ctx):
+            is_argument = parameter.param_type_name == "argument"
+            title = "Arguments" if is_argument else of.get(parameter.name, OTHERS)
+            found[title].append(parameter)
+        return {title: parameters for title, parameters in found.items() if parameters}
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Examples"):
+            for example in EXAMPLES.get(self.name or "", ()):
+                formatter.write(f"  {example}\n")
+
+
+class Group(TyperGroup):
+    """The commands with an example of each, on one screen."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            for name, command in self.commands.items():
+                formatter.write(f"  {name:<8} {command.get_short_help_str(formatter.width)}\n")
+                for example in EXAMPLES.get(name, ())[:1]:
+                    formatter.write(f"           {example}\n")
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records if record])

@@ -1,0 +1,91 @@
+"""The scores of the texts that `charrnn score` is given, one after another."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrnn.cli.texts import Given, blocks
+from charrnn.config import WHOLE
+
+if TYPE_CHECKING:
+    from charrnn.checkpoint import Checkpoint
+    from charrnn.scoring import Score, Tally
+    from charrnn.surprise import Surprise
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model and how it scores.
+
+    Args:
+        eos: whether the end of a text counts; None means unless the model was trained on whole
+            files.
+        threads: cores to use at most; None means all.
+    """
+
+    model: "Checkpoint"
+    eos: bool | None
+    threads: int | None
+
+    def each(
+        self, texts: Iterable[Given], context: int | None = None
+    ) -> Iterator[tuple[Given, "Score"]]:
+        """Scores in the order given; a block of texts is scored side by side."""
+        from charrnn.parallel import Workers
+        from charrnn.scoring import score
+
+        with Workers(self.threads) as workers:
+            for block in blocks(texts):
+                wanted = [given.text for given in block]
+                found = score(self.model, wanted, eos=self.eos, context=context, workers=workers)
+                yield from zip(block, found, strict=True)
+
+    def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
+        """Scores of the texts cut after every so many characters; no end counts."""
+        parts = (
+            Given(given.name, given.text[start : start + size])
+            for given in texts
+            for start in range(0, len(given.text), size)
+        )
+        return Scorer(self.model, False, self.threads).each(parts)
+
+    def whole(
+        self, files: Sequence[Path], encoding: str, max_size: int | None, streams: int
+    ) -> Iterator[tuple[Given, "Tally"]]:
+        """Figures of whole files, however long."""
+        from charrnn.corpus import read_documents
+        from charrnn.parallel import Workers
+        from charrnn.reading import read_pieces, strip_pieces
+        from charrnn.scoring import score_in_streams, score_pieces
+
+        with Workers(self.threads) as workers:
+            for file in files:
+                if streams > 1:
+                    documents = read_documents(file, WHOLE, encoding, max_size)
+                    found = score_in_streams(
+                        self.model, documents, streams, eos=self.eos, workers=workers
+                    )
+                else:
+                    pieces = strip_pieces(read_pieces(file, encoding, max_size))
+                    found = score_pieces(self.model, pieces, eos=self.eos)
+                yield Given(str(file), ""), found
+
+    def adapted(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Tally", "Tally"]]:
+        """Figures of the model as it is, and as it learns from each text."""
+        from charrnn.scoring import score_pieces
+        from charrnn.vocabulary import normalize
+
+        for given in texts:
+            static, adapted = (
+                score_pieces(self.model, [normalize(given.text)], eos=self.eos, adapt=adapt)
+                for adapt in (False, True)
+            )
+            yield given, static, adapted
+
+    def surprises(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Surprise"]]:
+        """How each text surprises the model, character by character."""
+        from charrnn.surprise import surprise
+
+        for given in texts:
+            yield given, surprise(self.model, given.text, eos=self.eos)

@@ -1,0 +1,144 @@
+"""The texts that `charrnn score` is given: on the command line, in files, or as JSON Lines."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.cli.options import BLOCK, as_line
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import CharRNNError, CorpusError
+
+_DEEP = 100  # brackets of an object that is nested deep, if it is at all
+_CHARS = 1 << 20  # of the texts of a block, unless one alone has more
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text, what it is called where scores are shown, and the object that it came in."""
+
+    name: str
+    text: str
+    fields: dict[str, Any] | None = None  # of a line of JSON Lines
+    num_bytes: int = 0  # that it takes in a file, in UTF-8
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """What a score is added to."""
+        return {"text": self.name} if self.fields is None else self.fields
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where texts come from, and how files are cut into them."""
+
+    texts: Sequence[str]
+    files: Sequence[Path]
+    separator: str
+    encoding: str
+    max_size: int | None
+    field: str | None = None  # files are JSON Lines, with the text in this field
+
+    def read(self) -> Iterator[Given]:
+        """Everything to score; a text is its own name, a whole file has the file's."""
+        for text in self.texts:
+            yield Given(text, text)
+        for file in self.files:
+            yield from self._of_file(file)
+
+    def _of_file(self, file: Path) -> Iterator[Given]:
+        from charrnn.corpus import read_documents
+        from charrnn.reading import lines_of, read_pieces, read_text, strip_last_newline
+
+        if self.field is not None:
+            yield from _objects(file, self.field, self.encoding, self.max_size)
+        elif self.separator == LINES:  # the empty ones too
+            for line in lines_of(read_pieces(file, self.encoding, self.max_size)):
+                yield Given(line, line, num_bytes=_size(line))
+        elif self.separator != WHOLE:
+            for document in read_documents(file, self.separator, self.encoding, self.max_size):
+                yield Given(document, document, num_bytes=_size(document))
+        else:
+            text = strip_last_newline(read_text(file, self.encoding, self.max_size))
+            yield Given(str(file), text)
+
+    def num_bytes(self) -> int | None:
+        """Of all files together, None where there is none or it cannot be told."""
+        from charrnn.compression import compression
+
+        plain = all(file.is_file() and not compression(str(file)) for file in self.files)
+        return (sum(file.stat().st_size for file in self.files) or None) if plain else None
+
+
+def _size(line: str) -> int:
+    """Bytes of a line and its end."""
+    return len(line.encode("utf-8", "surrogatepass")) + 1
+
+
+def blocks(texts: Iterable[Given]) -> Iterator[list[Given]]:
+    """Texts to score side by side; those before an error come before it."""
+    block: list[Given] = []
+    chars = 0
+    try:
+        for text in texts:
+            block.append(text)
+            chars += len(text.text)
+            if len(block) == BLOCK or chars > _CHARS:
+                yield block
+                block, chars = [], 0
+    except CharRNNError:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
+def _objects(file: Path, field: str, encoding: str, max_size: int | None) -> Iterator[Given]:
+    """The texts of a file of JSON Lines, lines of spaces left out.
+
+    Raises:
+        CorpusError: a line is no object with a text in this field; says which.
+    """
+    from charrnn.reading import lines_of, name_of, read_pieces
+
+    lines = lines_of(read_pieces(file, encoding, max_size, compose=False))
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"line {number} of {name_of(file)}"
+            fields = _parsed(line, where)
+            text = _text(fields, field, where)
+            yield Given(text, text, fields, _size(line))
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line, parse_constant=_refuse)
+        if line.count("[") + line.count("{") > _DEEP:
+            as_line(found)  # what cannot be printed is found here, where the line is known
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+        raise CorpusError(f"{where} is no JSON: {reason}") from None
+    except ValueError as error:  # of a number
+        raise CorpusError(f"{where} is no JSON: {error}") from None
+    except RecursionError:
+        raise CorpusError(f"{where} is nested too deep") from None
+    if not isinstance(found, dict):
+        raise CorpusError(f"{where} is no JSON object, which holds the text in a field")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _text(fields: dict[str, Any], field: str, where: str) -> str:
+    text = fields.get(field)
+    if not isinstance(text, str):
+        raise CorpusError(f"{where} has no text in {field!r}; --field names the field to score")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(f"{where} has half a surrogate pair in {field!r}") from None
+    return text

@@ -1,0 +1,199 @@
+"""What `charrnn train` shows on stderr: the plan, where the run stands, and what came of it."""
+
+import shlex
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from charrnn.config import LINES
+from charrnn.display import BITS, count, message, sparkline, visible
+
+if TYPE_CHECKING:
+    from charrnn.run import Run
+    from charrnn.training import Progress
+
+_WIDTH = 79  # of the plan, so that it can be read and pasted
+_SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
+_SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
+_BASELINES = {
+    "unigram": "  unigrams",
+    "ngram": "  n-grams",
+    "network": "  without them",
+    "xz": "  xz",
+}
+
+
+class TrainingDisplay:
+    """A bar where stderr is a terminal, a line now and then where it is not."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.loss: float | None = None  # nats per character, smoothed
+        self.spoke = time.monotonic()  # when a line was written last
+        show_bar = sys.stderr.isatty() and not quiet
+        self.bar = tqdm(
+            total=1.0,
+            disable=not show_bar,
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {desc}, {elapsed}<{remaining}",
+        )
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def begin(self, run: "Run") -> None:
+        """Say what is trained on what."""
+        model, config, data = run.model.config, run.trainer.config, run.data
+        document = "line" if data.corpus.separator == LINES else "document"
+        documents = count(len(data.corpus.documents), document)
+        kind = data.vocabulary.config.unit
+        unit = "" if kind == "character" else f" ({kind}s)"
+        validation = (
+            f"{count(data.split.val.chars, 'character')} for validation"
+            if data.split.val
+            else "trained on whole, nothing held out for validation"
+        )
+        self.note(
+            f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
+            f"{len(data.vocabulary):,} tokens{unit}; {validation}"
+        )
+        if run.init_from:
+            self.note(_origin(run.init_from))
+        if model.cell == "ngram":
+            self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
+            return
+        self.note(
+            f"{_name(run)}"
+            + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
+            + f"; {run.passes:.3g} passes"
+            + (f" in {config.minutes:g} minutes" if config.minutes else "")
+        )
+        self.note(_pasteable(f"plan: {run.flags()}"))
+        if run.trainer.step:
+            self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
+            self.bar.update(run.trainer.budget.fraction(run.trainer.step))
+            self.bar.unpause()
+
+    def plan(self, run: "Run") -> None:
+        """What the run would cost, once `begin` has said what it is."""
+        seconds, size = run.expected()
+        self.note(f"about {seconds:.0f} s and {size >> 20} MB of memory")
+
+    def update(self, progress: "Progress") -> None:
+        """Show where the run stands."""
+        before = progress.loss if self.loss is None else self.loss
+        self.loss = before + _SMOOTHING * (progress.loss - before)
+        rate = progress.chars / max(progress.seconds, 1e-9)
+        self.bar.set_description_str(
+            f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char, "
+            f"{rate / 1000:.0f}k chars/s",
+            refresh=False,
+        )
+        self.bar.update(progress.fraction - self.bar.n)
+        if progress.trouble:
+            self.note(f"step {progress.step:>6}  {progress.trouble}")
+        if progress.train_loss is not None:
+            self.note(_validation_line(progress))
+        elif self.bar.disable and time.monotonic() - self.spoke > _SECONDS_OF_SILENCE:
+            self.note(
+                f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train "
+                f"{self.loss * BITS:.4f} bits/char, {progress.fraction:.0%} of the run"
+            )
+
+    def end(self, run: "Run") -> None:
+        """The result, and what to do with it."""
+        self.bar.close()
+        self.note("")
+        for name, value in _results(run):
+            self.note(f"{name:<11} {value}")
+        path = shlex.quote(str(run.output))
+        self.note(f"\nNow try:\n  charrnn sample -c {path}")
+        self.note(f'  charrnn score -c {path} "one sentence" "and another"')
+
+    def interrupted(self, run: "Run", command: str) -> None:
+        """Say where the model of a run that was ended early is, and how to go on."""
+        self.bar.close()
+        where = visible(str(run.output))
+        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
+        message(f"to go on:\n  {visible(command)}")
+
+    def complete(self, run: "Run") -> None:
+        """Say that there is nothing to resume."""
+        self.note(
+            f"{run.output}: this run is complete, {count(run.trainer.step, 'step')}; a longer "
+            f"budget goes on, such as --steps {2 * run.trainer.step}"
+        )
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.spoke = time.monotonic()
+        if not self.quiet:
+            tqdm.write(visible(text), file=sys.stderr)
+
+
+def _name(run: "Run") -> str:
+    """The network in words."""
+    model = run.model.config
+    return f"{model.cell} {model.num_layers}x{model.hidden_size}: {run.model.size:,} parameters"
+
+
+def _pasteable(text: str) -> str:
+    """The same over several lines that a shell reads as one."""
+    lines = textwrap.wrap(
+        text,
+        _WIDTH - 2,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines)
+
+
+def _origin(init_from: dict[str, Any]) -> str:
+    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
+    new = " one starts" if init_from["new"] == 1 else " ones start"
+    return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
+
+
+def _validation_line(progress: "Progress") -> str:
+    train = (progress.train_loss or 0) * BITS
+    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
+    if progress.validation is not None:
+        line += f"  val {progress.validation.bits_per_char:.4f} bits/char"
+    else:
+        line += " bits/char"
+    return line + ("  *" if progress.best and progress.validation is not None else "")
+
+
+def _results(run: "Run") -> list[tuple[str, str]]:
+    """The figures of a run that has ended, with their names."""
+    result = run.result()
+    rows = []
+    if run.model.config.cell != "ngram":
+        rows.append(("model", _name(run)))
+    rows += [
+        ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
+        ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
+    ]
+    if result["val_bits_per_char"] is not None:
+        shown = f"{result['val_bits_per_char']:.4f} bits per character"
+        if "val_unk_share" in result:
+            shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
+        rows.append(("validation", shown))
+    rows += [(_BASELINES[name], f"{bits:.4f}") for name, bits in result["baselines"].items()]
+    curve = [entry["val_bits_per_char"] for entry in run.history]
+    curve = [bits for bits in curve if bits is not None]
+    if len(curve) > 1:
+        rows.append(("curve", f"{curve[0]:.4f} {sparkline(curve)} {curve[-1]:.4f}"))
+    rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
+    if run.trainer.early:
+        rows.append(("ended early", run.trainer.early))
+    rows.append(("written to", f"{run.output}"))
+    return rows

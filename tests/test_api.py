@@ -1,0 +1,274 @@
+"""What a program sees after `import charrnn`."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, assert_type
+
+import numpy as np
+import pytest
+import typer
+
+import charrnn
+from charrnn import checkpoint, cli
+from charrnn.api import Settings
+from charrnn.config import LINES, ModelConfig, SampleConfig, TrainConfig, VocabularyConfig
+
+from .conftest import MakeCheckpoint
+
+TEXT = "hello world\nthe old well\nwe held the door\n" * 30
+TINY: Settings = {"hidden_size": 4, "steps": 3, "ngram": 0}
+
+
+@pytest.fixture
+def model(make_checkpoint: MakeCheckpoint) -> charrnn.Model:
+    return charrnn.Model(make_checkpoint(), threads=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def options(command: str) -> dict[str, Any]:
+    """Those of a command, by name."""
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    return {parameter.name: parameter for parameter in commands[command].params}
+
+
+def command_line(*arguments: str) -> str:
+    """What a command prints, in a process of its own."""
+    command = [sys.executable, "-m", "charrnn", *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+# Types: what these functions assert is checked by mypy.
+
+
+def test_types_are_known(model: charrnn.Model) -> None:
+    assert_type(charrnn.load("everyday").score("a").bits_per_char, float | None)
+    assert_type(model.sample("a", seed=1), str)
+    assert_type(model.next("a"), list[tuple[str, float]])
+    assert_type(model.scores(["a"]), list[charrnn.Score])
+    assert_type(model.samples(["a"])[0].stop, str | None)
+    assert_type(charrnn.train("hello", steps=1), charrnn.Model)
+
+
+# Names: those of the command line.
+
+
+def test_settings_are_the_fields_of_the_configurations() -> None:
+    names = [f.name for kind in (VocabularyConfig, ModelConfig, TrainConfig) for f in fields(kind)]
+    assert {*Settings.__annotations__} == {*names}
+
+
+def test_the_names_are_those_of_the_command_line() -> None:
+    named = {*inspect.signature(charrnn.train).parameters} - {"text", "progress", "settings"}
+    assert named <= {*options("train")}
+    hidden = {"warmup", "restart_rate"}  # that nobody has had to set
+    assert {*Settings.__annotations__} - hidden <= {*options("train")}
+    found = inspect.signature(charrnn.Model.sample).parameters
+    assert {*found} - {"self"} <= {*options("sample")}
+    for name in found.keys() & {f.name for f in fields(SampleConfig)}:
+        assert found[name].default == getattr(SampleConfig, name)
+
+
+def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    command = ("train", "text.txt", "--steps", "20", "--hidden-size", "8", "--lines")
+    command_line(*command, "-o", "typed.npz")
+    trained = charrnn.train(
+        folder / "text.txt", steps=20, hidden_size=8, lines=True, output="m.npz", threads=2
+    )
+    loaded = charrnn.load("m.npz")
+    for other in (charrnn.load("typed.npz"), loaded):
+        for name, array in trained.checkpoint.model.arrays.items():
+            assert (other.checkpoint.model.arrays[name] == array).all(), name
+    assert command_line("sample", "h", "--seed", "3", "-c", "m.npz") == (
+        loaded.sample("h", seed=3) + "\n"
+    )
+    (scored,) = [json.loads(command_line("score", "held", "-c", "m.npz", "--json", "--per-char"))]
+    found = loaded.score("held")
+    for name in ("log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos"):
+        assert scored[name] == getattr(found, name), name
+    assert [(each["char"], each["log_prob"]) for each in scored["per_char"]] == found.per_char
+
+
+# Writing and scoring
+
+
+def test_a_sample_is_that_of_its_seed(model: charrnn.Model) -> None:
+    first = model.sample("ab", seed=5, length=30)
+    assert first.startswith("ab")
+    assert first == model.sample("ab", seed=5, length=30)
+    assert len({model.sample(length=30) for _ in range(9)}) > 1
+    together = model.samples(["ab", "", "c"], SampleConfig(length=30), seed=5)
+    assert together[0].text == first
+    assert [sample.seed for sample in together] == [5, 6, 7]
+    assert together[2].text == model.sample("c", seed=7, length=30)
+    assert model.samples([]) == []
+
+
+def test_settings_of_a_sample_are_kept(model: charrnn.Model) -> None:
+    assert len(model.sample("a", length=0)) == 1
+    likeliest = {model.sample("a", temperature=0, length=9) for _ in range(5)}
+    assert likeliest == {model.sample("a", top_k=1, length=9)}
+    assert "b" not in model.sample("a", stop="b", seed=1, length=100)[1:]
+    decomposed = model.samples(["a"], SampleConfig(stop="e\u0301"), seed=1)
+    assert decomposed[0].stop in ("eos", "length")
+
+
+def test_what_comes_next_adds_up_to_one(model: charrnn.Model) -> None:
+    found = model.next("ab")
+    assert {token for token, _ in found} == {"a", "b", "c", "<EOS>", "<UNK>"}
+    assert sum(np.exp([log_prob for _, log_prob in found])) == pytest.approx(1)
+    assert [pair[1] for pair in found] == sorted((pair[1] for pair in found), reverse=True)
+
+
+def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
+    texts = ["abc", "", "cab" * 50, "z"]
+    for score, text in zip(model.scores(texts), texts, strict=True):
+        assert score.log_prob == pytest.approx(model.score(text).log_prob)
+    without = model.score("ab", eos=False)
+    assert without.chars == 2
+    assert without.prob == pytest.approx(np.exp(without.log_prob))
+    assert without.bits_per_char == pytest.approx(-without.log_prob / 2 / np.log(2))
+    assert without.perplexity == pytest.approx(np.exp(-without.log_prob / 2))
+    assert model.score("", eos=False).bits_per_char is None
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model: model.sample(length=-1), "length must be"),
+        (lambda model: model.sample(top_p=0), "top_p must be"),
+        (lambda model: model.sample(seed=-1), "seed must be"),
+        (lambda model: model.sample("\ud800"), "not valid Unicode"),
+        (lambda model: model.sample(stop="\ud800"), "not valid Unicode"),
+        (lambda model: model.next("\ud800"), "not valid Unicode"),
+        (lambda model: model.score("\ud800"), "not valid Unicode"),
+        (lambda model: model.save("m.txt"), r"ends in \.npz"),
+        (lambda model: charrnn.Model(model.checkpoint, threads=0).score("a"), "threads must be"),
+        (lambda model: charrnn.load("everyda"), "did you mean 'everyday'"),
+    ],
+)
+def test_what_is_wrong_is_an_error_of_ours(model: charrnn.Model, call: Any, words: str) -> None:
+    with pytest.raises(charrnn.CharRNNError, match=words):
+        call(model)
+
+
+def test_a_model_that_is_saved_is_the_same(model: charrnn.Model, folder: Path) -> None:
+    model.save(folder / "below" / "m.npz")
+    loaded = charrnn.load(str(folder / "below" / "m.npz"))
+    assert loaded.sample("a", seed=1) == model.sample("a", seed=1)
+    assert repr(loaded) == repr(model) == "<charrnn.Model: lstm, 493 parameters, 5 tokens>"
+
+
+# Training
+
+
+@pytest.mark.parametrize("cell", ["lstm", "jordan", "ngram"])
+def test_training_without_an_output_writes_and_prints_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str], cell: str
+) -> None:
+    model = charrnn.train(TEXT, cell=cell, hidden_size=4, steps=3, lines=True)
+    assert model.score("hello").bits_per_char is not None
+    assert model.checkpoint.training["result"]["val_bits_per_char"] > 0
+    assert model.checkpoint.training["result"]["checkpoint"] is None
+    assert model.checkpoint.separator == LINES
+    assert [*folder.iterdir()] == []
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_training_for_minutes_keeps_the_best_weights() -> None:
+    model = charrnn.train(TEXT, minutes=0.02, hidden_size=8, threads=1)
+    result = model.checkpoint.training["result"]
+    assert result["seconds"] < 60
+    held_out = TEXT[-round(len(TEXT) * 0.1) :].removesuffix("\n")
+    assert model.score(held_out, eos=False).bits_per_char == pytest.approx(
+        result["val_bits_per_char"], abs=1e-4
+    )
+
+
+def test_progress_is_told_after_every_step() -> None:
+    seen: list[charrnn.Progress] = []
+    model = charrnn.train(TEXT, progress=seen.append, **TINY)
+    assert [each.step for each in seen] == [1, 2, 3]
+    assert seen[-1].fraction == 1
+    assert model.checkpoint.training["command"] == (
+        "charrnn.train(..., hidden_size=4, steps=3, ngram=0)"
+    )
+
+
+def test_settings_reach_the_model() -> None:
+    model = charrnn.train(
+        ["one", "two"] * 50,
+        cell="gru",
+        hidden_size=4,
+        dropout=0.5,
+        normalize="nfd",
+        min_count=2,
+        steps=3,
+        seed=3,
+    )
+    assert model.checkpoint.model.config.cell == "gru"
+    assert model.checkpoint.model.config.dropout == 0.5
+    assert model.checkpoint.vocabulary.config.normalize == "nfd"
+    assert model.checkpoint.vocabulary.config.min_count == 2
+    assert model.checkpoint.training["config"]["seed"] == 3
+    assert charrnn.train(TEXT, val="hello", **TINY).checkpoint.training["result"]["val_unk"] == 0
+    tuned = charrnn.train("hello", init_from="everyday", steps=1, hidden_size=None)
+    assert tuned.checkpoint.training["init_from"]["name"] == "everyday"
+
+
+def test_an_output_is_a_run_that_the_command_line_resumes(folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+
+    def stop(progress: charrnn.Progress) -> None:
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        charrnn.train(folder / "text.txt", output="m.npz", progress=stop, **TINY)
+    with pytest.raises(charrnn.CheckpointError, match="unfinished run"):
+        charrnn.train(TEXT, output="m.npz", **TINY)
+    (result,) = [json.loads(command_line("train", "--resume", "-o", "m.npz", "--json"))]
+    assert result["steps"] == 3
+    whole = charrnn.train(TEXT, **TINY)
+    resumed = checkpoint.load(Path("m.npz"))
+    for name, array in whole.checkpoint.model.arrays.items():
+        assert (resumed.model.arrays[name] == array).all()
+    assert charrnn.train(TEXT, output="m.npz", force=True, **TINY)
+    assert sorted(os.listdir()) == ["m.npz", "m.previous.npz", "m.resume.npz", "text.txt"]
+
+
+def test_a_setting_that_there_is_not_is_a_type_error_with_the_nearest_one() -> None:
+    with pytest.raises(TypeError, match="'minuts'; did you mean 'minutes'"):
+        charrnn.train("hello", minuts=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"steps": 1, "minutes": 1}, "the budget is one of"),
+        ({"steps": 0}, "steps must be"),
+        ({"steps": 1, "threads": -1}, "threads must be"),
+        ({"cell": "lstn"}, "cell must be one of .* did you mean 'lstm'"),
+        ({"steps": 1, "lines": True, "split_on": "x"}, "split_on"),
+        ({"steps": 1, "val_fraction": 2}, "val_fraction must be"),
+        ({"steps": 1, "output": "m.txt"}, r"ends in \.npz"),
+        ({"steps": 1, "init_from": "no"}, "no"),
+    ],
+)
+def test_a_wrong_setting_is_an_error_of_ours(
+    folder: Path, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(charrnn.CharRNNError, match=words):
+        charrnn.train(TEXT, **settings)
+    assert [*folder.iterdir()] == []

@@ -1,0 +1,191 @@
+"""Help, completion and the nearest name: what helps a user to type the right thing."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from charrnn import cli
+from charrnn.cli.completion import corpora, models
+from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
+from charrnn.cli.options import PARTS
+from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
+from charrnn.errors import did_you_mean
+from charrnn.plot import AXES
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora
+
+from .test_cli import Run, assert_one_line, folder, run  # noqa: F401
+
+CHOICES = {
+    "cell": CELLS,
+    "activation": ACTIVATIONS,
+    "feedback": FEEDBACKS,
+    "tokens": TOKENS,
+    "normalize": FORMS,
+    "part": PARTS,
+    "over": AXES,
+    "corpus": (*bundled_corpora(),),
+    "novel": (*bundled_corpora(),),
+}
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+def titles(text: str) -> list[str]:
+    """The headings of a help text."""
+    return [line.removesuffix(":") for line in text.splitlines() if line[:1] not in ("", " ")]
+
+
+# Help
+
+
+def test_the_help_of_all_fits_a_screen_with_an_example_of_each(run: Run) -> None:  # noqa: F811
+    lines = run("--help").out.splitlines()
+    assert len(lines) < 24  # and the next prompt below
+    for name in COMMANDS:
+        assert f"           {EXAMPLES[name][0]}" in lines
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_come_in_groups(run: Run, name: str) -> None:  # noqa: F811
+    command = COMMANDS[name]
+    grouped = command.grouped(typer.Context(command))
+    assert {parameter.name for parameter in grouped[OTHERS]} <= {"threads", "help"}
+    named = [option for names in GROUPS[name].values() for option in names.split()]
+    assert len({*named}) == len(named)
+    assert {*named} <= {parameter.name for parameter in command.params}
+    text = run(name, "--help").out
+    arguments = ["Arguments"] * ("Arguments" in grouped)
+    assert titles(text)[1:] == [*arguments, *GROUPS[name], OTHERS, "Examples"]
+    for parameter in command.params:
+        assert max(parameter.opts, key=len) in text or parameter.metavar in text
+
+
+def test_every_command_has_examples_that_it_takes() -> None:
+    assert {*EXAMPLES} == {*GROUPS} == {*COMMANDS}
+    for name, examples in EXAMPLES.items():
+        for example in examples:
+            program, command, *arguments = shlex.split(example)
+            assert (program, command) == ("charrnn", name)
+            COMMANDS[name].make_context(name, arguments)
+
+
+# Completion
+
+
+def completed(line: str, cwd: Path, shell: str = "bash") -> list[str]:
+    """What a shell is given for the last word of a command line."""
+    words = line.split(" ")
+    code = (
+        "import sys; from charrnn.__main__ import main; code = main(); "
+        "assert 'numpy' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "_CHARRNN_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_options_names_and_choices(folder: Path) -> None:  # noqa: F811
+    assert completed("charrnn ", folder) == [*COMMANDS]
+    assert completed("charrnn train he", folder) == ["hello"]
+    assert completed("charrnn train --cell ", folder) == [*CELLS]
+    assert completed("charrnn train --min", folder) == ["--min-count", "--minutes"]
+    assert completed("charrnn sample -c il", folder) == ["ilsang"]
+    assert completed("charrnn score h -c ev", folder) == ["everyday"]
+    assert completed("charrnn inspect -c no", folder) == []  # the shell looks for files
+
+
+def test_every_choice_is_completed() -> None:
+    found = {}
+    for command in COMMANDS.values():
+        for parameter in command.params:
+            items = parameter.shell_complete(typer.Context(command), "")
+            if values := tuple(item.value for item in items):
+                found[parameter.name] = values
+    models = dict.fromkeys(("checkpoint", "checkpoints", "init_from"), BUNDLED_MODELS)
+    assert found == CHOICES | models
+
+
+def test_names_of_corpora_and_models_here(folder: Path) -> None:  # noqa: F811
+    for name in ("a.txt", "b.txt.gz", "c.npz", "d.md", ".e.npz"):
+        (folder / name).touch()
+    (folder / "checkpoints").mkdir()
+    for name in ("m.npz", "m.resume.npz", "m.previous.npz"):
+        (folder / "checkpoints" / name).touch()
+    assert corpora("") == ["english", "hello", "korean", "a.txt", "b.txt.gz"]
+    assert corpora(f"{folder}/")[3:] == [f"{folder}/a.txt", f"{folder}/b.txt.gz"]
+    assert corpora("none/")[3:] == []
+    trained = os.path.join("checkpoints", "m.npz")
+    assert models("") == ["everyday", "ilsang", "c.npz", trained]
+    assert models("checkpoints/") == ["everyday", "ilsang", trained]
+    assert models("none/\0") == ["everyday", "ilsang", trained]
+
+
+def test_a_shell_that_is_not_known_is_an_error(folder: Path) -> None:  # noqa: F811
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        completed("charrnn ", folder, "klingon")
+    assert error.value.returncode == 1
+    assert error.value.stderr.startswith("Shell klingon")
+
+
+# The nearest name
+
+
+def test_the_nearest_name() -> None:
+    assert did_you_mean("helo", ["english", "hello"]) == "; did you mean 'hello'?"
+    assert did_you_mean("LSTM", ["lstm", "gru"]) == "; did you mean 'lstm'?"
+    assert did_you_mean("x", ["english", "hello"]) == ""
+    assert did_you_mean("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("trian", 2, "No such command 'trian'. Did you mean 'train'?"),
+        ("sample --lenght 3", 2, "No such option: --lenght. Did you mean '--length'?"),
+        ("train --hidden_size 3", 2, "No such option: --hidden_size. Did you mean '--hidden-size'"),
+        ("train helo", 1, "no such file: helo (bundled corpora are english, hello, korean); did "),
+        ("train texts/novle.txt", 1, "; did you mean 'texts/novel.txt'?"),
+        ("train text", 1, "; did you mean 'texts'?"),
+        ("train nothing/novel.txt", 1, "no such file: nothing/novel.txt"),
+        ("train hello --cell lstn", 2, "not 'lstn'; did you mean 'lstm'?"),
+        ("train hello --activation Relu", 2, "not 'Relu'; did you mean 'relu'?"),
+        ("train hello --init-from everyda", 1, "no model everyda; did you mean 'everyday'?"),
+        ("sample -c ilsan", 1, "there is no model ilsan; did you mean 'ilsang'?"),
+        ("sample -c texts/movel.npz", 1, "; did you mean 'texts/model.npz'?"),
+        (
+            "sample -c mine.npz",
+            1,
+            "there is no model mine.npz; did you mean 'checkpoints/mine.npz'?",
+        ),
+        ("sample -c mine", 1, "; did you mean 'checkpoints/mine.npz'?"),
+        ("sample -c nofile.npz", 1, "cannot read nofile.npz: No such file"),
+        ("score h --part netwrok", 2, "not 'netwrok'; did you mean 'network'?"),
+    ],
+)
+def test_an_error_names_the_nearest(
+    run: Run,  # noqa: F811
+    folder: Path,  # noqa: F811
+    command: str,
+    code: int,
+    words: str,
+) -> None:
+    for name in ("texts/novel.txt", "texts/model.npz", "checkpoints/mine.npz"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert_one_line(run(*command.split()), code, words)

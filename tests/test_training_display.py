@@ -1,0 +1,95 @@
+"""What training shows on a terminal and in a pipe."""
+
+import io
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.cli import training_display
+from charrnn.cli.training_display import TrainingDisplay
+from charrnn.training import Progress
+
+from .test_cli import Run, folder, on_a_terminal, posix, run  # noqa: F401
+
+PROGRESS = Progress(
+    step=5, epochs=1.0, fraction=0.5, loss=1.0, learning_rate=0.1, chars=100, seconds=1.0,
+    train_loss=0.6931471805599453,
+)  # fmt: skip
+
+
+def test_without_a_terminal_there_are_lines_and_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(PROGRESS)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "step      5  epoch    1.00  train 1.0000 bits/char\n"
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=True) as shown:
+        shown.update(PROGRESS)
+        shown.note("a note")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal: Any = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(PROGRESS)
+    assert "50%|" in terminal.getvalue()
+    assert "train 1.0000 bits/char\n" in terminal.getvalue()
+
+
+def test_a_pipe_hears_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between = replace(PROGRESS, train_loss=None)
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(between)
+        monkeypatch.setattr(training_display, "_SECONDS_OF_SILENCE", -1.0)
+        shown.update(between)
+    assert capsys.readouterr().err == (
+        "step      5  epoch    1.00  train 1.4427 bits/char, 50% of the run\n"
+    )
+
+
+def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:  # noqa: F811
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
+    assert max(map(len, result.err.splitlines())) < 80
+    lines = dict(line.split(maxsplit=1) for line in result.err.splitlines() if " " in line.strip())
+    assert lines["model"].startswith("lstm 1x8: ")
+    first, bars, last = lines["curve"].split()
+    assert float(first) > float(last)
+    assert len(bars) == 10
+    assert bars[0] == "█"
+
+
+def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:  # noqa: F811
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", "--steps", "2", "--hidden-size", "8", "--dry-run")
+    plan = result.err[result.err.index("plan: ") :].rpartition("\nabout")[0]
+    assert plan.count("\n") == plan.count(" \\\n") > 1
+    assert (
+        run("train", "text.txt", *shlex.split(plan.replace("\\\n", ""))[1:], "-o", "m.npz").code
+        == 0
+    )
+
+
+@posix
+def test_the_bar_holds_on_a_terminal(folder: Path) -> None:  # noqa: F811
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    shown = on_a_terminal("train", "text.txt", "--steps", "200", "--hidden-size", "8", cwd=folder)
+    bars = [part for part in shown.replace("\n", "\r").split("\r") if "%|" in part]
+    assert bars
+    assert all(len(bar.replace("\x1b[A", "")) <= 80 for bar in bars)
+    assert "bits/char, " in bars[-1]
