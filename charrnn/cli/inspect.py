@@ -104,10 +104,11 @@ def inspect(
     max_size: MaxSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in a checkpoint: its configuration, size, vocabulary and training history.
+    """Show what is in a checkpoint.
 
-    Or, with an option, its learning curve, what its units do while it reads a text, how far back
-    it can learn from, or which models there are.
+    Its configuration, its size, its vocabulary and its training history; or, with an option, its
+    learning curve, what its units do while it reads a text, how far back its gradient flows, or
+    which models and corpora there are.
     """
     from charrnn import checkpoint
     from charrnn.inspection import show_checkpoint, show_gradient_flow

@@ -262,10 +262,12 @@ def check_command(command: list[str], folder: Path) -> None:
     done, memory = measured(folder, "-m", "charrnn", *command)
     assert_one_line(done, {0, 1})
     written = {*folder.iterdir()} - before
-    out = folder / "out.npz"
-    assert written == ({out} if command[0] == "train" and not done.returncode else set()), written
+    trained = command[0] == "train" and not done.returncode
+    models = {folder / "out.npz", folder / "out.resume.npz"}
+    assert written == (models if trained else set()), written
     assert memory < 4 * sum(file.stat().st_size for file in before) + (200 << 20), memory >> 20
-    out.unlink(missing_ok=True)
+    for file in written:
+        file.unlink()
 
 
 def make_model(folder: Path) -> None:
