@@ -8,11 +8,11 @@ import pytest
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig
 from charrnn.parallel import Workers
-from charrnn.sampling import Sample, choose, complete, generate, next_tokens
+from charrnn.sampling import Sample, choose, complete, generate, most_probable, next_tokens
 from charrnn.scoring import score
 from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER, Vocabulary
 
-from .conftest import JAMO, WORDS, MakeCheckpoint
+from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
 
 
 def draw(
@@ -277,6 +277,43 @@ def test_other_tokens_drawn_side_by_side_are_those_of_their_seeds(
     together = draw(checkpoint, config, 3, 4, 5, prompt="가 a")
     alone = [draw(checkpoint, config, seed, prompt="가 a")[0] for seed in (3, 4, 5)]
     assert [sample.text for sample in together] == [sample.text for sample in alone]
+
+
+def test_the_most_probable_samples_come_best_first_and_each_text_once(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    samples = draw(make_checkpoint(), SampleConfig(length=3), *range(60))
+    assert all(sample.drawn_log_prob == sample.log_prob for sample in samples)
+    found = most_probable(samples, 1000)
+    assert {sample.text for sample in found} == {sample.text for sample in samples}
+    assert len(found) == len({sample.text for sample in samples}) < 60
+    log_probs = [sample.log_prob for sample in found]
+    assert log_probs == sorted(log_probs, reverse=True)
+    assert log_probs[0] == max(sample.log_prob for sample in samples)
+    assert most_probable(samples, 3) == found[:3]
+
+
+def test_what_ends_a_text_counts_when_samples_compare(make_checkpoint: MakeCheckpoint) -> None:
+    samples = draw(make_checkpoint("ab"), SampleConfig(length=9, stop="b"), *range(30))
+    stopped = [sample for sample in samples if sample.stop == "stop"]
+    assert stopped
+    assert all(sample.drawn_log_prob < sample.log_prob for sample in stopped)
+
+
+@pytest.mark.parametrize(("tokens", "kind"), [("abc", CHARACTERS), (HANGUL, JAMO)])
+def test_a_copy_goes_on_by_itself(
+    make_checkpoint: MakeCheckpoint, tokens: str, kind: VocabularyConfig
+) -> None:
+    vocabulary = make_checkpoint(tokens, kind).vocabulary
+    config, one = SampleConfig(length=5), Sample("")
+    one.begin(vocabulary, config)
+    one.add(tokens[0], -1, config)
+    other = one.copy()
+    for token in tokens[2:] + tokens[:1]:
+        other.add(token, -2, config)
+    one.end(-0.5, config)
+    assert (one.text, one.log_prob, one.stop) == (tokens[0], -1.5, "eos")
+    assert len(other.text) > 1
 
 
 def test_many_samples_are_the_same_on_any_number_of_threads(

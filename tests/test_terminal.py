@@ -37,6 +37,10 @@ NAME = NASTY.replace("/", "")
 COMMANDS = {
     "sample": ["sample", NASTY, "--seed", "1"],
     "samples": ["sample", NASTY, "--num-samples", "2"],
+    "sample --temperature": ["sample", NASTY, "--temperature", "0.5,1"],
+    "sample --best": ["sample", NASTY, "--best", "2", "--num-samples", "3"],
+    "sample --beam": ["sample", NASTY, "--beam", "2", "--length", "20"],
+    "sample --novel": ["sample", NASTY, "--novel", "text.txt", "--novel-min", "1"],
     "sample --json": ["sample", NASTY, "--json"],
     "sample --next": ["sample", NASTY, "--next"],
     "sample --next --json": ["sample", NASTY, "--next", "--json"],

@@ -1,6 +1,7 @@
 """`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -77,7 +78,7 @@ class Session:
             print()
         except CharRNNError as problem:
             sys.stdout.flush()
-            error(str(problem))
+            error(re.sub("^top_(?=[kp] must)", "top-", str(problem)))  # as it was typed
         return True
 
     def answer(self, line: str) -> bool:

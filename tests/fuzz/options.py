@@ -71,11 +71,15 @@ BUDGETS: dict[str, Draw] = {
 }
 SAMPLE: dict[str, Draw] = {
     "--length": one_of(0, 1, 100),
-    "--temperature": between(-320, 308),
+    "--temperature": one_of("0", "1e-320", "0.5,1", "1e308", "0,,1", "x"),
     "--top-k": one_of(1, 2, 10**9),
     "--top-p": between(-320, 0),
     "--num-samples": one_of(1, 3, 40),
     "--stop": one_of("e", "lo", "\n"),
+    "--best": one_of(1, 2, 100, 0),
+    "--beam": one_of(1, 3, 50, 1001),
+    "--novel": one_of("text.txt", "hello", "nofile"),
+    "--novel-min": one_of(1, 20, 10**12, 0),
     "--seed": one_of(0, 2**63 - 1),
 }
 SCORE: dict[str, Draw] = {
