@@ -45,8 +45,8 @@ def charrnn(
 ) -> None:
     """A character-level language model that learns, writes and scores text.
 
-    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage,
-    3 above a threshold that was asked for, 130 and 143 interrupted.
+    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 above
+    a threshold asked for, 130 and 143 interrupted.
     """
 
 
