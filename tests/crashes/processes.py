@@ -56,6 +56,8 @@ def check_kills(folder: Path, kills: int, seed: int, steps: int) -> tuple[int, l
         unfinished = checkpoint.beside(output, checkpoint.RESUME).exists()
         how = ("--resume",) if unfinished else ("--force",)
         process = start(*command, "-o", "model.npz", *how, folder=folder)
+        assert process.stderr is not None
+        process.stderr.readline()  # before, Python itself is starting
         time.sleep(rng.random() * lasts)
         number = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         process.send_signal(number)
