@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from charrnn.sampling import Sample
     from charrnn.verbatim import Stretch
 
+MAX_SEED = 2**62
+
 
 @dataclass(frozen=True)
 class Drawing:

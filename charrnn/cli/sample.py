@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli.completion import corpora
-from charrnn.cli.drawing import Drawing, Drawn, draw, mark_copied, parse_temperatures
+from charrnn.cli.drawing import MAX_SEED, Drawing, Drawn, draw, mark_copied, parse_temperatures
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
@@ -112,7 +112,7 @@ def sample(
         typer.Option(
             help="Of the draws; sample j has seed + j.  [default: random]",
             min=0,
-            max=2**62,
+            max=MAX_SEED,
             show_default=False,
         ),
     ] = None,

@@ -9,8 +9,9 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.drawing import Drawing, draw, parse_temperatures
+from charrnn.cli.drawing import MAX_SEED, Drawing, draw, parse_temperatures
 from charrnn.cli.samples import print_next, print_texts, stream
+from charrnn.config import check_int
 from charrnn.display import error, message
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
@@ -33,12 +34,13 @@ Enter            another one from the same start
 /help            this
 /quit            the end, as Ctrl-D; Ctrl-C ends a text
 A setting alone shows its value. The first letters of a command do."""
-_SETTINGS: dict[str, Callable[[str], Any]] = {
+_NUMBERS: dict[str, Callable[[str], Any]] = {
     "length": int,
     "top-k": lambda text: None if text == "all" else int(text),
     "top-p": float,
+    "seed": int,
 }
-_COMMANDS = ("start", "next", "temperature", *_SETTINGS, "stop", "seed", "help", "quit")
+_COMMANDS = ("start", "next", "temperature", *_NUMBERS, "stop", "help", "quit")
 
 
 class Session:
@@ -92,7 +94,7 @@ class Session:
         if line.startswith("/"):
             word, _, value = line[1:].partition(" ")
             return self._obey(_full_name(word), value)
-        self.start = line or self.start
+        self.start = _normalized(line) if line else self.start
         return self.draw()
 
     def draw(self) -> bool:
@@ -114,7 +116,7 @@ class Session:
         if command == "quit":
             return False
         if command == "start":
-            self.start = value
+            self.start = _normalized(value)
             return self.draw()
         if command == "next":
             print_next(self.model, self.start, as_json=False)
@@ -131,15 +133,15 @@ class Session:
     def _set(self, command: str, value: str) -> None:
         if command == "temperature":
             self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
-        elif command == "seed":
-            if not value.isdecimal():
-                raise ConfigError(f"seed must be a whole number of at least 0, not {value!r}")
-            self.seed = int(value)
+            return
+        try:
+            parsed = _NUMBERS[command](value)
+        except ValueError:
+            raise ConfigError(f"{command} must be a number, not {value!r}") from None
+        if command == "seed":
+            check_int("seed", parsed, 0, MAX_SEED)
+            self.seed = parsed
         else:
-            try:
-                parsed = _SETTINGS[command](value)
-            except ValueError:
-                raise ConfigError(f"{command} must be a number, not {value!r}") from None
             self._configure(**{command.replace("-", "_"): parsed})
 
     def _configure(self, **settings: Any) -> None:
