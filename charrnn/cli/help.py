@@ -27,6 +27,7 @@ EXAMPLES = {
         "charrnn inspect --list",
     ),
 }
+_INDENT = 11  # of what is said of a command
 OTHERS = "Other"  # the group of what has no other
 GROUPS = {
     "train": {
@@ -96,9 +97,10 @@ class Group(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             for name, command in self.commands.items():
-                formatter.write(f"  {name:<8} {command.get_short_help_str(formatter.width)}\n")
+                summary = command.get_short_help_str(formatter.width - _INDENT)
+                formatter.write(f"  {name:<{_INDENT - 3}} {summary}\n")
                 for example in EXAMPLES.get(name, ())[:1]:
-                    formatter.write(f"           {example}\n")
+                    formatter.write(f"{'':{_INDENT}}{example}\n")
         records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
         with formatter.section("Options"):
             formatter.write_dl([record for record in records if record])
