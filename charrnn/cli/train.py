@@ -31,9 +31,8 @@ from charrnn.config import (
     ModelConfig,
     TrainConfig,
     VocabularyConfig,
-    check_float,
 )
-from charrnn.errors import CharRNNError, ConfigError, CorpusError
+from charrnn.errors import CharRNNError, ConfigError
 
 if TYPE_CHECKING:
     from charrnn.cli.training_display import TrainingDisplay
@@ -303,11 +302,9 @@ def _fresh(
     force: bool,
 ) -> "Run":
     """A new run."""
-    from charrnn import archive
     from charrnn.run import claimed, prepare
 
     corpus, split = _read(text)
-    archive.check_writable(output)
     if not set_by_hand.get("dry_run"):
         stack.enter_context(claimed(output, force=force))
     return prepare(
@@ -382,19 +379,14 @@ def _resuming_command() -> str:
 
 def _read(text: "Text") -> tuple["Corpus", "Split"]:
     """Training and validation documents, the latter from another file where one is named."""
-    from charrnn.corpus import Split, read_corpus, read_documents, split_corpus
+    from charrnn.corpus import read_corpus
+    from charrnn.sources import split_source
 
     corpus = read_corpus(
         text.sources, separator=text.separator, encoding=text.encoding, max_size=text.max_size
     )
-    if text.val_fraction is not None:
-        check_float("val_fraction", text.val_fraction, 0, 1, below=True)
-    if text.val is None:
-        return corpus, split_corpus(corpus, text.val_fraction)
-    held_out = read_documents(text.val, corpus.separator, text.encoding, text.max_size)
-    if not held_out:
-        raise CorpusError(f"there is no text in {text.val}")
-    return corpus, Split(split_corpus(corpus, 0).train, held_out)
+    val = Path(text.val) if text.val else None
+    return corpus, split_source(corpus, val, text.val_fraction, text.encoding, text.max_size)
 
 
 @contextlib.contextmanager
