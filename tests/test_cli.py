@@ -201,7 +201,7 @@ def test_train_validates_on_the_file_of_val(run: Run, folder: Path) -> None:
     assert list(fields) == [*RESULT_FIELDS, "baselines"]
     assert fields["val_bits_per_char"] > 0
     assert fields["val_unk"] == 1
-    assert "9 characters for validation" in result.err
+    assert "9 held out" in result.err
 
 
 def test_quiet_is_silent(run: Run) -> None:

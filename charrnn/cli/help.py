@@ -68,7 +68,7 @@ class Command(TyperCommand):
         groups: dict[str, list[tuple[str, str]]] = {}
         for title, parameters in self.grouped(ctx).items():
             records = (parameter.get_help_record(ctx) for parameter in parameters)
-            groups[title] = [record for record in records if record]
+            groups[title] = [(_plain(name), text) for name, text in filter(None, records)]
         width = max(len(name) for rows in groups.values() for name, _ in rows)
         for title, rows in groups.items():
             with formatter.section(title):
@@ -89,6 +89,11 @@ class Command(TyperCommand):
         with formatter.section("Examples"):
             for example in EXAMPLES.get(self.name or "", ()):
                 formatter.write(f"  {example}\n")
+
+
+def _plain(name: str) -> str:
+    """An argument without its type, which is text, and an option without `range` in its type."""
+    return name.replace(" range>", ">") if name.startswith("-") else name.split(" <")[0]
 
 
 class Group(TyperGroup):

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
 
 _ASK = "> "
-_WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends."
+_WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends"
 _HELP = """\
 TEXT             a text that begins so
 Enter            another one from the same start
 /start [TEXT]    one from TEXT, whatever it is; alone: from nothing
 /next            what may follow the start
-/temperature T   below 1 safer, above 1 wilder, 0 the likeliest; 0.3,0.7,1 compares
+/temperature T   below 1 safer, above 1 wilder, 0 the likeliest; 0.3,1 compares
 /length N        characters to draw at most
 /top-k K         draw from the K likeliest only; all: from all
 /top-p P         draw from the fewest that together are so probable

@@ -55,14 +55,11 @@ class TrainingDisplay:
         documents = count(len(data.corpus.documents), document)
         kind = data.vocabulary.config.unit
         unit = "" if kind == "character" else f" ({kind}s)"
-        validation = (
-            f"{count(data.split.val.chars, 'character')} for validation"
-            if data.split.val
-            else "trained on whole, nothing held out for validation"
-        )
+        val = data.split.val
+        held_out = f"{val.chars:,} held out" if val else "nothing held out for validation"
         self.note(
             f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
-            f"{len(data.vocabulary):,} tokens{unit}; {validation}"
+            f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
         )
         if run.init_from:
             self.note(_origin(run.init_from))
