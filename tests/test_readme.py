@@ -1,20 +1,167 @@
-"""The README keeps its word: its commands, and that nothing is left out of it."""
+"""The README keeps its word: its commands, what they print, and that nothing is left out of it."""
 
+import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from charrnn.resources import bundled_model
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCES = re.compile(r"```.*?```", re.DOTALL)
+# What is run elsewhere: by CI word for word, or not at all, as it changes the user's shell.
+NOT_RUN = ("python3 -m venv", "source ", "charrnn --install-completion")
+MODELS = ("checkpoints/english", "a", "b", "dates", "model")
+TEXTS = ("poems", "text", "tinyshakespeare")
+
+
+@dataclass(frozen=True)
+class Example:
+    """Command lines of the README, and what it shows that the last one prints."""
+
+    lines: tuple[str, ...]
+    shown: str
+
+
+def blocks() -> Iterator[Example]:
+    """The shell blocks, each with the output that follows it."""
+    for code, shown in re.findall(r"```sh\n(.*?)```(?:\s*```text\n(.*?)```)?", README, re.DOTALL):
+        yield Example(tuple(line for line in code.splitlines() if line), shown)
 
 
 def commands() -> list[str]:
-    """The lines of the README's shell blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line]
+    return [line for block in blocks() for line in block.lines]
+
+
+def examples() -> list[Example]:
+    """What is to be run: the blocks, and the commands within sentences."""
+    spoken = re.findall(r"`(charrnn [^`]+)`", FENCES.sub("", README))
+    found = [*blocks(), *(Example((" ".join(line.split()),), "") for line in spoken)]
+    return [example for example in found if not example.lines[0].startswith(NOT_RUN)]
+
+
+def shortened(line: str) -> str:
+    """The same command with a budget of a few steps."""
+    if "charrnn train" not in line:
+        return line
+    line = re.sub(r"--minutes \S+", "--steps 200", line)
+    line = re.sub(r"--steps (\d+)", lambda steps: f"--steps {int(steps[1]) // 100}", line)
+    return line if "--steps" in line or "--cell ngram" in line else f"{line} --steps 2"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a reader has at hand: a few texts and models, and charrnn on the path."""
+    program = tmp_path / "bin" / "charrnn"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charrnn "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copytree(ROOT / "corpora", tmp_path / "corpora")
+    for name in MODELS:
+        shutil.copy(bundled_model(), tmp_path / f"{name}.npz")
+    verses = (tmp_path / "corpora" / "english.txt").read_text(encoding="utf-8")[:3000]
+    for name in TEXTS:
+        (tmp_path / f"{name}.txt").write_text(verses.replace("\n", "\n\n"), encoding="utf-8")
+    (tmp_path / "dates.txt").write_text("March 27, 2019\t2019-03-27\n" * 30)
+    (tmp_path / "prompts.txt").write_text("March 28, 2019\t\n")
+    return tmp_path
+
+
+def on_a_terminal(line: str, folder: Path) -> str:
+    """What a command line prints on a terminal of 80 columns, with nothing to read from it."""
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "TERM": "dumb", "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    written = bytearray()
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
+        while data := os.read(leader, 1 << 16):
+            written += data
+    os.close(leader)
+    text = written.decode().replace("\r\n", "\n")
+    assert process.wait(timeout=60) == 0, text
+    return text
+
+
+def alike(shown: str, printed: str) -> bool:
+    """Whether two lines say the same; `...` stands for the rest of a line, numbers may be near."""
+    words, others = shown.split(), printed.split()
+    if words[-1:] == ["..."]:
+        words = words[:-1]
+        others = others[: len(words)]
+    return len(words) == len(others) and all(map(near, words, others))
+
+
+def near(word: str, other: str) -> bool:
+    if word.startswith(".../"):  # wherever charrnn is installed
+        return other.endswith(word[3:])
+    try:
+        return float(word.strip(",")) == pytest.approx(float(other.strip(",")), rel=0.01)
+    except ValueError:
+        return word == other
+
+
+def assert_shown(shown: str, printed: str) -> None:
+    """Every line is there, in this order, and between them only what `...` leaves out."""
+    rest, skipping = printed.splitlines(), False
+    for line in shown.splitlines():
+        if line == "...":
+            skipping = True
+            continue
+        while skipping and rest and not alike(line, rest[0]):
+            rest.pop(0)
+        skipping = False
+        assert rest, f"{line!r} is not in {printed!r}"
+        assert alike(line, rest[0]), f"{line!r} is now {rest[0]!r}"
+        rest.pop(0)
+    assert skipping or not rest
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell and a terminal")
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.lines[-1])
+def test_every_example_runs_and_prints_what_is_shown(example: Example, folder: Path) -> None:
+    if "--plot" in example.lines[-1] and not find_spec("matplotlib"):
+        pytest.skip("needs matplotlib")
+    for line in example.lines:
+        printed = on_a_terminal(shortened(line), folder)
+    own = "checkpoints/english.npz" in example.lines[-1]  # a model that the reader has trained
+    if example.shown and not own and shortened(line) == line:
+        assert_shown(example.shown, printed)
+
+
+def test_what_is_shown_is_compared_with_what_is_printed() -> None:
+    assert_shown("a 1.001\n...\nlast 2 ...\n", "a 1.000\nb\nc\nlast 2 words\n")
+    for shown in ("a 1.1\n", "a 1\nb\n", "...\nb\n", "b ...\n", ""):
+        with pytest.raises(AssertionError):
+            assert_shown(shown, "a 1.0\n")
+
+
+def test_budgets_are_shortened() -> None:
+    assert shortened("charrnn train x.txt") == "charrnn train x.txt --steps 2"
+    assert shortened("charrnn train --minutes 5") == "charrnn train --steps 2"
+    assert shortened("charrnn train --steps 400 -o x.npz") == "charrnn train --steps 4 -o x.npz"
+    assert shortened("charrnn score train") == "charrnn score train"
 
 
 def test_ci_runs_exactly_the_test_command() -> None:
@@ -47,7 +194,8 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 
 
 def test_the_example_for_python_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (found,) = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
+    code, shown = found
     assert "minutes=0.1" in code
     done = subprocess.run(
         [sys.executable, "-c", code.replace("minutes=0.1", "steps=3")],
@@ -56,7 +204,7 @@ def test_the_example_for_python_runs(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert len(done.stdout.splitlines()) == 3
+    assert_shown(shown, done.stdout)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.npz"]
 
 
@@ -64,3 +212,10 @@ def test_the_documents_of_the_folders_exist() -> None:
     for folder in ("charrnn", "corpora", "checkpoints"):
         assert (ROOT / folder / "README.md").read_text(encoding="utf-8").startswith("# ")
         assert f"{folder}/README.md" in README
+
+
+def test_every_picture_is_there() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).read_text(encoding="utf-8").startswith("<")
