@@ -18,8 +18,8 @@ from charrnn.config import SampleConfig, VocabularyConfig, check_int
 from charrnn.errors import did_you_mean
 from charrnn.finetuning import Pretrained
 from charrnn.parallel import Workers
+from charrnn.preparing import claimed, prepare
 from charrnn.resuming import Text
-from charrnn.run import claimed, prepare
 from charrnn.sampling import Sample, complete, next_tokens
 from charrnn.scoring import Score, score
 from charrnn.sources import Source, names_of, read_source, separator, split_source

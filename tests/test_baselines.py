@@ -10,7 +10,7 @@ from charrnn.config import VocabularyConfig
 from charrnn.corpus import read_corpus, split_corpus
 from charrnn.evaluation import evaluate
 from charrnn.parallel import Workers
-from charrnn.run import prepare
+from charrnn.preparing import prepare
 from charrnn.tokens import encode_documents, learn_vocabulary, tokenize
 
 

@@ -18,8 +18,9 @@ from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.parameters import input_size
 from charrnn.plan import plan
+from charrnn.preparing import prepare
 from charrnn.residual import ResidualRNN
-from charrnn.run import Run, prepare
+from charrnn.run import Run
 from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
 
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, corpus_of

@@ -9,7 +9,7 @@ from charrnn.corpus import read_corpus, split_corpus
 from charrnn.gradient_flow import gradient_flow
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.run import prepare
+from charrnn.preparing import prepare
 
 V = 6
 

@@ -16,8 +16,8 @@ DOWNWARD = """
     corpus sources tokens batches optim cells parameters memory unrolled jordan model ngram
     kneser_ney leave_one_out residual scheduled_sampling shards plan evaluation baselines budget
     training adaptation archive checkpoint finetuning resuming scoring classification
-    gradient_flow sampling history plot listing properties neurons beam verbatim surprise run
-    api display cli.completion neurons_html inspection shading pictures cli.options
+    gradient_flow sampling history plot listing properties neurons beam verbatim surprise dataset
+    run preparing api display cli.completion neurons_html inspection shading pictures cli.options
     cli.interrupts cli.classify cli.neurons cli.texts cli.progress cli.scorer cli.per_char
     cli.figures cli.inspect cli.drawing cli.samples cli.session cli.sample cli.score
     cli.training_display cli.train cli.help cli __main__

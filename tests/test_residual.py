@@ -18,8 +18,8 @@ from charrnn.kneser_ney import count, fit
 from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
+from charrnn.preparing import prepare
 from charrnn.residual import ResidualRNN, ngram_config
-from charrnn.run import prepare
 from charrnn.sampling import Sample, generate, log_softmax
 from charrnn.scoring import score
 from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER

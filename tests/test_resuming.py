@@ -18,7 +18,8 @@ from charrnn.config import LINES, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split, read_corpus, split_corpus
 from charrnn.errors import CheckpointError, ConfigError, CorpusError, DivergedError
 from charrnn.parallel import Workers
-from charrnn.run import Run, prepare, resume
+from charrnn.preparing import prepare, resume
+from charrnn.run import Run
 from charrnn.training import Progress, Trainer
 
 WORDS = "the old well held the door and the apple fell into the well\n"

@@ -302,7 +302,7 @@ def _fresh(
     force: bool,
 ) -> "Run":
     """A new run."""
-    from charrnn.run import claimed, prepare
+    from charrnn.preparing import claimed, prepare
 
     corpus, split = _read(text)
     if not set_by_hand.get("dry_run"):
@@ -332,7 +332,7 @@ def _resumed(
     """The run that writes the output, where it stopped."""
     from charrnn import checkpoint, resuming
     from charrnn.lock import locked
-    from charrnn.run import resume
+    from charrnn.preparing import resume
 
     if checkpoint.beside(output, checkpoint.RESUME).exists():
         stack.enter_context(locked(output))

@@ -15,7 +15,7 @@ from charrnn import checkpoint, resuming
 from charrnn.errors import CheckpointError
 from charrnn.lock import locked
 from charrnn.parallel import Workers
-from charrnn.run import prepare, resume
+from charrnn.preparing import prepare, resume
 
 from .corpus import read
 

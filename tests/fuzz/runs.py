@@ -8,7 +8,8 @@ from typing import Any
 
 from charrnn import checkpoint, resuming
 from charrnn.parallel import Workers
-from charrnn.run import Run, prepare, resume
+from charrnn.preparing import prepare, resume
+from charrnn.run import Run
 
 from ..crashes.corpus import read
 from .files import Content

@@ -1,0 +1,230 @@
+"""From a corpus and options to a run that is ready to start, or to go on."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn import archive, checkpoint, resuming
+from charrnn.baselines import expected_seconds
+from charrnn.batches import Batches
+from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
+from charrnn.corpus import Corpus, Split
+from charrnn.dataset import Dataset
+from charrnn.documents import Documents
+from charrnn.errors import CheckpointError, ConfigError, CorpusError
+from charrnn.finetuning import Pretrained
+from charrnn.functional import IGNORE
+from charrnn.kneser_ney import count, fit, fit_into
+from charrnn.leave_one_out import LeaveOneOut
+from charrnn.lock import locked
+from charrnn.memory import check_memory
+from charrnn.model import CharRNN
+from charrnn.parallel import Workers
+from charrnn.plan import plan
+from charrnn.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
+from charrnn.resuming import Suspended, Text, longer
+from charrnn.run import Run
+from charrnn.tokens import Encoded
+from charrnn.training import NGramTrainer, Trainer
+from charrnn.vocabulary import NUM_SPECIAL, UNK
+
+_CHARACTERS = VocabularyConfig()
+_SPEED_VOCABULARY = 64
+_SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
+_OTHER_TEXT = (
+    "the {} is not the one that the run of {} was started on; resume with that one, or start a "
+    "new run with --force instead of --resume"
+)
+_MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
+
+
+@contextlib.contextmanager
+def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
+    """Be the only one to write an output, and not onto a run that is unfinished.
+
+    Args:
+        force: do so onto an unfinished one too.
+
+    Raises:
+        CheckpointError: another process writes it, it is an unfinished run, or the system refuses.
+    """
+    archive.check_writable(output)
+    with locked(output):
+        checkpoint.remove_leftovers(output)
+        if not force:
+            resuming.check_finished(output)
+        yield
+
+
+def prepare(
+    corpus: Corpus,
+    split: Split,
+    options: Mapping[str, Any],
+    *,
+    output: Path | None,
+    workers: Workers,
+    tokens: VocabularyConfig = _CHARACTERS,
+    init_from: Pretrained | None = None,
+    text: Text | None = None,
+    given: Mapping[str, Any] | None = None,
+    command: str = "",
+    started: float | None = None,
+) -> Run:
+    """Vocabulary, tokens, plan and a network, ready to train.
+
+    Args:
+        options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
+        output: the model to write, None for none.
+        tokens: what a token is, and which ones the vocabulary gets.
+        init_from: a trained model of such tokens, to start from its weights and not afresh.
+        text: how the text was read.
+        given: those of all options that were set by hand.
+        command: the command line, for the metadata.
+        started: when the process started on `time.monotonic`.
+
+    Raises:
+        CorpusError: nothing is left to train on.
+        ConfigError: an option is out of range, or does not fit the trained model.
+        CheckpointError: the output cannot be written.
+    """
+    if init_from is not None:
+        options = init_from.settings(options)
+    started = time.monotonic() if started is None else started
+    data = Dataset.of(corpus, split, tokens)
+    speed = {}
+    if options.get("minutes") is not None:
+        speed["chars_per_minute"] = _chars_per_minute(workers)
+    vocab_size = len(data.vocabulary)
+    configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
+    if output is not None:
+        archive.check_writable(output)
+    check_memory(*configs)
+    trainer = _trainer(*configs, data, workers, started, init_from)
+    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
+        trainer.budget.reserve += expected_seconds(split)
+        trainer.measure()
+    text = text or Text([], "utf-8", corpus.separator, None, None)
+    text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
+    run = Run(data, trainer, output, text, command, dict(given or {}), started)
+    if init_from is not None:
+        run.init_from = init_from.summary(data.vocabulary)
+    return run
+
+
+def resume(
+    suspended: Suspended,
+    corpus: Corpus,
+    split: Split,
+    budget: Mapping[str, Any],
+    *,
+    output: Path,
+    workers: Workers,
+    started: float,
+) -> Run:
+    """The run of `output` where it stopped, bit for bit unless it gets a longer budget.
+
+    Args:
+        budget: steps, epochs or minutes, or nothing for that of the run.
+        started: when the process started on `time.monotonic`.
+
+    Raises:
+        CorpusError: the text is another one.
+        ConfigError: the budget is shorter, or of another kind.
+        CheckpointError: the run cannot be resumed.
+    """
+    config = longer(suspended.train, budget)
+    if corpus.sha256 != suspended.text.sha256:
+        raise CorpusError(_OTHER_TEXT.format("text", output))
+    check_memory(suspended.model, config)
+    data = Dataset.of(corpus, split, suspended.tokens)
+    if data.val_sha256 != suspended.text.val_sha256:
+        raise CorpusError(_OTHER_TEXT.format("validation text", output))
+    if len(data.vocabulary) != suspended.model.vocab_size:
+        raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
+    started -= suspended.seconds
+    trainer = _trainer(suspended.model, config, data, workers, started)
+    text, given = suspended.text, suspended.given
+    run = Run(data, trainer, output, text, suspended.command, given, started)
+    run.restore(suspended)
+    return run
+
+
+def _trainer(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    data: Dataset,
+    workers: Workers,
+    started: float,
+    init_from: Pretrained | None = None,
+) -> Trainer | NGramTrainer:
+    """A network and the batches to train it on, or an n-gram model that is to be counted."""
+    documents, count_eos = data.split.train, data.corpus.count_eos
+    if model_config.cell == "ngram":
+        train = Encoded(data.train.array(), documents.chars)
+        return NGramTrainer(
+            model_config, train, data.validation, config, count_eos=count_eos, workers=workers
+        )
+    line_end = int(data.vocabulary.encode("\n")[0])
+    batches = Batches(
+        data.train,
+        config.batch_size,
+        config.seq_len,
+        config.seed,
+        config.unk_rate,
+        config.restart_rate,
+        line_end if line_end != UNK else IGNORE,
+    )
+    network = (
+        CharRNN(model_config).initialize(np.random.default_rng(config.seed))
+        if init_from is None
+        else init_from.start(model_config, data.vocabulary)
+    )
+    model: Network = network
+    if model_config.ngram:
+        model = _with_ngram(network, data.train.array(), documents, config.max_ngrams)
+    return Trainer(
+        model,
+        batches,
+        data.validation,
+        config,
+        count_eos=count_eos,
+        workers=workers,
+        chars_per_token=data.chars_per_token,
+        started=started,
+    )
+
+
+def _chars_per_minute(workers: Workers) -> float:
+    """How fast this machine trains an lstm 1x256."""
+    model = CharRNN(ModelConfig(_SPEED_VOCABULARY)).initialize(np.random.default_rng(0))
+    config = TrainConfig(minutes=_SPEED_MINUTES)
+    tokens = np.random.default_rng(0).integers(NUM_SPECIAL, _SPEED_VOCABULARY, 100_000)
+    batches = Batches(tokens, config.batch_size, config.seq_len, 0)
+    trainer = Trainer(model, batches, None, config, count_eos=False, workers=workers)
+    return 60 * config.batch_size * config.seq_len / trainer.measure()
+
+
+def _with_ngram(
+    network: CharRNN, tokens: np.ndarray, documents: Documents, max_size: int | None
+) -> ResidualRNN:
+    """The network on top of the n-gram model of the text that it is trained on."""
+    ngram = ngram_config(network.config)
+    counted = count(ngram, tokens)
+    if max_size is None:
+        model = fit_into(ngram, counted, min(_bytes(documents), _MAX_NGRAM_BYTES))
+    else:
+        model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
+    try:
+        return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
+    except ValueError as error:
+        raise ConfigError(f"{error}; use a lower --ngram than {ngram.order}") from None
+
+
+def _bytes(documents: Documents) -> int:
+    """The size of the documents in UTF-8."""
+    return sum(number * len(char.encode()) for char, number in documents.counts().items())
