@@ -16,7 +16,7 @@ from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.scoring import score
 from charrnn.vocabulary import Vocabulary
 
-from .test_cli import finish, on_a_terminal, posix, start
+from .commands import finish, on_a_terminal, posix, start
 
 TRAIN = ("train", "text.txt", "--lines", "--hidden-size", "8", "--steps", "12", "--dropout", "0.3")
 WAYS: dict[str, list[str]] = {

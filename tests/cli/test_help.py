@@ -19,7 +19,7 @@ from charrnn.errors import did_you_mean
 from charrnn.plot import AXES
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora
 
-from .test_cli import Run, assert_one_line, folder, run  # noqa: F401
+from ..commands import Run, assert_one_line
 
 CHOICES = {
     "cell": CELLS,
@@ -43,7 +43,45 @@ def titles(text: str) -> list[str]:
 # Help
 
 
-def test_the_help_of_all_fits_a_screen_with_an_example_of_each(run: Run) -> None:  # noqa: F811
+def test_the_commands_are_those_of_the_design() -> None:
+    assert list(COMMANDS) == ["train", "sample", "score", "inspect"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_a_help_text(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_default_is_shown(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        is_flag = getattr(parameter, "is_flag", False) and not parameter.secondary_opts
+        is_budget = parameter.name in ("epochs", "steps")  # said at --minutes
+        if not is_flag and not is_budget:
+            shown = parameter.show_default or "[default" in parameter.help
+            assert shown or parameter.multiple, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_plain_text_for_80_columns(run: Run, command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Usage: charrnn {command}".rstrip())
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "\x1b" not in result.out
+    assert "..." not in result.out.split("Commands:")[-1].replace("]...", "").replace("s... ", "")
+
+
+def test_version(run: Run) -> None:
+    result = run("--version")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("charrnn ")
+
+
+def test_the_help_of_all_fits_a_screen_with_an_example_of_each(run: Run) -> None:
     lines = run("--help").out.splitlines()
     assert len(lines) < 24  # and the next prompt below
     for name in COMMANDS:
@@ -51,7 +89,7 @@ def test_the_help_of_all_fits_a_screen_with_an_example_of_each(run: Run) -> None
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_options_come_in_groups(run: Run, name: str) -> None:  # noqa: F811
+def test_options_come_in_groups(run: Run, name: str) -> None:
     command = COMMANDS[name]
     grouped = command.grouped(typer.Context(command))
     assert {parameter.name for parameter in grouped[OTHERS]} <= {"threads", "help"}
@@ -100,7 +138,7 @@ def completed(line: str, cwd: Path, shell: str = "bash") -> list[str]:
     return done.stdout.split()
 
 
-def test_a_shell_completes_commands_options_names_and_choices(folder: Path) -> None:  # noqa: F811
+def test_a_shell_completes_commands_options_names_and_choices(folder: Path) -> None:
     assert completed("charrnn ", folder) == [*COMMANDS]
     assert completed("charrnn train he", folder) == ["hello"]
     assert completed("charrnn train --cell ", folder) == [*CELLS]
@@ -121,7 +159,7 @@ def test_every_choice_is_completed() -> None:
     assert found == CHOICES | models
 
 
-def test_names_of_corpora_and_models_here(folder: Path) -> None:  # noqa: F811
+def test_names_of_corpora_and_models_here(folder: Path) -> None:
     for name in ("a.txt", "b.txt.gz", "c.npz", "d.md", ".e.npz"):
         (folder / name).touch()
     (folder / "checkpoints").mkdir()
@@ -136,7 +174,7 @@ def test_names_of_corpora_and_models_here(folder: Path) -> None:  # noqa: F811
     assert models("none/\0") == ["everyday", "ilsang", trained]
 
 
-def test_a_shell_that_is_not_known_is_an_error(folder: Path) -> None:  # noqa: F811
+def test_a_shell_that_is_not_known_is_an_error(folder: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as error:
         completed("charrnn ", folder, "klingon")
     assert error.value.returncode == 1
@@ -179,8 +217,8 @@ def test_the_nearest_name() -> None:
     ],
 )
 def test_an_error_names_the_nearest(
-    run: Run,  # noqa: F811
-    folder: Path,  # noqa: F811
+    run: Run,
+    folder: Path,
     command: str,
     code: int,
     words: str,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_cli import finish, on_a_terminal, posix, start
+from ..commands import finish, on_a_terminal, posix, start
 
 NASTY = "\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f"  # clears, colours, rings, turns around
 FORBIDDEN = {*NASTY} - {*"[bold]x/2J31m"}
@@ -146,3 +146,10 @@ def test_more_texts_than_a_table_holds_are_lines(folder: Path) -> None:
     shown = on_a_terminal("score", "--file", "many.txt", "-c", "m.npz").splitlines()
     assert len(shown) == 1001
     assert all(line.endswith(r"\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f") for line in shown)
+
+
+def test_a_terminal_gets_no_control_characters(trained: Path) -> None:
+    for command in (["sample", "h\x1b[2J", "--length", "0"], ["score", "h\x1b[2J", "--per-char"]):
+        shown = on_a_terminal(*command, "-c", trained, NO_COLOR="1")
+        assert "\x1b" not in shown
+        assert r"\x1b" in shown

@@ -1,5 +1,4 @@
 """`charrnn sample --interactive`, through a pipe and on a terminal."""
-# ruff: noqa: F401, F811 - fixtures are imported by their names
 
 import os
 import re
@@ -12,18 +11,7 @@ from typing import Any
 
 import pytest
 
-from .test_cli import (
-    Result,
-    Run,
-    assert_one_line,
-    endless,
-    finish,
-    folder,
-    posix,
-    run,
-    start,
-    trained,
-)
+from ..commands import Result, Run, assert_one_line, finish, posix, start
 
 Talk = Callable[..., Result]
 

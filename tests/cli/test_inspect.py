@@ -1,11 +1,12 @@
-"""What `charrnn inspect` shows beside a checkpoint: curves, units and lists, as typed."""
-
-# ruff: noqa: F811 (a test names the fixtures that are imported)
+"""`charrnn inspect`: a checkpoint, and beside it curves, units and lists."""
 
 import json
+import math
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +14,7 @@ import pytest
 from charrnn import checkpoint
 from charrnn.neurons import Unit, follow, network_of
 
-from .test_cli import (  # noqa: F401
-    Run,
-    assert_one_line,
-    folder,
-    on_a_terminal,
-    posix,
-    run,
-    trained,
-)
+from ..commands import TEXT, Run, assert_one_line, contents, on_a_terminal, posix
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +22,66 @@ def files(folder: Path, trained: Path) -> None:
     (folder / "m.npz").write_bytes(trained.read_bytes())
     (folder / "text.txt").write_text('he said "(Hello" \x1b[2J\n\nworld)\n')
     (folder / "long.txt").write_text('the "Old" (well) and\n  the Door\n' * 30)
+
+
+# A checkpoint
+
+
+def test_inspect(run: Run, trained: Path) -> None:
+    result = run("inspect", "-c", trained)
+    assert (result.code, result.err) == (0, "")
+    assert "cell lstm" in result.out
+    assert "trained by  charrnn train corpus.txt --lines" in result.out
+    (fields,) = run("inspect", "-c", trained, "--json").objects()
+    assert fields["model"]["hidden_size"] == 8
+    assert (fields["lines"], fields["separator"]) == (True, "\n")
+    assert fields["training"]["history"][-1]["step"] == 30
+    assert fields["parameters"] == sum(map(math.prod, fields["arrays"].values()))
+
+
+def test_inspect_prints_no_control_characters(run: Run, trained: Path, folder: Path) -> None:
+    driving = "\x1b[2J\x7f\x9b2J\u202e\u2066\r"
+    history = [{driving: driving}, driving, {"x": [driving]}]
+    loaded = checkpoint.load(trained)
+    training = {"command": driving, "history": history, driving: driving}
+    checkpoint.save(replace(loaded, training=training, separator=driving), folder / "x.npz")
+    result = run("inspect", "-c", "x.npz", "--json")
+    assert result.objects()[0]["training"] == training
+    for text in (result.out, run("inspect", "-c", "x.npz").out):
+        assert not {*text} & {*driving} - {*"[2J"}
+
+
+def test_inspect_of_metadata_as_deep_as_can_be(run: Run, trained: Path, folder: Path) -> None:
+    value: Any = {"x": 0.5}
+    for _ in range(45):
+        value = [value]
+    loaded = checkpoint.load(trained)
+    training = {"command": value, "history": [{"x": value}]}
+    checkpoint.save(replace(loaded, training=training), folder / "x.npz")
+    assert run("inspect", "-c", "x.npz", "--json").objects()[0]["training"] == training
+    assert "0.5" in run("inspect", "-c", "x.npz").out
+
+
+def test_inspect_of_a_foreign_history(run: Run, trained: Path, folder: Path) -> None:
+    arrays = dict(np.load(trained))
+    metadata = json.loads(str(arrays["metadata"]))
+    training = {"history": [1, None, {"\x1b[31m": [2]}], "command": {"a": "\x1b[31m"}}
+    arrays["metadata"] = np.array(json.dumps({**metadata, "training": training}))
+    np.savez(folder / "foreign.npz", **arrays)
+    result = run("inspect", "-c", "foreign.npz")
+    assert (result.code, result.err) == (0, "")
+    assert "\x1b" not in result.out
+
+
+def test_gradient_flow_of_a_text(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "long.txt").write_text(TEXT * 5)
+    (found,) = run("inspect", "-c", trained, "--gradient-flow", "long.txt", "--json").objects()
+    assert found["distance"] == list(range(1, 101))
+    assert len(found["h"]) == len(found["C"]) == 100
+    assert 0 < found["h"][99] < found["h"][0]
+    shown = run("inspect", "-c", trained, "--gradient-flow", "long.txt").out.splitlines()
+    assert len(shown) == 2 * 11
+    assert shown[1].split()[:2] == ["1", f"{found['h'][0]:.2e}"]
 
 
 # Curves
@@ -192,9 +245,9 @@ def test_an_error_is_one_line_and_writes_nothing(
     code: int,
     words: str,
 ) -> None:
-    before = {path: path.read_bytes() for path in folder.iterdir()}
+    before = contents(folder)
     assert_one_line(run("inspect", "-c", "m.npz", *options.split()), code, words)
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert contents(folder) == before
 
 
 def test_counts_have_no_units(run: Run) -> None:

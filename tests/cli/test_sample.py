@@ -1,27 +1,118 @@
-"""`charrnn sample` by several temperatures, by probability, by beam search, and what is copied."""
-# ruff: noqa: F401, F811 - fixtures are imported by their names
+"""`charrnn sample`: prompts, temperatures, by probability, by beam search, and what is copied."""
 
+import codecs
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from .test_cli import (
-    Result,
-    Run,
-    assert_one_line,
-    endless,
-    finish,
-    folder,
-    on_a_terminal,
-    posix,
-    run,
-    start,
-    trained,
-)
+from charrnn import checkpoint
+from charrnn.config import VocabularyConfig
+from charrnn.vocabulary import Vocabulary
+
+from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
 
 HE = ("sample", "he", "--length", "12", "--seed", "4")
+
+
+# Prompts and continuations
+
+
+def test_sample_prints_prompt_and_continuation(run: Run, endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "--temperature", "0", "--length", "4")
+    result = run(*command)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("he")
+    assert len(result.out) == len("he") + 4 + len("\n")
+    assert run(*command).out == result.out
+
+
+def test_sample_json(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "--length", "5", "--json")
+    result = run(*command, "--num-samples", "3", "--seed", "4")
+    assert [fields["seed"] for fields in result.objects()] == [4, 5, 6]
+    for fields in result.objects():
+        assert list(fields) == ["text", "prompt", "log_prob", "stop", "seed"]
+        (alone,) = run(*command, "--seed", str(fields["seed"])).objects()
+        assert alone["text"] == fields["text"]
+        assert fields["text"].startswith("he")
+        assert fields["stop"] in ("eos", "length")
+
+
+def test_samples_without_json_come_in_order(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "--length", "5", "--num-samples", "3", "--seed", "4")
+    texts = [fields["text"] for fields in run(*command, "--json").objects()]
+    assert run(*command).out == "".join(f"{text}\n" for text in texts)
+
+
+def test_sample_stops_before_the_stop_text(run: Run, endless: Path) -> None:
+    command = ("sample", "x", "-c", endless, "--temperature", "0", "--length", "9", "--json")
+    (whole,) = run(*command).objects()
+    stop = whole["text"][3:5]
+    (cut,) = run(*command, "--stop", stop).objects()
+    assert cut["stop"] == "stop"
+    assert cut["text"] == "x" + whole["text"][1:].partition(stop)[0]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "encoding", "prompt"),
+    [
+        ("hé\n".encode(), "utf-8", "hé"),
+        ("he\u0301".encode(), "utf-8", "hé"),
+        ("hé".encode("cp1252"), "cp1252", "hé"),
+        (codecs.BOM_UTF8 + b"a\r\nb\r\n", "utf-8", "a\nb"),
+        (b"", "utf-8", ""),
+    ],
+)
+def test_sample_reads_a_prompt_from_stdin(
+    run: Run, trained: Path, stdin: bytes, encoding: str, prompt: str
+) -> None:
+    command = ("sample", "-", "-c", trained, "--length", "0", "--encoding", encoding, "--json")
+    assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
+
+
+def test_sample_reads_a_long_prompt(run: Run, trained: Path) -> None:
+    prompt = "hello " * 30_000
+    result = run("sample", "-", "-c", trained, "--length", "1", "--json", stdin=prompt.encode())
+    assert (result.code, result.err) == (0, "")
+    assert result.objects()[0]["prompt"] == prompt
+
+
+def test_prompts_of_a_file_are_continued_in_order(run: Run, trained: Path, folder: Path) -> None:
+    lines = [f"he{'l' * (number % 3)}" for number in range(300)]  # more than a block
+    (folder / "prompts.txt").write_text("\n".join(lines) + "\n")
+    found = run("sample", "-c", trained, "--prompts", "prompts.txt", "--seed", 5).objects()
+    assert [item["prompt"] for item in found] == lines
+    assert [item["seed"] for item in found] == list(range(5, 305))
+    alone = run("sample", lines[298], "-c", trained, "--seed", 303, "--json").objects()
+    assert alone[0]["text"] == found[298]["text"]
+
+
+# What may follow
+
+
+def test_next_shows_what_may_follow(run: Run, trained: Path) -> None:
+    (found,) = run("sample", "he", "-c", trained, "--next", "--json").objects()
+    assert found["prompt"] == "he"
+    assert math.fsum(item["prob"] for item in found["next"]) == pytest.approx(1, abs=1e-5)
+    shown = run("sample", "he", "-c", trained, "--next").out.splitlines()
+    likeliest = found["next"][0]
+    assert shown[0].split()[:2] == [likeliest["char"], f"{likeliest['prob']:.4f}"]
+    assert shown[0].endswith("█")
+
+
+def test_next_shows_only_the_beginning_of_an_endless_word(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    loaded = checkpoint.load(trained)
+    words = Vocabulary(["x" * 100_000, *loaded.vocabulary.tokens[1:]], VocabularyConfig("word"))
+    checkpoint.save(replace(loaded, vocabulary=words), folder / "x.npz")
+    shown = run("sample", "--next", "-c", "x.npz").out
+    assert max(map(len, shown.splitlines())) < 200
+    assert "x" * 40 in shown
 
 
 # Several temperatures
@@ -204,6 +295,7 @@ def test_a_bundled_corpus_is_named_as_for_train(run: Run, trained: Path) -> None
 
 # Wrong usage
 
+
 USAGE = [
     ("--temperature 0.5,x", "--temperature must be a number, or several with commas, not '0.5,x'"),
     ("--temperature 0.5,-1", "--temperature must be at least 0"),
@@ -235,6 +327,7 @@ def test_options_that_make_no_sense_together_are_wrong_usage(
 
 
 # Processes
+
 
 INTERRUPTED = """
 import signal, sys, threading

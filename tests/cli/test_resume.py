@@ -5,22 +5,12 @@ from pathlib import Path
 
 from charrnn import checkpoint, resuming
 
-from .test_cli import (  # noqa: F401
-    TEXT,
-    Result,
-    Run,
-    assert_one_line,
-    finish,
-    folder,
-    posix,
-    run,
-    start,
-)
+from ..commands import TEXT, Result, Run, assert_one_line, finish, posix, start
 
 TRAIN = ("train", "text.txt", "--hidden-size", "4", "--threads", "1", "-o", "m.npz")
 
 
-def stopped(folder: Path, *options: str) -> Result:  # noqa: F811
+def stopped(folder: Path, *options: str) -> Result:
     """A run that a signal has stopped."""
     (folder / "text.txt").write_text(TEXT * 5)
     process = start(*TRAIN, "--steps", "1000000", "--sample-every", "1", *options, cwd=folder)
@@ -31,7 +21,7 @@ def stopped(folder: Path, *options: str) -> Result:  # noqa: F811
 
 
 @posix
-def test_an_interrupted_run_is_not_overwritten_and_goes_on(run: Run, folder: Path) -> None:  # noqa: F811
+def test_an_interrupted_run_is_not_overwritten_and_goes_on(run: Run, folder: Path) -> None:
     done = stopped(folder, "--log", "a.jsonl")
     assert done.code == 130
     assert done.err.splitlines()[-1].endswith("--log a.jsonl --resume")
@@ -56,7 +46,7 @@ def test_an_interrupted_run_is_not_overwritten_and_goes_on(run: Run, folder: Pat
     assert "1000000" in checkpoint.load(folder / "m.previous.npz").training["command"]
 
 
-def test_a_complete_run_says_so(run: Run, folder: Path) -> None:  # noqa: F811
+def test_a_complete_run_says_so(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT * 5)
     (result,) = run(*TRAIN, "--steps", "5", "--json").objects()
     again = run("train", "--resume", "-o", "m.npz", "--json")
@@ -69,7 +59,7 @@ def test_a_complete_run_says_so(run: Run, folder: Path) -> None:  # noqa: F811
     assert longer.objects()[0]["steps"] == 8
 
 
-def test_resuming_with_anything_else_is_refused_by_name(run: Run, folder: Path) -> None:  # noqa: F811
+def test_resuming_with_anything_else_is_refused_by_name(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT * 5)
     (folder / "other.txt").write_text(TEXT * 6)
     assert run(*TRAIN, "--steps", "5", "--quiet").code == 0

@@ -12,7 +12,7 @@ from charrnn.cli import training_display
 from charrnn.cli.training_display import TrainingDisplay
 from charrnn.training import Progress
 
-from .test_cli import Run, folder, on_a_terminal, posix, run  # noqa: F401
+from ..commands import TINY, Run, on_a_terminal, posix
 
 PROGRESS = Progress(
     step=5, epochs=1.0, fraction=0.5, loss=1.0, learning_rate=0.1, chars=100, seconds=1.0,
@@ -62,7 +62,7 @@ def test_a_pipe_hears_now_and_then(
     )
 
 
-def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:  # noqa: F811
+def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
     assert max(map(len, result.err.splitlines())) < 80
@@ -74,7 +74,7 @@ def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:  # noqa
     assert bars[0] == "█"
 
 
-def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:  # noqa: F811
+def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", "--steps", "2", "--hidden-size", "8", "--dry-run")
     plan = result.err[result.err.index("plan: ") :].rpartition("\nabout")[0]
@@ -86,10 +86,18 @@ def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:  # noqa: F811
 
 
 @posix
-def test_the_bar_holds_on_a_terminal(folder: Path) -> None:  # noqa: F811
+def test_the_bar_holds_on_a_terminal(folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     shown = on_a_terminal("train", "text.txt", "--steps", "200", "--hidden-size", "8", cwd=folder)
     bars = [part for part in shown.replace("\n", "\r").split("\r") if "%|" in part]
     assert bars
     assert all(len(bar.replace("\x1b[A", "")) <= 80 for bar in bars)
     assert "bits/char, " in bars[-1]
+
+
+@posix
+def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
+    shown = on_a_terminal("train", "hello", *TINY, "-o", "h.npz")
+    assert "100%|" in shown
+    assert "%|" not in shown[shown.index("written to") :]
+    assert "%|" not in on_a_terminal("train", "hello", *TINY, "-o", "h.npz", "--quiet")

@@ -1,0 +1,59 @@
+"""What tests of the command line share: a folder of their own, and small models."""
+
+import io
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn import blas, cli
+from charrnn.vocabulary import EOS
+
+from ..commands import TEXT, Result, Run, finish, start
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """A function that runs a command in this process."""
+    monkeypatch.setattr(blas, "use_one_thread", lambda: None)
+    monkeypatch.setenv("COLUMNS", "80")
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*args: str | Path, stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "argv", ["charrnn", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = cli.main()
+        return Result(code, *capfd.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model of lines, trained for a few steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "corpus.txt").write_text(TEXT)
+    sizes = ("--hidden-size", "8", "--steps", "30", "--threads", "1")
+    process = start("train", "corpus.txt", "--lines", *sizes, "-o", "model.npz", cwd=folder)
+    assert finish(process).code == 0
+    return folder / "model.npz"
+
+
+@pytest.fixture(scope="session")
+def endless(trained: Path) -> Path:
+    """The same model, but no text ever ends."""
+    arrays = dict(np.load(trained))
+    arrays["head.weight"][EOS, 0] = -1e6  # the bias
+    np.savez(trained.with_name("endless.npz"), **arrays)
+    return trained.with_name("endless.npz")

@@ -1,0 +1,191 @@
+"""`charrnn score`: probabilities, sums, contexts, parts of a model and adaptation."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.cli.options import PARTS
+
+from ..commands import SCORE_FIELDS, TEXT, Run, assert_one_line, finish, on_a_terminal, posix, start
+
+# Texts and their sum
+
+
+def test_score_json(run: Run, trained: Path) -> None:
+    result = run("score", "hello", "the x", "-c", trained, "--json", "--per-char")
+    hello, other = result.objects()
+    assert list(hello) == [*SCORE_FIELDS, "per_char"]
+    assert (hello["text"], hello["chars"], hello["unk"], hello["eos"]) == ("hello", 6, 0, True)
+    assert other["unk"] == 1
+    assert [entry["char"] for entry in hello["per_char"]] == [*"hello", "<EOS>"]
+    total = sum(entry["log_prob"] for entry in hello["per_char"])
+    assert total == pytest.approx(hello["log_prob"])
+    assert hello["prob"] == pytest.approx(math.exp(total))
+    assert hello["bits_per_char"] == pytest.approx(-total / 6 / math.log(2))
+
+
+def test_score_total(run: Run, trained: Path) -> None:
+    command = ("score", "hello", "the x", "", "-c", trained, "--no-eos")
+    scores = run(*command, "--json").objects()
+    (total,) = run(*command, "--json", "--total").objects()
+    assert list(total) == ["texts", "log_prob", "chars", "unk", "bits_per_char", "perplexity"]
+    assert (total["texts"], total["chars"], total["unk"]) == (3, 10, 1)
+    assert total["log_prob"] == pytest.approx(sum(score["log_prob"] for score in scores))
+    assert run(*command, "--total").out.startswith("texts\t3\nlog_prob\t")
+
+
+@pytest.mark.parametrize("option", [(), ("--total",), ("--per-char",)])
+def test_nothing_predicted_is_null(run: Run, trained: Path, option: tuple[str, ...]) -> None:
+    (fields,) = run("score", "", "-c", trained, "--no-eos", "--json", *option).objects()
+    assert (fields["chars"], fields["log_prob"]) == (0, 0)
+    assert fields["bits_per_char"] is None
+    assert fields["perplexity"] is None
+    assert run("score", "", "-c", trained, "--no-eos", *option).code == 0
+
+
+def test_a_model_of_huge_numbers_predicts_nothing(run: Run, trained: Path, folder: Path) -> None:
+    arrays = dict(np.load(trained))
+    for array in arrays.values():
+        if array.dtype == np.float32:
+            array[:] = 3e38
+    np.savez(folder / "huge.npz", **arrays)
+    (folder / "text.txt").write_text("hello\n" * 40)
+    for command in (
+        ("score", "hello"),
+        ("score", "hello", "--per-char", "--json"),
+        ("score", "--whole", "--file", "text.txt"),
+        ("score", "hello", "--adapt"),
+        ("sample", "h"),
+        ("sample", "h", "--num-samples", "2", "--json"),
+        ("sample", "h", "--next"),
+        ("inspect", "--gradient-flow", "text.txt"),
+    ):
+        result = run(*command, "-c", "huge.npz")
+        assert (result.code, result.out.strip("h")) == (1, "")  # of the prompt at most
+        assert "error: the model predicts nothing" in result.err
+
+
+def test_score_in_a_pipe_is_a_line_a_text_in_the_order_given(run: Run, trained: Path) -> None:
+    result = run("score", "zzz", "a\tb\nc\\", "hello", "-c", trained)
+    rows = [line.split("\t") for line in result.out.splitlines()]
+    assert [text for _, _, text in rows] == ["zzz", r"a\tb\nc\\", "hello"]
+    assert all(float(log_prob) < 0 < float(bits) for log_prob, bits, _ in rows)
+
+
+def test_score_per_char(run: Run, trained: Path) -> None:
+    lines = run("score", "a\n", "b", "-c", trained, "--per-char").out.splitlines()
+    names = [line.split("\t")[0] for line in lines]
+    assert names == ["a", r"\n", "<EOS>", "", "b", "<EOS>", ""]
+
+
+# Contexts, parts and adaptation
+
+
+def test_context_prints_bits_by_context(run: Run, trained: Path) -> None:
+    args = ("score", "hello world", "the old well", "", "-c", trained)
+    found = run(*args, "--context", "1,3,50", "--json").objects()
+    assert [item["context"] for item in found] == [1, 3, 50]
+    (whole,) = run(*args, "--total", "--json").objects()
+    assert found[-1]["bits_per_char"] == pytest.approx(whole["bits_per_char"], abs=1e-5)
+    assert {item["chars"] for item in found} == {whole["chars"]}
+    lines = run(*args, "--context", "1,3").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["context 1", "context 3"]
+
+
+@pytest.fixture(scope="session")
+def with_ngram(trained: Path) -> Path:
+    """A network with an n-gram model, trained on whole text for a few steps."""
+    sizes = ("--hidden-size", "8", "--steps", "30", "--threads", "1", "--ngram", "3")
+    command = ("train", "corpus.txt", "--whole", *sizes, "-o", "both.npz")
+    assert finish(start(*command, cwd=trained.parent)).code == 0
+    return trained.with_name("both.npz")
+
+
+def test_reset_cuts_texts_after_so_many_characters(run: Run, with_ngram: Path) -> None:
+    args = ("score", "hello world", "the", "", "-c", with_ngram)
+    found = run(*args, "--reset", "4,99", "--json").objects()
+    assert [item["reset"] for item in found] == [4, 99]
+    cut = run("score", "hell", "o wo", "rld", "the", "-c", with_ngram, "--total", "--json")
+    assert found[0]["log_prob"] == pytest.approx(cut.objects()[0]["log_prob"], abs=1e-4)
+    (whole,) = run(*args, "--total", "--json").objects()
+    assert found[1]["log_prob"] == pytest.approx(whole["log_prob"], abs=1e-4)
+    assert_one_line(run(*args, "--reset", "4,x"), 2, "reset must be whole numbers")
+
+
+def test_a_part_of_a_network_with_ngrams_is_scored_alone(run: Run, with_ngram: Path) -> None:
+    args = ("score", "hello world", "-c", with_ngram, "--json", "--part")
+    bits = {part: run(*args, part).objects()[0]["bits_per_char"] for part in PARTS}
+    assert len(set(bits.values())) == 3
+    (plain,) = run(*args[:-1]).objects()
+    assert plain["bits_per_char"] == bits["all"]
+    assert_one_line(run(*args, "half"), 2, "part must be one of all, network, ngram")
+
+
+def test_a_part_of_a_model_without_parts_is_an_error(run: Run, trained: Path) -> None:
+    result = run("score", "he", "-c", trained, "--part", "ngram")
+    assert_one_line(result, 2, "part ngram is of a network with n-grams")
+
+
+def test_adapt_says_both_figures(run: Run, with_ngram: Path) -> None:
+    text = "the cat sat on the mat, " * 20
+    args = ("score", text, "he", "-c", with_ngram, "--adapt")
+    long, short = run(*args, "--json").objects()
+    (static,) = run("score", text, "-c", with_ngram, "--json").objects()
+    assert long["bits_per_char"] == pytest.approx(static["bits_per_char"], abs=1e-5)
+    assert long["adapted_bits_per_char"] < long["bits_per_char"] - 0.1
+    assert short["adapted_log_prob"] == pytest.approx(short["log_prob"], abs=1e-5)  # one segment
+    (total,) = run(*args, "--total", "--json").objects()
+    for name in ("log_prob", "adapted_log_prob"):
+        assert total[name] == pytest.approx(long[name] + short[name], abs=1e-4)
+    lines = [line.split("\t") for line in run(*args).out.splitlines()]
+    assert [line[-1] for line in lines] == [text, "he"]
+    assert float(lines[0][2]) == pytest.approx(long["adapted_bits_per_char"], abs=1e-4)
+
+
+def test_an_ngram_does_not_adapt(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    assert run("train", "text.txt", "--cell", "ngram", "-o", "n.npz").code == 0
+    assert_one_line(run("score", "he", "-c", "n.npz", "--adapt"), 2, "--adapt is for networks")
+
+
+def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\n" * 200, encoding="utf-8")
+    run("train", text, "--steps", "20", "-o", tmp_path / "m.npz", "-q")
+    (one,) = run("score", "-c", tmp_path / "m.npz", "--file", text, "--json").objects()
+    many = run("score", "-c", tmp_path / "m.npz", "--file", text, "--json", "--streams", "8")
+    (found,) = many.objects()
+    assert found.keys() == one.keys()
+    assert found["chars"] == one["chars"] == 23 * 200 - 1
+    assert found["bits_per_char"] == pytest.approx(one["bits_per_char"], abs=1e-4)
+    asked = run(
+        "score", "-c", tmp_path / "m.npz", "--file", text, "--per-char", "--total", "--json"
+    )
+    assert asked.objects()[0]["texts"] == 1  # the sum, where both are asked for
+    refused = run("score", "hello", "--streams", "8", "--lines")
+    assert refused.code == 2
+    assert "--streams is for whole files" in refused.err
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "a --field text", "--field text --lines", "--field text --split-on ;", "a --tsv --json",
+        "a --tsv --per-char", "a --sort --total", "a --fail-over 1 --adapt", "a --html x --total",
+        "a --svg x --context 3", "a --fail-over -1", "a --fail-over nan", "a --fail-over inf",
+        "a --adapt --context 3", "a --context 3 --reset 3", "--field text --html x",
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_wrong_usage(run: Run, trained: Path, options: str) -> None:
+    assert_one_line(run("score", "-c", trained, *options.split()), 2)
+    assert not Path("x").exists()
+
+
+@posix
+def test_score_on_a_terminal_without_texts_is_wrong_usage() -> None:
+    assert on_a_terminal("score") == "error: nothing to score: give a TEXT or --file FILE\r\n"
