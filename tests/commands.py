@@ -50,9 +50,16 @@ def start(
     return subprocess.Popen(command, **{**pipes, **options})
 
 
-def finish(process: subprocess.Popen[bytes]) -> Result:
-    out, err = process.communicate(timeout=60)
+def finish(process: subprocess.Popen[bytes], seconds: float = 60) -> Result:
+    out, err = process.communicate(timeout=seconds)
     return Result(process.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+def call(*args: str | Path, cwd: Path | None = None, seconds: float = 60) -> str:
+    """Run a command that must succeed, in a process of its own: what it prints on stdout."""
+    result = finish(start(*args, cwd=cwd), seconds)
+    assert result.code == 0, result.err
+    return result.out
 
 
 def on_a_terminal(

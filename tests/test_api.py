@@ -3,8 +3,6 @@
 import inspect
 import json
 import os
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, assert_type
@@ -18,6 +16,7 @@ from charrnn import checkpoint, cli
 from charrnn.api import Settings
 from charrnn.config import LINES, ModelConfig, SampleConfig, TrainConfig, VocabularyConfig
 
+from .commands import call
 from .conftest import MakeCheckpoint
 
 TEXT = "hello world\nthe old well\nwe held the door\n" * 30
@@ -40,12 +39,6 @@ def options(command: str) -> dict[str, Any]:
     """Those of a command, by name."""
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     return {parameter.name: parameter for parameter in commands[command].params}
-
-
-def command_line(*arguments: str) -> str:
-    """What a command prints, in a process of its own."""
-    command = [sys.executable, "-m", "charrnn", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 # Types: what these functions assert is checked by mypy.
@@ -82,7 +75,7 @@ def test_the_names_are_those_of_the_command_line() -> None:
 def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT)
     command = ("train", "text.txt", "--steps", "20", "--hidden-size", "8", "--lines")
-    command_line(*command, "-o", "typed.npz")
+    call(*command, "-o", "typed.npz")
     trained = charrnn.train(
         folder / "text.txt", steps=20, hidden_size=8, lines=True, output="m.npz", threads=2
     )
@@ -90,10 +83,8 @@ def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
     for other in (charrnn.load("typed.npz"), loaded):
         for name, array in trained.checkpoint.model.arrays.items():
             assert (other.checkpoint.model.arrays[name] == array).all(), name
-    assert command_line("sample", "h", "--seed", "3", "-c", "m.npz") == (
-        loaded.sample("h", seed=3) + "\n"
-    )
-    (scored,) = [json.loads(command_line("score", "held", "-c", "m.npz", "--json", "--per-char"))]
+    assert call("sample", "h", "--seed", "3", "-c", "m.npz") == (loaded.sample("h", seed=3) + "\n")
+    (scored,) = [json.loads(call("score", "held", "-c", "m.npz", "--json", "--per-char"))]
     found = loaded.score("held")
     for name in ("log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos"):
         assert scored[name] == getattr(found, name), name
@@ -238,7 +229,7 @@ def test_an_output_is_a_run_that_the_command_line_resumes(folder: Path) -> None:
         charrnn.train(folder / "text.txt", output="m.npz", progress=stop, **TINY)
     with pytest.raises(charrnn.CheckpointError, match="unfinished run"):
         charrnn.train(TEXT, output="m.npz", **TINY)
-    (result,) = [json.loads(command_line("train", "--resume", "-o", "m.npz", "--json"))]
+    (result,) = [json.loads(call("train", "--resume", "-o", "m.npz", "--json"))]
     assert result["steps"] == 3
     whole = charrnn.train(TEXT, **TINY)
     resumed = checkpoint.load(Path("m.npz"))

@@ -16,7 +16,7 @@ from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.scoring import score
 from charrnn.vocabulary import Vocabulary
 
-from .commands import finish, on_a_terminal, posix, start
+from .commands import call, on_a_terminal, posix
 
 TRAIN = ("train", "text.txt", "--lines", "--hidden-size", "8", "--steps", "12", "--dropout", "0.3")
 WAYS: dict[str, list[str]] = {
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["the", "well", "held", "an", "old", "door", "apple"], (150, 5)
     )
     (folder / "text.txt").write_text("\n".join(map(" ".join, words)))
-    assert finish(start(*TRAIN, "-o", "first.npz", cwd=folder)).code == 0
+    call(*TRAIN, "-o", "first.npz", cwd=folder)
     return folder
 
 
@@ -49,8 +49,7 @@ def same_weights(one: Path, other: Path) -> bool:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_model_does_not_depend_on_how_its_training_is_watched(folder: Path, way: str) -> None:
-    done = finish(start(*TRAIN, "-o", "other.npz", *WAYS[way], cwd=folder))
-    assert done.code == 0, done.err
+    call(*TRAIN, "-o", "other.npz", *WAYS[way], cwd=folder)
     assert same_weights(folder / "first.npz", folder / "other.npz")
 
 
@@ -62,7 +61,7 @@ def test_nor_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_another_seed_gives_another_model(folder: Path) -> None:
-    assert finish(start(*TRAIN, "-o", "seed.npz", "--seed", "1", cwd=folder)).code == 0
+    call(*TRAIN, "-o", "seed.npz", "--seed", "1", cwd=folder)
     assert not same_weights(folder / "first.npz", folder / "seed.npz")
 
 
@@ -77,18 +76,15 @@ def test_another_seed_gives_another_model(folder: Path) -> None:
 )
 def test_a_command_repeats_itself(folder: Path, command: list[str]) -> None:
     arguments = [*command, "-c", "first.npz"]
-    outputs = {
-        finish(start(*arguments, *threads, cwd=folder)).out
-        for threads in ([], [], ["--threads", "1"])
-    }
+    outputs = {call(*arguments, *threads, cwd=folder) for threads in ([], [], ["--threads", "1"])}
     assert len(outputs) == 1
     assert outputs != {""}
 
 
 def test_sample_j_of_a_seed_is_sample_0_of_the_seed_plus_j(folder: Path) -> None:
     def texts(*options: str) -> list[str]:
-        done = finish(start("sample", "the", "-c", "first.npz", "--json", *options, cwd=folder))
-        return [json.loads(line)["text"] for line in done.out.splitlines()]
+        lines = call("sample", "the", "-c", "first.npz", "--json", *options, cwd=folder)
+        return [json.loads(line)["text"] for line in lines.splitlines()]
 
     together = texts("--num-samples", "4", "--seed", "3")
     assert together == [text for seed in range(3, 7) for text in texts("--seed", str(seed))]

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,8 @@ from charrnn.corpus import read_corpus, split_corpus
 from charrnn.parallel import Workers
 from charrnn.resources import bundled_model
 from charrnn.scoring import score
+
+from .commands import call
 
 MONTHS = "January February March April May June July August September October November December"
 
@@ -33,22 +33,16 @@ def dates(count: int) -> dict[str, str]:
     return found
 
 
-def charrnn(folder: Path, *args: str) -> str:
-    command = [sys.executable, "-m", "charrnn", *args]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
 def test_dates_are_rewritten(tmp_path: Path) -> None:
     pairs = list(dates(11_500).items())
     known, unseen = pairs[:11_000], pairs[11_000:]
     lines = "".join(f"{source}\t{target}\n" for source, target in known)
     (tmp_path / "dates.txt").write_text(lines)
     (tmp_path / "prompts.txt").write_text("".join(f"{source}\t\n" for source, _ in unseen))
-    charrnn(tmp_path, "train", "dates.txt", "--lines", "--steps", "1300", "-o", "dates.npz")
-    out = charrnn(
-        tmp_path, "sample", "-c", "dates.npz", "--prompts", "prompts.txt", "--temperature", "0"
-    )
-    found = [json.loads(line)["text"] for line in out.splitlines()]
+    train = ("train", "dates.txt", "--lines", "--steps", "1300", "-o", "dates.npz")
+    call(*train, cwd=tmp_path, seconds=1800)
+    sample = ("sample", "-c", "dates.npz", "--prompts", "prompts.txt", "--temperature", "0")
+    found = [json.loads(line)["text"] for line in call(*sample, cwd=tmp_path).splitlines()]
     right = [text == f"{s}\t{t}" for text, (s, t) in zip(found, unseen, strict=True)]
     assert np.mean(right) > 0.95
 

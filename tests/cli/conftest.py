@@ -12,7 +12,7 @@ import pytest
 from charrnn import blas, cli
 from charrnn.vocabulary import EOS
 
-from ..commands import TEXT, Result, Run, finish, start
+from ..commands import TEXT, Result, Run, call
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "corpus.txt").write_text(TEXT)
     sizes = ("--hidden-size", "8", "--steps", "30", "--threads", "1")
-    process = start("train", "corpus.txt", "--lines", *sizes, "-o", "model.npz", cwd=folder)
-    assert finish(process).code == 0
+    call("train", "corpus.txt", "--lines", *sizes, "-o", "model.npz", cwd=folder)
     return folder / "model.npz"
 
 

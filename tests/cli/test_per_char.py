@@ -8,7 +8,7 @@ import pytest
 
 from charrnn.shading import columns
 
-from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
+from ..commands import Run, assert_one_line, call, on_a_terminal, posix
 
 WIDE = "한국어 문장은 두 칸씩 차지한다 " * 5 + "and\na second line, e\u0323\u0301 too"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -47,7 +47,7 @@ def test_without_colours_marks_stand_below_the_text(
     assert "\x1b" not in shown
     lines = shown.replace("\r", "").split("\n")
     assert lines[2] == text + "<EOS>"
-    bits = finish(start("score", text, "-c", trained, "--per-char")).out.splitlines()
+    bits = call("score", text, "-c", trained, "--per-char").splitlines()
     assert 0 < columns(lines[3]) <= columns(lines[2])
     first = float(bits[0].split("\t")[2])
     mark = max(

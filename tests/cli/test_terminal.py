@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..commands import finish, on_a_terminal, posix, start
+from ..commands import call, on_a_terminal, posix
 
 NASTY = "\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f"  # clears, colours, rings, turns around
 FORBIDDEN = {*NASTY} - {*"[bold]x/2J31m"}
@@ -23,8 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text(f"{NASTY}\n")
     (folder / "labels.tsv").write_text(f"{NASTY}\tm\n{NASTY}\t{NASTY}\n")
     for output in ("m.npz", f"{NASTY.replace('/', '')}.npz", f"checkpoints/{NAME}.npz"):
-        done = finish(start("train", "--lines", *SIZES, "-o", output, "text.txt", cwd=folder))
-        assert done.code == 0, done.err
+        call("train", "--lines", *SIZES, "-o", output, "text.txt", cwd=folder)
     return folder
 
 
@@ -123,7 +122,7 @@ def test_no_command_shows_a_terminal_what_it_obeys(shown: dict[str, str], name: 
 def test_a_model_of_controls_writes_them_to_a_pipe_and_spells_them_on_a_terminal() -> None:
     for option in ("--length=200", "--num-samples=20"):
         command = ["sample", "\x1b", "-c", "m.npz", "--seed", "4", option]
-        plain = finish(start(*command)).out
+        plain = call(*command)
         assert plain.count("\x1b") > plain.count("\n")  # of the model
         shown = on_a_terminal(*command)
         assert shown.count(r"\x1b") == plain.count("\x1b")
@@ -131,13 +130,13 @@ def test_a_model_of_controls_writes_them_to_a_pipe_and_spells_them_on_a_terminal
 
 
 def test_a_pipe_gets_what_a_text_is() -> None:
-    (scored,) = finish(start("score", NASTY, "-c", "m.npz")).out.splitlines()
+    (scored,) = call("score", NASTY, "-c", "m.npz").splitlines()
     assert scored.split("\t")[2] == NASTY
-    found = json.loads(finish(start("score", NASTY, "-c", "m.npz", "--json")).out)
+    found = json.loads(call("score", NASTY, "-c", "m.npz", "--json"))
     assert found["text"] == NASTY
-    asked = finish(start("score", NASTY, "-c", "m.npz", "--per-char")).out
+    asked = call("score", NASTY, "-c", "m.npz", "--per-char")
     assert [line[0] for line in asked.split("\n")[: len(NASTY)]] == [*NASTY]
-    label = finish(start("score", NASTY, "-c", "m.npz", "-c", f"{NAME}.npz")).out
+    label = call("score", NASTY, "-c", "m.npz", "-c", f"{NAME}.npz")
     assert label.split("\t")[2] == f"{NASTY}\n"
 
 
