@@ -1,10 +1,11 @@
 """Commands as tests run them, and what they leave behind."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,24 +70,30 @@ def on_a_terminal(
     **environment: str,
 ) -> str:
     """What a command writes to a terminal, stdout and stderr together."""
+    found = type_in([sys.executable, *module, *map(str, args)], cwd, environment)
+    assert found.code in (0, 1, 2)
+    return found.out
+
+
+def type_in(
+    command: Sequence[str], cwd: Path | None, environment: Mapping[str, str], **options: Any
+) -> Result:
+    """A command on a terminal of 80 columns; its stdout and stderr together."""
     import pty
     import termios
 
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 80))
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
-    streams = {"stdin": follower, "stdout": follower, "stderr": follower}
-    process = start(*args, module=module, cwd=cwd, env=env, **streams)
+    streams = {"stdin": follower, "stdout": follower, "stderr": follower, **options}
+    process = subprocess.Popen(command, cwd=cwd, env=env, **streams)
     os.close(follower)
     written = bytearray()
-    try:
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
         while data := os.read(leader, 1 << 16):
             written += data
-    except OSError:  # how Linux says that nobody has the terminal open any more
-        pass
     os.close(leader)
-    assert process.wait(timeout=60) in (0, 1, 2)
-    return written.decode()
+    return Result(process.wait(timeout=60), written.decode(), "")
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

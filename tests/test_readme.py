@@ -1,6 +1,5 @@
 """The README keeps its word: its commands, what they print, and that nothing is left out of it."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from charrnn.resources import bundled_model
+
+from .commands import type_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -77,31 +78,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def on_a_terminal(line: str, folder: Path) -> str:
-    """What a command line prints on a terminal of 80 columns, with nothing to read from it."""
-    import pty
-    import termios
-
-    leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 80))
+def printed_by(line: str, folder: Path) -> str:
+    """What a command line prints on a terminal, with nothing to read from it."""
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    process = subprocess.Popen(
-        ["bash", "-c", line],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "TERM": "dumb", "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    written = bytearray()
-    with contextlib.suppress(OSError):  # how Linux says that nobody has the terminal open any more
-        while data := os.read(leader, 1 << 16):
-            written += data
-    os.close(leader)
-    text = written.decode().replace("\r\n", "\n")
-    assert process.wait(timeout=60) == 0, text
-    return text
+    environment = {"PATH": path, "TERM": "dumb", "PYTHONPATH": str(ROOT)}
+    found = type_in(["bash", "-c", line], folder, environment, stdin=subprocess.DEVNULL)
+    assert found.code == 0, found.out
+    return found.out.replace("\r\n", "\n")
 
 
 def alike(shown: str, printed: str) -> bool:
@@ -144,7 +127,7 @@ def test_every_example_runs_and_prints_what_is_shown(example: Example, folder: P
     if "--plot" in example.lines[-1] and not find_spec("matplotlib"):
         pytest.skip("needs matplotlib")
     for line in example.lines:
-        printed = on_a_terminal(shortened(line), folder)
+        printed = printed_by(shortened(line), folder)
     own = "checkpoints/english.npz" in example.lines[-1]  # a model that the reader has trained
     if example.shown and not own and shortened(line) == line:
         assert_shown(example.shown, printed)
