@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCES = re.compile(r"```.*?```", re.DOTALL)
 # What is run elsewhere: by CI word for word, or not at all, as it changes the user's shell.
-NOT_RUN = ("python3 -m venv", "source ", "charrnn --install-completion")
+NOT_RUN = ("python3 -m venv", "source ", "pip install", "charrnn --install-completion")
 MODELS = ("checkpoints/english", "a", "b", "dates", "model")
 TEXTS = ("poems", "text", "tinyshakespeare")
 
@@ -47,7 +47,13 @@ def examples() -> list[Example]:
     """What is to be run: the blocks, and the commands within sentences."""
     spoken = re.findall(r"`(charrnn [^`]+)`", FENCES.sub("", README))
     found = [*blocks(), *(Example((" ".join(line.split()),), "") for line in spoken)]
-    return [example for example in found if not example.lines[0].startswith(NOT_RUN)]
+    return [example for example in map(run_here, found) if example.lines]
+
+
+def run_here(example: Example) -> Example:
+    return Example(
+        tuple(line for line in example.lines if not line.startswith(NOT_RUN)), example.shown
+    )
 
 
 def shortened(line: str) -> str:

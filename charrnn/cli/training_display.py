@@ -70,7 +70,7 @@ class TrainingDisplay:
             f"{_name(run)}"
             + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
             + f"; {run.passes:.3g} passes"
-            + (f" in {config.minutes:g} minutes" if config.minutes else "")
+            + (f" in {config.minutes:g} min" if config.minutes else "")
         )
         self.note(_pasteable(f"plan: {run.flags()}"))
         if run.trainer.step:
