@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCES = re.compile(r"```.*?```", re.DOTALL)
 # What is run elsewhere: by CI word for word, or not at all, as it changes the user's shell.
-NOT_RUN = ("python3 -m venv", "source ", "pip install", "charrnn --install-completion")
-MODELS = ("checkpoints/english", "a", "b", "dates", "model")
+NOT_RUN = ("python3 -m venv", "source ", "pip install", "curl", "charrnn --install-completion")
+MODELS = ("checkpoints/english", "dates", "model")
 TEXTS = ("poems", "text", "tinyshakespeare")
 
 
