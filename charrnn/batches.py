@@ -32,6 +32,7 @@ class Batches:
         unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
         restart_rate: share of the chunks of a stream in which it starts afresh once.
         line_end: the token after which such a restart is placed, if the chunk has one.
+        streams: which of the B streams are read; None: all.
     """
 
     tokens: Tokens | Array
@@ -41,6 +42,7 @@ class Batches:
     unk_rate: float = 0.0
     restart_rate: float = 0.0
     line_end: int = IGNORE
+    streams: slice | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,6 +51,8 @@ class Batches:
 
     def epoch(self, number: int, start_step: int = 0) -> Iterator[tuple[Array, Array]]:
         """The chunks of one pass: inputs (T, B), the token before each target, and targets.
+
+        Of some streams they are the columns that those of all streams would have.
 
         Args:
             start_step: how many chunks to leave out at the start.
@@ -64,12 +68,16 @@ class Batches:
                 continue
             rng = np.random.default_rng((self.seed, number, 1 + first))
             tokens = self._draw(ring, starts + first * T, steps * T, rng)
-            restarts = rng.random((steps, B)) < self.restart_rate
+            restarts = (rng.random((steps, B)) < self.restart_rate)[:, self._columns]
             for step in range(max(0, start_step - first), steps):
                 chunk = tokens[step * T :][: T + 1]
                 inputs, targets = chunk[:-1].copy(), chunk[1:]
                 self._restart(inputs, restarts[step])
                 yield inputs, targets
+
+    @property
+    def _columns(self) -> slice:
+        return slice(None) if self.streams is None else self.streams
 
     @cached_property
     def _source(self) -> Tokens:
@@ -77,12 +85,16 @@ class Batches:
 
     def _draw(self, ring: Tokens, starts: Array, length: int, rng: np.random.Generator) -> Array:
         """The tokens before `starts` (B,) and `length` more (1 + length, B), some of them <UNK>."""
-        streams = [ring.read(start - 1, start + length) for start in starts.tolist()]
+        own = range(len(starts))[self._columns]
+        streams = [ring.read(starts[b] - 1, starts[b] + length) for b in own]
         tokens = np.stack(streams, axis=1)
         # The first and the last are in the segments beside this one too.
-        inner = tokens[1:-1].reshape(-1)
-        places = rng.integers(max(1, inner.size), size=rng.binomial(inner.size, self.unk_rate))
-        inner[places] = np.where(inner[places] > EOS, UNK, inner[places])
+        inner, size = tokens[1:-1], (length - 1) * len(starts)
+        places = rng.integers(max(1, size), size=rng.binomial(size, self.unk_rate))
+        rows, columns = np.divmod(places, len(starts))
+        read = (columns >= own.start) & (columns < own.stop)
+        rows, columns = rows[read], columns[read] - own.start
+        inner[rows, columns] = np.where(inner[rows, columns] > EOS, UNK, inner[rows, columns])
         return tokens
 
     def _restart(self, inputs: Array, chosen: Array) -> None:

@@ -6,6 +6,7 @@ Letters: T steps, B batch size (sequences side by side), V vocabulary size.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -136,7 +137,7 @@ def evaluate(
     """The loss over a split, state carried through every document.
 
     Long documents are cut, to run side by side; each piece is preceded by the last BURN_IN tokens
-    before it, which are fed and not counted.
+    before it, which are fed and not counted. The processes of a run share the pieces.
 
     Args:
         count_eos: whether the ends of documents count.
@@ -151,9 +152,12 @@ def evaluate(
             skip = min(start, BURN_IN)
             skips.append(skip)
             sequences.append(document[start - skip : start + size if pieces > 1 else None])
-    found = token_log_probs(model, sequences, workers)
+    world = workers.world
+    own = slice(world.rank, None, world.size)
+    found = token_log_probs(model, sequences[own], workers)
+    sums = [float(part[skip:].sum()) for part, skip in zip(found, skips[own], strict=True)]
     return Evaluation(
-        nats=-math.fsum(float(part[skip:].sum()) for part, skip in zip(found, skips, strict=True)),
+        nats=-math.fsum(chain.from_iterable(world.gather(sums))),
         chars=split.count(eos=count_eos),
         unk=int(np.count_nonzero(split.tokens == UNK)),
         tokens=int(np.count_nonzero(split.tokens > (IGNORE if count_eos else EOS))),

@@ -18,9 +18,10 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.cells import side_by_side
+from charrnn.draws import Draws
 from charrnn.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.parameters import input_size
-from charrnn.unrolled import Prior, Unrolled, draw_mask, write_one_hot
+from charrnn.unrolled import Prior, Unrolled, write_one_hot
 from charrnn.vocabulary import EOS
 
 Array = np.ndarray
@@ -52,12 +53,10 @@ class UnrolledJordan(Unrolled):
         """Whether the network's own outputs are fed back."""
         return self.config.feedback == "logits"
 
-    def _run_layers(
-        self, steps: int, state: Array, top: Array, dropout: np.random.Generator | None
-    ) -> Array:
+    def _run_layers(self, steps: int, state: Array, top: Array, dropout: Draws | None) -> Array:
         mask = None
         if dropout is not None and self.config.dropout:
-            mask = draw_mask(self.masks[0][:steps], self.config.dropout, dropout)
+            mask = dropout.mask(self.masks[0][:steps], self.config.dropout)
         if not self.recurrent:
             self._run_in_parallel(steps, top, mask)
             return state

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from charrnn.distributed import ALONE, World
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,11 +22,15 @@ class Workers:
     """A pool of threads, as a context manager; NumPy releases the interpreter's lock in products.
 
     Args:
-        threads: how many work at once; None means one a core. With one, no thread is started.
+        threads: how many work at once; None means one a core, shared with the other processes of
+            the run on this machine. With one, no thread is started.
+        world: these processes; what is spread over them says so.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        threads = threads or default_threads()
+    def __init__(self, threads: int | None = None, world: World = ALONE) -> None:
+        self.world = world
+        threads = threads or max(1, default_threads() // world.neighbours)
+        self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

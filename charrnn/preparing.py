@@ -96,13 +96,13 @@ def prepare(
         options = init_from.settings(options)
     started = time.monotonic() if started is None else started
     data = Dataset.of(corpus, split, tokens)
-    speed = {}
+    speed, world = {}, workers.world
     if options.get("minutes") is not None:
-        speed["chars_per_minute"] = _chars_per_minute(workers)
+        speed["chars_per_minute"] = world.broadcast(_chars_per_minute(workers) * world.size)
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     if output is not None:
-        archive.check_writable(output)
+        world.together(lambda: archive.check_writable(output), alone=True)
     check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
@@ -178,6 +178,7 @@ def _trainer(
         config.unk_rate,
         config.restart_rate,
         line_end if line_end != UNK else IGNORE,
+        workers.world.share(config.batch_size),
     )
     network = (
         CharRNN(model_config).initialize(np.random.default_rng(config.seed))
@@ -200,13 +201,14 @@ def _trainer(
 
 
 def _chars_per_minute(workers: Workers) -> float:
-    """How fast this machine trains an lstm 1x256."""
+    """How fast this process trains an lstm 1x256."""
     model = CharRNN(ModelConfig(_SPEED_VOCABULARY)).initialize(np.random.default_rng(0))
     config = TrainConfig(minutes=_SPEED_MINUTES)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, _SPEED_VOCABULARY, 100_000)
     batches = Batches(tokens, config.batch_size, config.seq_len, 0)
-    trainer = Trainer(model, batches, None, config, count_eos=False, workers=workers)
-    return 60 * config.batch_size * config.seq_len / trainer.measure()
+    with Workers(workers.threads) as own:
+        trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
+        return 60 * config.batch_size * config.seq_len / trainer.measure()
 
 
 def _with_ngram(

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from charrnn.config import ModelConfig
+from charrnn.draws import Draws
 from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
@@ -139,7 +140,7 @@ class UnrolledResidual:
         state: Array,
         *,
         scale: float = 1.0,
-        dropout: np.random.Generator | None = None,
+        dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
         """Forward and backward, as `Unrolled.gradient`; the last result is the network's alone."""

@@ -2,21 +2,24 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charrnn import checkpoint
 from charrnn.baselines import baselines
 from charrnn.checkpoint import Checkpoint
 from charrnn.dataset import Dataset
+from charrnn.distributed import World
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.evaluation import Model
 from charrnn.residual import ResidualRNN
 from charrnn.resources import peak_memory
 from charrnn.resuming import Suspended, Text
 from charrnn.training import NGramTrainer, Progress, Trainer
+
+T = TypeVar("T")
 
 _BITS = 1 / math.log(2)  # a nat in bits
 _SAVING_SHARE = 0.02  # of the time, at most, for what a run that is killed needs to go on
@@ -30,7 +33,10 @@ _PLANNED = (
 
 @dataclass
 class Run:
-    """One training run and the checkpoint that it writes, if any."""
+    """One training run and the checkpoint that it writes, if any.
+
+    Where it has several processes, all of them make the same calls, and rank 0 writes the files.
+    """
 
     data: Dataset
     trainer: Trainer | NGramTrainer
@@ -51,6 +57,15 @@ class Run:
         """The network: the latest weights while it trains, the best ones afterwards."""
         return self.trainer.model
 
+    @property
+    def world(self) -> World:
+        """The processes that train."""
+        return self.trainer.workers.world
+
+    def _alone(self, function: Callable[[], T]) -> T:
+        """What has to do with files, which is for one process; an error is that of all of them."""
+        return self.world.together(function, alone=True)
+
     def train(self) -> Iterator[Progress]:
         """Train, and save whenever the weights are the best so far, and now and then to resume.
 
@@ -68,7 +83,7 @@ class Run:
                     self.history.append(_entry(progress, time.monotonic() - self.started))
                 yield self._keep(progress)
         except DivergedError as error:
-            if self.output is not None:  # it would only diverge again
+            if self.output is not None and self.world.speaks:  # it would only diverge again
                 checkpoint.beside(self.output, checkpoint.RESUME).unlink(missing_ok=True)
             kept = f"; the best model so far is in {self.output}" if self.saved else ""
             raise DivergedError(f"{error}{kept}") from None
@@ -94,7 +109,7 @@ class Run:
         try:
             if progress.best:
                 self.save()
-            if time.monotonic() > self._next_suspend:
+            if self.world.broadcast(time.monotonic() > self._next_suspend):
                 self.suspend()
         except CheckpointError as error:
             reasons = (progress.trouble, f"{error}; training goes on")
@@ -133,13 +148,14 @@ class Run:
         Raises:
             CheckpointError: it cannot be written; what was there is intact.
         """
-        if self.output is None:
+        output = self.output
+        if output is None:
             return
         if not self.saved:
-            checkpoint.keep_previous(self.output)
+            self._alone(lambda: checkpoint.keep_previous(output))
             self.saved = True
             self.suspend()  # so that no later run takes this model for an older one
-        checkpoint.save(self.checkpoint(), self.output)
+        self._alone(lambda: checkpoint.save(self.checkpoint(), output))
 
     def suspend(self) -> None:
         """Write what is needed to go on from here.
@@ -147,7 +163,8 @@ class Run:
         Raises:
             CheckpointError: it cannot be written; what was there is intact.
         """
-        if self.output is None:
+        output = self.output
+        if output is None:
             return
         clock = time.monotonic()
         self._next_suspend = clock + _LEAST_TO_LOSE
@@ -167,7 +184,7 @@ class Run:
             self.init_from,
             self.trainer.snapshot(),
         )
-        suspended.save(checkpoint.beside(self.output, checkpoint.RESUME))
+        self._alone(lambda: suspended.save(checkpoint.beside(output, checkpoint.RESUME)))
         done = time.monotonic()
         self._next_suspend = done + max(_LEAST_TO_LOSE, (done - clock) / _SAVING_SHARE)
 
@@ -189,7 +206,8 @@ class Run:
             trainer.budget.steps, trainer.budget.planned = suspended.steps, suspended.planned
         elif isinstance(trainer, Trainer):
             trainer.extend()
-        if self.saved and self.output is not None and not self.output.exists():
+        output = self.output
+        if self.saved and output is not None and not self._alone(output.exists):
             self._save_best()
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ mistakes. Here a share of the inputs is drawn from what the model predicts at th
 
 import numpy as np
 
+from charrnn.draws import Draws
 from charrnn.functional import draw
 from charrnn.residual import Network
 from charrnn.vocabulary import EOS, UNK
@@ -20,12 +21,12 @@ class ScheduledSampling:
 
     Args:
         model: the one that is trained; it predicts without dropout.
-        rng: decides which inputs are drawn, and draws them.
+        draws: decides which inputs are drawn, and draws them.
     """
 
-    def __init__(self, model: Network, batch_size: int, rng: np.random.Generator) -> None:
+    def __init__(self, model: Network, batch_size: int, draws: Draws) -> None:
         self.unrolled = model.unroll(1, batch_size, training=True)
-        self.rng = rng
+        self.draws = draws
 
     def replace(self, inputs: Array, state: Array, probability: float) -> Array:
         """Inputs (T, B) with tokens of the model's own in the place of true ones.
@@ -40,8 +41,8 @@ class ScheduledSampling:
             probability: of each input to be replaced.
         """
         inputs = inputs.copy()
-        chosen = (self.rng.random(inputs.shape) < probability) & (inputs > EOS)
-        uniforms = self.rng.random(inputs.shape)
+        chosen = (self.draws.random(inputs.shape) < probability) & (inputs > EOS)
+        uniforms = self.draws.random(inputs.shape)
         for t in range(1, len(inputs)):
             logits, state = self.unrolled.forward(inputs[t - 1 : t], state)
             drawn = draw(_weights(logits[0].astype(np.float64)), uniforms[t])

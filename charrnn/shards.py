@@ -1,14 +1,20 @@
-"""The gradient of a batch, whose shares threads work on side by side.
+"""The gradient of a batch, whose shares threads and processes work on side by side.
 
 Letters: T steps, B batch size (streams side by side).
 """
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from charrnn.config import TrainConfig
+from charrnn.distributed import ALONE, World
+from charrnn.draws import Draws
+from charrnn.errors import ConfigError
 from charrnn.functional import IGNORE
 from charrnn.parallel import Workers
 from charrnn.parameters import Parameters
@@ -17,35 +23,74 @@ from charrnn.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
 
-_NUM_SHARDS = 2
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
+_MOST_COLUMNS = 64  # wider ones win nothing more
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one thread works on: columns of one shard that are this process's.
+
+    Args:
+        shard: which one.
+        columns: which of this process's columns.
+    """
+
+    shard: int
+    columns: slice
+    dropout: Draws
+    sampling: Draws
 
 
 class Shards:
     """A model unrolled once for each share of the batch, so that threads can work side by side.
 
-    How a batch is cut depends on its size alone, and gradients are summed in the order of the
-    shards: the number of threads changes no result.
+    How a batch is cut into shards depends on its size alone; each has random generators of its own,
+    and gradients are summed in the order of the shards: the number of threads changes no result.
+    Processes share the columns evenly. Where they cut through a shard, each draws for all of its
+    columns, so that their number changes nothing but the rounding of sums.
+
+    Raises:
+        ConfigError: there are more processes than columns.
     """
 
-    def __init__(self, model: Network, config: TrainConfig) -> None:
-        B = config.batch_size
-        shards = _NUM_SHARDS if B >= _NUM_SHARDS * _SHARD_COLUMNS else 1
-        edges = [B * shard // shards for shard in range(shards + 1)]
-        self.columns = [slice(a, b) for a, b in pairwise(edges)]
-        sizes = [columns.stop - columns.start for columns in self.columns]
+    def __init__(self, model: Network, config: TrainConfig, world: World = ALONE) -> None:
+        if config.batch_size < world.size:
+            raise ConfigError(
+                f"batch_size must be at least {world.size}, a stream for each process, not "
+                f"{config.batch_size}"
+            )
+        self.world, self.batch_size = world, config.batch_size
+        self.pieces = list(_pieces(config, world.share(config.batch_size)))
+        sizes = [piece.columns.stop - piece.columns.start for piece in self.pieces]
         self.unrolled = [model.unroll(config.seq_len, size, training=True) for size in sizes]
-        rng = np.random.default_rng(config.seed)
-        self.dropouts = rng.spawn(shards)
         self.sampling = [
-            ScheduledSampling(model, size, own)
-            for size, own in zip(sizes, rng.spawn(shards), strict=True)
+            ScheduledSampling(model, size, piece.sampling)
+            for size, piece in zip(sizes, self.pieces, strict=True)
         ]
 
     @property
-    def generators(self) -> list[np.random.Generator]:
-        """All that draw anything in training."""
-        return [*self.dropouts, *(sampling.rng for sampling in self.sampling)]
+    def num_streams(self) -> int:
+        """How many columns are this process's."""
+        return int(self.pieces[-1].columns.stop)
+
+    def generators(self) -> dict[str, Any]:
+        """The states of all generators that draw anything in training, by the shard."""
+        own = {
+            str(piece.shard): [draws.rng.bit_generator.state for draws in _draws(piece)]
+            for piece in self.pieces
+        }
+        return {shard: states for part in self.world.gather(own) for shard, states in part.items()}
+
+    def restore(self, generators: Mapping[str, Sequence[Any]]) -> None:
+        """Go on from such states.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are none, or not of as many shards.
+        """
+        for piece in self.pieces:
+            for draws, state in zip(_draws(piece), generators[str(piece.shard)], strict=True):
+                draws.rng.bit_generator.state = state
 
     def gradient(
         self,
@@ -54,8 +99,8 @@ class Shards:
         state: Array,
         workers: Workers,
         drawn: float = 0.0,
-    ) -> tuple[float, Parameters, Array]:
-        """One forward and backward pass over a chunk.
+    ) -> tuple[float, int, Parameters, Array]:
+        """One forward and backward pass over a chunk; its columns are those of this process.
 
         Args:
             inputs: (T, B) ids.
@@ -64,28 +109,57 @@ class Shards:
             drawn: the share of the inputs that the model draws itself.
 
         Returns:
-            The sum of the loss in nats, the gradient of its mean (a work buffer that the next call
-            overwrites), and the state after the chunk.
+            The sum of the loss in nats and the number of targets, both of all processes, the
+            gradient of the mean loss (a work buffer that the next call overwrites), and the state
+            after the chunk.
         """
-        scale = 1 / max(1, int(np.count_nonzero(targets != IGNORE)))
+        usual = len(targets) * self.batch_size  # targets; a few may be IGNORE
 
-        def run(shard: int) -> tuple[float, Array]:
-            columns = self.columns[shard]
+        def run(piece: int) -> tuple[float, Array]:
+            columns = self.pieces[piece].columns
             own_inputs, own_state = inputs[:, columns], state[..., columns]
             if drawn > 0:
-                own_inputs = self.sampling[shard].replace(own_inputs, own_state, drawn)
-            nats, new_state, _ = self.unrolled[shard].gradient(
+                own_inputs = self.sampling[piece].replace(own_inputs, own_state, drawn)
+            nats, new_state, _ = self.unrolled[piece].gradient(
                 own_inputs,
                 targets[:, columns],
                 own_state,
-                scale=scale,
-                dropout=self.dropouts[shard],
+                scale=1 / usual,
+                dropout=self.pieces[piece].dropout,
             )
             return float(nats.sum(dtype=np.float64)), new_state
 
-        results = workers.map(run, range(len(self.columns)))
+        results = workers.map(run, range(len(self.pieces)))
         gradients = self.unrolled[0].gradients
         for other in self.unrolled[1:]:
             gradients.flat += other.gradients.flat
-        nats = math.fsum(nats for nats, _ in results)
-        return nats, gradients, np.concatenate([state for _, state in results], axis=-1)
+        sums = np.array([math.fsum(nats for nats, _ in results), np.sum(targets != IGNORE)])
+        self.world.sum(sums)
+        self.world.sum(gradients.flat)
+        nats, tokens = float(sums[0]), int(sums[1])
+        if 0 < tokens < usual:
+            gradients.flat *= usual / tokens
+        return nats, tokens, gradients, np.concatenate([state for _, state in results], axis=-1)
+
+
+def _pieces(config: TrainConfig, own: slice) -> Iterator[_Piece]:
+    """The parts of all shards that lie in these columns."""
+    B = config.batch_size
+    shards = max(min(2, B // _SHARD_COLUMNS), -(-B // _MOST_COLUMNS), 1)
+    edges = [B * shard // shards for shard in range(shards + 1)]
+    rng = np.random.default_rng(config.seed)
+    dropouts, samplings = rng.spawn(shards), rng.spawn(shards)
+    for shard, (start, stop) in enumerate(pairwise(edges)):
+        first, last = max(start, own.start), min(stop, own.stop)
+        if first < last:
+            wanted = slice(first - start, last - start), stop - start
+            yield _Piece(
+                shard,
+                slice(first - own.start, last - own.start),
+                Draws(dropouts[shard], wanted),
+                Draws(samplings[shard], wanted),
+            )
+
+
+def _draws(piece: _Piece) -> tuple[Draws, Draws]:
+    return piece.dropout, piece.sampling

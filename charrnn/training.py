@@ -83,8 +83,12 @@ class Snapshot:
 class Trainer:
     """A training run.
 
+    Where it has several processes, each is one such object: of equal weights, with the columns of
+    the batch that are its own. What depends on a clock is what rank 0 says.
+
     Args:
         model: trained in place; after `train` it holds the best weights.
+        batches: of the streams that are this process's.
         validation: None where there is no split, and the last weights are the best.
         count_eos: whether validation counts the ends of documents.
         chars_per_token: characters that a token stands for on average.
@@ -113,8 +117,8 @@ class Trainer:
             weight_decay=config.weight_decay,
             decayed=weights_of(model.config, model.parameters.flat.dtype),
         )
-        self.shards = Shards(model, config)
-        self.state = model.zero_state(config.batch_size)
+        self.shards = Shards(model, config, workers.world)
+        self.state = model.zero_state(self.shards.num_streams)
         self.step = 0
         self.chars = 0.0  # predicted so far
         self.seconds = 0.0  # spent in training steps so far
@@ -166,25 +170,28 @@ class Trainer:
             each = len(self.validation.tokens) / tokens * seconds / 2 if self.validation else 0.0
             evaluations = int(_VALIDATION_SHARE * left / each) if each else config.evaluations
             evaluations = min(max(1, evaluations), config.evaluations)
+            evaluations = self.workers.world.broadcast(evaluations)
             self.config = replace(config, evaluations=evaluations)
             steps = self.step + max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
+            steps = self.workers.world.broadcast(steps)
             most = max(_TOY_STEPS, _MOST_PASSES * self.batches.steps_per_epoch)
             self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
 
     def _time_steps(self, limit: float) -> float:
         """How long a step takes, measured on copies for about `limit` seconds."""
-        config, shards = self.config, Shards(self.model, self.config)
-        state = self.model.zero_state(config.batch_size)
+        config, world = self.config, self.workers.world
+        shards = Shards(self.model, config, world)
+        state = self.model.zero_state(shards.num_streams)
         optimizer, times = Adam(self.model.parameters.flat.copy()), []
         start = time.monotonic()
         for inputs, targets in self.batches.epoch(0):
             clock = time.monotonic()
-            _, gradient, state = shards.gradient(inputs, targets, state, self.workers)
+            _, _, gradient, state = shards.gradient(inputs, targets, state, self.workers)
             clip_by_global_norm(gradient.flat, config.clip_norm)
             optimizer.update(gradient.flat, 0.0)
             times.append(time.monotonic() - clock)
-            if time.monotonic() - start > limit and len(times) > 1:
+            if world.broadcast(time.monotonic() - start > limit) and len(times) > 1:
                 break
         return statistics.median(times[1:] or times)
 
@@ -214,18 +221,19 @@ class Trainer:
                 self.model.parameters.flat[:] = self.best
 
     def snapshot(self) -> Snapshot:
-        """Where the run stands between two steps."""
+        """Where the run stands between two steps; all processes call it together."""
+        state = np.concatenate(self.workers.world.gather(self.state), axis=-1)
         arrays = {
             "weights": self.model.parameters.flat,
             "best": self.best,
             "mean": self.optimizer.mean,
             "square": self.optimizer.square,
-            "state": self.state.ravel(),
+            "state": state.ravel(),
         }
         numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
         numbers["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         numbers["updates"] = self.optimizer.steps
-        numbers["generators"] = [rng.bit_generator.state for rng in self.shards.generators]
+        numbers["generators"] = self.shards.generators()
         return Snapshot(arrays, numbers)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -244,8 +252,7 @@ class Trainer:
                     raise ValueError(f"{name} is out of range")
                 setattr(self, name, number)
             self.optimizer.steps = int(numbers["updates"])
-            for rng, state in zip(self.shards.generators, numbers["generators"], strict=True):
-                rng.bit_generator.state = state
+            self.shards.restore(numbers["generators"])
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"its numbers are not those of a run: {error}") from None
         if self.step:
@@ -253,7 +260,8 @@ class Trainer:
         self.model.parameters.flat[:] = arrays["weights"]
         self.best = arrays["best"].copy()
         self.optimizer.mean[:], self.optimizer.square[:] = arrays["mean"], arrays["square"]
-        self.state = arrays["state"].reshape(self.state.shape).copy()
+        state = arrays["state"].reshape(*self.state.shape[:-1], self.config.batch_size)
+        self.state = state[..., self.workers.world.share(self.config.batch_size)].copy()
 
     def extend(self) -> None:
         """Plan what is left of a budget that is longer than the one of the restored snapshot."""
@@ -266,7 +274,7 @@ class Trainer:
         epoch, start = divmod(self.step, self.batches.steps_per_epoch)
         for number in count(epoch):
             if start == 0:
-                self.state = self.model.zero_state(self.config.batch_size)
+                self.state = self.model.zero_state(self.shards.num_streams)
             yield from self.batches.epoch(number, start)
             start = 0
 
@@ -274,11 +282,10 @@ class Trainer:
         """One step of gradient descent on a chunk."""
         clock, config = time.monotonic(), self.config
         drawn = config.scheduled_sampling * self.budget.fraction(self.step)
-        nats, gradient, state = self.shards.gradient(
+        nats, tokens, gradient, state = self.shards.gradient(
             inputs, targets, self.state, self.workers, drawn
         )
         norm = clip_by_global_norm(gradient.flat, config.clip_norm)
-        tokens = int(np.count_nonzero(targets != IGNORE))
         self.step += 1
         fraction = self.budget.fraction(self.step)
         rate = self.rate_factor * learning_rate(fraction, config.learning_rate, config.warmup)
@@ -330,7 +337,7 @@ class Trainer:
         self.recent_loss = 0.0
         self.model.parameters.flat[:] = self.best
         self.optimizer.mean[:] = 0
-        self.state = self.model.zero_state(self.config.batch_size)
+        self.state = self.model.zero_state(self.shards.num_streams)
         rate = self.rate_factor * self.config.learning_rate
         return f"{reason}: back to the best weights, with a learning rate of at most {rate:.2g}"
 
@@ -343,6 +350,7 @@ class Trainer:
         to_come = self.config.evaluations - self.validations
         each = self.validation_seconds / max(1, self.validations)
         self.budget.keep_time(self.step, self.seconds / self.step, to_come * each)
+        self.budget.steps = self.workers.world.broadcast(self.budget.steps)
 
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split and keep the weights if they are the best."""

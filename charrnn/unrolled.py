@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.cells import CELLS, side_by_side
+from charrnn.draws import Draws
 from charrnn.functional import cross_entropy, cross_entropy_backward
 from charrnn.parameters import Parameters, input_size, state_shape
 from charrnn.vocabulary import EOS
@@ -23,7 +24,6 @@ Array = np.ndarray
 Prior = Callable[[slice], Array]
 """What is added to the logits (V, N) of any of the predictions; see residual.py."""
 
-_DRAWN = 1 << 16
 _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
 
 
@@ -80,7 +80,7 @@ class Unrolled:
         """Gradient by h of the top layer (T, H, B)."""
         return np.empty_like(self._head[:, 1:])
 
-    def run(self, inputs: Array, state: Array, dropout: np.random.Generator | None = None) -> Array:
+    def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
         """Read the inputs without predicting anything.
 
         Args:
@@ -137,7 +137,7 @@ class Unrolled:
         *,
         prior: Prior | None = None,
         scale: float = 1.0,
-        dropout: np.random.Generator | None = None,
+        dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
         """Forward and backward: fills `gradients` with those of scale · (sum of the loss).
@@ -189,9 +189,7 @@ class Unrolled:
         self._dtop[: len(targets)] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
         return nats.reshape(targets.shape)
 
-    def _run_layers(
-        self, steps: int, state: Array, top: Array, dropout: np.random.Generator | None
-    ) -> Array:
+    def _run_layers(self, steps: int, state: Array, top: Array, dropout: Draws | None) -> Array:
         """The layers, from x to h of the top one (T, H, B); returns the state afterwards."""
         outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]
         after = np.empty_like(state)
@@ -200,16 +198,16 @@ class Unrolled:
             self._weights.append(self._weight(layer, dropout))
             cell.forward(self._weights[layer], self.keep, state[layer], out, after[layer])
             if dropout is not None and self.config.dropout:
-                out *= draw_mask(self.masks[layer][:steps], self.config.dropout, dropout)
+                out *= dropout.mask(self.masks[layer][:steps], self.config.dropout)
         return after
 
-    def _weight(self, layer: int, dropout: np.random.Generator | None) -> Array:
+    def _weight(self, layer: int, dropout: Draws | None) -> Array:
         """The weights of a layer, some of the recurrent ones dropped (Merity et al. 2018)."""
         weight, rate = self.parameters[f"layers.{layer}.weight"], self.config.recurrent_dropout
         if dropout is None or not rate:
             return weight
         dropped = weight.copy()
-        mask = draw_mask(self._weight_masks[layer], rate, dropout)
+        mask = dropout.weight_mask(self._weight_masks[layer], rate)
         dropped[:, -self.config.hidden_size :] *= mask
         return dropped
 
@@ -264,14 +262,6 @@ class Unrolled:
         columns = dx.transpose(0, 2, 1).reshape(ids.size, -1)[order]
         gradient[tokens] = np.add.reduceat(columns, first, axis=0)
         gradient[EOS] = 0
-
-
-def draw_mask(mask: Array, rate: float, rng: np.random.Generator) -> Array:
-    """Fill `mask` with zero for the share `rate` and 1 / (1 - rate) for the rest."""
-    threshold = round(rate * _DRAWN)  # of whole numbers, which are drawn faster than floats
-    drawn = rng.integers(0, _DRAWN, mask.shape, np.uint16)
-    np.multiply(drawn >= threshold, mask.dtype.type(1 / (1 - rate)), out=mask)
-    return mask
 
 
 def write_one_hot(ids: Array, out: Array) -> None:

@@ -12,6 +12,7 @@ from charrnn import checkpoint as checkpoints
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig
 from charrnn.corpus import split_corpus
+from charrnn.draws import Draws
 from charrnn.errors import ConfigError
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit
@@ -159,7 +160,7 @@ def test_dropout_and_trace_reach_the_network() -> None:
     plain, _, _ = unrolled.gradient(inputs, targets, warm_state(model), trace=trace)
     assert len(trace) == T
     rng = np.random.default_rng(0)
-    thinned, _, _ = unrolled.gradient(inputs, targets, warm_state(model), dropout=rng)
+    thinned, _, _ = unrolled.gradient(inputs, targets, warm_state(model), dropout=Draws(rng))
     assert not np.allclose(thinned, plain)
 
 

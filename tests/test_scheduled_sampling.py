@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import TrainConfig
+from charrnn.draws import Draws
 from charrnn.errors import ConfigError
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
@@ -22,7 +23,7 @@ T = 40
 def replace(model: CharRNN, inputs: Array, probability: float, seed: int = 0) -> Array:
     """The inputs, some of them drawn from zero state."""
     columns = inputs.shape[1]
-    sampling = ScheduledSampling(model, columns, np.random.default_rng(seed))
+    sampling = ScheduledSampling(model, columns, Draws(np.random.default_rng(seed)))
     return sampling.replace(inputs, model.zero_state(columns), probability)
 
 
@@ -64,7 +65,7 @@ def test_a_token_is_drawn_given_the_drawn_ones_before_it(
 ) -> None:
     model, inputs = make(**network), with_starts()
     model.parameters["head.weight"][:] *= 1e6  # so certain that only one token can be drawn
-    sampling = ScheduledSampling(model, B, np.random.default_rng(0))
+    sampling = ScheduledSampling(model, B, Draws(np.random.default_rng(0)))
     found = sampling.replace(inputs, random_state(model), probability)
     for b in range(B):
         state = random_state(model)[..., b : b + 1]

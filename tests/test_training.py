@@ -118,8 +118,8 @@ def test_the_gradient_of_shards_is_the_gradient_of_the_whole(ngram: int) -> None
     tokens = np.random.default_rng(1).integers(IGNORE, V, (5, 37))
     model = with_ngram(network, tokens.T.ravel()) if ngram else network
     shards = Shards(model, config)
-    assert len(shards.columns) == 2
-    nats, gradient, state = shards.gradient(
+    assert len(shards.pieces) == 2
+    nats, tokens_read, gradient, state = shards.gradient(
         tokens[:-1], tokens[1:], model.zero_state(37), Workers(1)
     )
     whole = model.unroll(4, 37, training=True)
@@ -129,6 +129,7 @@ def test_the_gradient_of_shards_is_the_gradient_of_the_whole(ngram: int) -> None
         model.zero_state(37),
         scale=1 / np.count_nonzero(tokens[1:] != IGNORE),
     )
+    assert tokens_read == np.count_nonzero(tokens[1:] != IGNORE)
     assert nats == pytest.approx(expected.sum())
     np.testing.assert_allclose(gradient.flat, whole.gradients.flat, atol=1e-12)
     np.testing.assert_allclose(state, expected_state, atol=1e-12)
@@ -149,7 +150,7 @@ def test_what_the_model_draws_itself_is_a_constant_to_the_gradient(
         return drawn[-1]
 
     monkeypatch.setattr(ScheduledSampling, "replace", spy)
-    nats, gradient, after = shards.gradient(inputs, targets, state, Workers(1), drawn=1.0)
+    nats, _, gradient, after = shards.gradient(inputs, targets, state, Workers(1), drawn=1.0)
     (replaced,) = drawn
     assert (replaced != inputs).sum() > 10
     whole, scale = model.unroll(8, 4), 1 / np.count_nonzero(targets != IGNORE)

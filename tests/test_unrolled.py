@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.draws import Draws
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parameters import parameter_shapes
@@ -115,7 +116,7 @@ def test_gradients_with_dropout_are_those_of_the_thinned_network(network: dict[s
 
     def loss() -> float:
         rng = np.random.default_rng(5)  # the same units each time
-        return float(unrolled.gradient(inputs, targets, state, dropout=rng)[0].sum())
+        return float(unrolled.gradient(inputs, targets, state, dropout=Draws(rng))[0].sum())
 
     assert loss() != pytest.approx(-unrolled.log_probs(inputs, targets, state)[0].sum())
     loss()
@@ -126,7 +127,7 @@ def test_gradients_with_dropout_are_those_of_the_thinned_network(network: dict[s
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = make(hidden_size=200, dropout=0.25)
     unrolled = model.unroll(T, B)
-    unrolled.run(chunk_with_boundaries()[0], model.zero_state(B), np.random.default_rng(0))
+    unrolled.run(chunk_with_boundaries()[0], model.zero_state(B), Draws(np.random.default_rng(0)))
     mask = unrolled.masks[0]
     assert set(np.unique(mask)) == {0, 1 / 0.75}
     assert abs((mask == 0).mean() - 0.25) < 0.02
@@ -139,7 +140,7 @@ def test_without_a_generator_nothing_is_dropped(kind: str) -> None:
     model = make(cell="lstm", num_layers=2, **{kind: 0.5})
     state = random_state(plain)
     unrolled, expected = model.unroll(T, B), plain.unroll(T, B)
-    unrolled.gradient(inputs, targets, state, dropout=np.random.default_rng(0))
+    unrolled.gradient(inputs, targets, state, dropout=Draws(np.random.default_rng(0)))
     dropped = unrolled.gradients.flat.copy()
     for each in (unrolled, expected):
         each.gradient(inputs, targets, state)

@@ -12,7 +12,7 @@ import traceback
 
 import typer
 
-from charrnn import blas
+from charrnn import blas, distributed
 from charrnn.cli import inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
@@ -60,33 +60,40 @@ def main() -> int:
         code = app(prog_name="charrnn", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except typer.TyperException as error:  # from the parser: wrong usage
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "charrnn"
-        return _fail(f"{_usage(error)} ({command} --help tells more)", error.exit_code)
-    except CharRNNError as error:
-        # A setting has the name of its field; on the command line it is an option.
-        named = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
-        return _fail(named, error.exit_code)
-    except KeyboardInterrupt:
-        return 130
-    except Terminated:
-        return 143
-    except MemoryError:
-        return _fail("out of memory; try smaller sizes, or fewer samples", 1)
-    except BrokenPipeError:  # whoever read the output has gone
-        return _leave_quietly()
-    except SystemExit as error:  # as well, or a shell has got its completion
-        if isinstance(error.__context__, BrokenPipeError):
-            return _leave_quietly()
-        return error.code if isinstance(error.code, int) else 0
-    except OSError as error:
-        _discard_output()
-        return _fail(f"cannot use {error.filename or 'the output'}: {error.strerror}", 1)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"
-        return _fail(f"a fault in charrnn, please report it: {error!r} at {where}", 1)
+    except SystemExit as error:  # a shell has got its completion
+        if not isinstance(error.__context__, BrokenPipeError):
+            return error.code if isinstance(error.code, int) else 0
+        return _fail(*_failure(error.__context__))
+    except BaseException as error:
+        return _fail(*_failure(error))
+
+
+def _failure(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, which may be nothing, and the exit code."""
+    match error:
+        case typer.TyperException():  # from the parser: wrong usage
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "charrnn"
+            return f"{_usage(error)} ({command} --help tells more)", error.exit_code
+        case CharRNNError():
+            # A setting has the name of its field; on the command line it is an option.
+            text = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
+            return text, error.exit_code
+        case KeyboardInterrupt():
+            return "", 130
+        case Terminated():
+            return "", 143
+        case MemoryError():
+            return "out of memory; try smaller sizes, or fewer samples", 1
+        case BrokenPipeError():  # whoever read the output has gone
+            _discard_output()
+            return "", 141
+        case OSError():
+            _discard_output()
+            return f"cannot use {error.filename or 'the output'}: {error.strerror}", 1
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}:{place.lineno}"
+    return f"a fault in charrnn, please report it: {error!r} at {where}", 1
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -114,15 +121,18 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave_quietly() -> int:
-    _discard_output()
-    return 141
-
-
 def _fail(text: str, code: int) -> int:
     from charrnn.display import error
 
-    error(text)
+    def say() -> None:
+        if text:
+            error(text)
+
+    try:
+        processes = distributed.world()
+    except CharRNNError:  # which may be what is to be said
+        processes = distributed.ALONE
+    processes.fail(say, code)
     return code
 
 

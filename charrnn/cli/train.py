@@ -5,13 +5,14 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn.cli.completion import corpora, models, one_of
-from charrnn.cli.interrupts import Interrupts
+from charrnn.cli.interrupts import Interrupts, exit_code
 from charrnn.cli.options import (
     STARTED,
     Encoding,
@@ -37,9 +38,10 @@ from charrnn.errors import CharRNNError, ConfigError
 if TYPE_CHECKING:
     from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import Corpus, Split
+    from charrnn.distributed import World
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
-    from charrnn.resuming import Text
+    from charrnn.resuming import Suspended, Text
     from charrnn.run import Run
     from charrnn.training import Progress
 
@@ -48,6 +50,7 @@ _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
 _SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
 _CHECKED = _SETTINGS | _OF_VOCABULARY
 _SAMPLE_CHARS = 200
+_GRACE = 1.0  # seconds
 
 
 def _chosen(help: str) -> Any:
@@ -251,6 +254,7 @@ def train(
     from charrnn.checkpoint import FOLDER
     from charrnn.cli.training_display import TrainingDisplay
     from charrnn.corpus import corpus_name
+    from charrnn.distributed import world
     from charrnn.finetuning import Pretrained
     from charrnn.parallel import Workers
     from charrnn.resuming import Text
@@ -266,8 +270,9 @@ def train(
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
     output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(Workers(threads))
-        display = stack.enter_context(TrainingDisplay(quiet))
+        speaks = world().speaks
+        workers = stack.enter_context(Workers(threads, world()))
+        display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         if resume:
             run = _resumed(text, set_by_hand, output, workers, stack)
         else:
@@ -282,11 +287,12 @@ def train(
             display.complete(run)
         else:
             log_mode = "a" if resume else "w"
-            write = stack.enter_context(_log_file(log, log_mode))  # last, as it empties an old one
+            # Last, as it empties an old one.
+            write = stack.enter_context(_log_file(log if speaks else None, log_mode))
             display.begin(run)
             _train(run, display, write, sample_every)
             display.end(run)
-    if as_json:
+    if as_json and speaks:
         print(as_line(run.result()))
 
 
@@ -304,9 +310,10 @@ def _fresh(
     """A new run."""
     from charrnn.preparing import claimed, prepare
 
-    corpus, split = _read(text)
+    corpus, split = _read(text, workers.world)
     if not set_by_hand.get("dry_run"):
-        stack.enter_context(claimed(output, force=force))
+        claim = partial(stack.enter_context, claimed(output, force=force))
+        workers.world.together(claim, alone=True)
     return prepare(
         corpus,
         split,
@@ -334,10 +341,14 @@ def _resumed(
     from charrnn.lock import locked
     from charrnn.preparing import resume
 
-    if checkpoint.beside(output, checkpoint.RESUME).exists():
-        stack.enter_context(locked(output))
-    suspended = resuming.load(output)
-    checkpoint.remove_leftovers(output)
+    def load() -> "Suspended":
+        if checkpoint.beside(output, checkpoint.RESUME).exists():
+            stack.enter_context(locked(output))
+        suspended = resuming.load(output)
+        checkpoint.remove_leftovers(output)
+        return suspended
+
+    suspended = workers.world.together(load, alone=True)
     settings = {name: value for name, value in set_by_hand.items() if name in _CHECKED}
     if text.separator is not None:
         settings["split_on"] = text.separator
@@ -347,7 +358,7 @@ def _resumed(
     found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
     if text.sources:
         found["sources"] = text.sources
-    corpus, split = _read(replace(suspended.text, **found))
+    corpus, split = _read(replace(suspended.text, **found), workers.world)
     budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
     return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
 
@@ -359,16 +370,18 @@ def _train(
     sample_every: int | None,
 ) -> None:
     """Train to the end, or to the end of the step in which a signal comes."""
-    with Interrupts() as interrupts:
+    with Interrupts(_GRACE if run.world.size > 1 else 0.0) as interrupts:
         for progress in run.train():
             display.update(progress)
             write(progress)
-            if sample_every and progress.step % sample_every == 0:
+            if sample_every and progress.step % sample_every == 0 and run.world.speaks:
                 display.note(_fresh_sample(run, progress.step))
-            if interrupts.signal and progress.fraction < 1:
+            signal = run.world.largest(interrupts.signal)
+            if signal and progress.fraction < 1:
                 run.stop()
-                display.interrupted(run, _resuming_command())
-                raise typer.Exit(interrupts.exit_code)
+                if run.world.speaks:
+                    display.interrupted(run, _resuming_command())
+                raise typer.Exit(exit_code(signal))
 
 
 def _resuming_command() -> str:
@@ -377,16 +390,19 @@ def _resuming_command() -> str:
     return shlex.join(["charrnn", *arguments, "--resume"])
 
 
-def _read(text: "Text") -> tuple["Corpus", "Split"]:
+def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     """Training and validation documents, the latter from another file where one is named."""
     from charrnn.corpus import read_corpus
     from charrnn.sources import split_source
 
-    corpus = read_corpus(
-        text.sources, separator=text.separator, encoding=text.encoding, max_size=text.max_size
-    )
-    val = Path(text.val) if text.val else None
-    return corpus, split_source(corpus, val, text.val_fraction, text.encoding, text.max_size)
+    def read() -> tuple["Corpus", "Split"]:
+        corpus = read_corpus(
+            text.sources, separator=text.separator, encoding=text.encoding, max_size=text.max_size
+        )
+        val = Path(text.val) if text.val else None
+        return corpus, split_source(corpus, val, text.val_fraction, text.encoding, text.max_size)
+
+    return world.together(read, alone="-" in text.sources)  # only rank 0 has a standard input
 
 
 @contextlib.contextmanager
