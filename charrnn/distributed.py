@@ -108,10 +108,12 @@ class _Ranks(World):
         self._comm.Allreduce(self._in_place, array)
 
     def gather(self, item: T) -> list[T]:
-        return self._comm.allgather(item)
+        found: list[T] = self._comm.allgather(item)
+        return found
 
     def broadcast(self, item: T) -> T:
-        return self._comm.bcast(item)
+        found: T = self._comm.bcast(item)
+        return found
 
     def largest(self, number: int) -> int:
         return int(self._comm.allreduce(number, self._max))

@@ -288,7 +288,7 @@ def score_in_streams(
     """Score one long text cut into streams that run side by side.
 
     Each is preceded by the last BURN_IN tokens before it, which are fed and not counted, so that
-    the cut costs next to nothing.
+    the cut costs next to nothing. The processes of a run share the streams.
 
     Args:
         documents: the text, one document, or none where it is empty.
@@ -307,8 +307,10 @@ def score_in_streams(
         _score_streams(checkpoint, tokens, edges[first : first + _GROUP + 1], part)
         return part
 
-    for part in workers.map(run, range(0, streams, _GROUP)):
-        tally.merge(part)
+    world, groups = workers.world, range(0, streams, _GROUP)
+    parts = world.gather(workers.map(run, groups[world.rank :: world.size]))
+    for group in range(len(groups)):
+        tally.merge(parts[group % world.size][group // world.size])
     return tally
 
 

@@ -1,5 +1,6 @@
 """`charrnn score`: how probable texts are."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charrnn import distributed
 from charrnn.cli.classify import classify_texts
 from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
@@ -213,7 +215,7 @@ def score(
     in the order given: log P, bits per character, text, with tabs between. On a terminal, several
     texts come as a table, the most probable first.
     """
-    checkpoints = checkpoints or []
+    checkpoints, processes = checkpoints or [], distributed.world()
     _check_together(
         {
             "--per-char": per_char,
@@ -236,11 +238,15 @@ def score(
         },
         several=len(checkpoints) > 1,
     )
+    if not processes.speaks:
+        if adapt or html or svg or len(checkpoints) > 1:
+            return  # rank 0 does these by itself
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if fail_over is not None:
         check_float("fail_over", fail_over, 0, sys.float_info.max)
     files = files or []
     if not texts and not files and labels is None:
-        files = [_stdin()]
+        files = [processes.together(_stdin, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
     cut = LINES if separator is None else separator
     sources = Sources(texts or [], files, cut, encoding, max_size, field)
@@ -262,18 +268,19 @@ def score(
     each = per_char and not total
     threshold = Threshold(fail_over)
     printer = Printer(model.vocabulary.config, as_json, tsv, sort, each, threshold)
-    scorer = Scorer(model, eos, threads)
+    scorer = Scorer(model, eos, threads, processes)
     if context is not None or reset is not None:
         _print_sums(scorer, sources, printer, context, reset)
     elif adapt:
         printer.adapted(scorer.adapted(sources.read()), total)
-    elif html or svg or (each and not as_json and sys.stdout.isatty()):
+    elif html or svg or (each and not as_json and processes.broadcast(sys.stdout.isatty())):
         _print_surprise(scorer, sources, printer, html, svg)
     else:
         scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
         printer.total(scored) if total else printer.each(scored)
     if threshold.above:
         threshold.report()
+    if processes.broadcast(threshold.above):
         raise typer.Exit(_EXCEEDED)
 
 

@@ -1,12 +1,13 @@
 """The scores of the texts that `charrnn score` is given, one after another."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.cli.texts import Given, blocks
 from charrnn.config import WHOLE
+from charrnn.distributed import World
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
@@ -22,23 +23,31 @@ class Scorer:
         eos: whether the end of a text counts; None means unless the model was trained on whole
             files.
         threads: cores to use at most; None means all.
+        world: the processes that score.
     """
 
     model: "Checkpoint"
     eos: bool | None
     threads: int | None
+    world: World
 
     def each(
         self, texts: Iterable[Given], context: int | None = None
     ) -> Iterator[tuple[Given, "Score"]]:
-        """Scores in the order given; a block of texts is scored side by side."""
+        """Scores in the order given; a block of texts is scored side by side.
+
+        The processes of a run share the blocks, and rank 0 gets all scores.
+        """
         from charrnn.parallel import Workers
         from charrnn.scoring import score
 
-        with Workers(self.threads) as workers:
-            for block in blocks(texts):
+        with Workers(self.threads, self.world) as workers:
+
+            def scores(block: list[Given]) -> "list[Score]":
                 wanted = [given.text for given in block]
-                found = score(self.model, wanted, eos=self.eos, context=context, workers=workers)
+                return score(self.model, wanted, eos=self.eos, context=context, workers=workers)
+
+            for block, found in self.world.map(scores, blocks(texts)):
                 yield from zip(block, found, strict=True)
 
     def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
@@ -48,18 +57,18 @@ class Scorer:
             for given in texts
             for start in range(0, len(given.text), size)
         )
-        return Scorer(self.model, False, self.threads).each(parts)
+        return replace(self, eos=False).each(parts)
 
     def whole(
         self, files: Sequence[Path], encoding: str, max_size: int | None, streams: int
     ) -> Iterator[tuple[Given, "Tally"]]:
-        """Figures of whole files, however long."""
+        """Figures of whole files, however long, the same at all processes."""
         from charrnn.corpus import read_documents
         from charrnn.parallel import Workers
         from charrnn.reading import read_pieces, strip_pieces
         from charrnn.scoring import score_in_streams, score_pieces
 
-        with Workers(self.threads) as workers:
+        with Workers(self.threads, self.world) as workers:
             for file in files:
                 if streams > 1:
                     documents = read_documents(file, WHOLE, encoding, max_size)
