@@ -1,0 +1,199 @@
+"""`mpiexec -n N charrnn train` learns what one process learns."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ..commands import finish
+from . import launch, needs_mpi, run
+
+pytestmark = needs_mpi
+
+SIZES = (
+    *("--hidden-size", "32", "--num-layers", "2", "--seq-len", "16", "--threads", "1"),
+    *("--dropout", "0.2", "--recurrent-dropout", "0.3", "--scheduled-sampling", "0.3"),
+)
+KINDS = {
+    "lstm of lines": (),
+    "gru of words": ("--cell", "gru", "--tokens", "word"),
+    "whole text": ("--whole", "--ngram", "0", "--normalize", "nfd"),
+}
+
+
+def train(ranks: int, output: Path, *options: str) -> list[dict[str, Any]]:
+    """Train on the bundled English for a few steps; what the log says of each."""
+    log = output.with_suffix(".jsonl")
+    result = run(ranks, "train", "english", *SIZES, *options, "-o", output, "--log", log, "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def weights(output: Path) -> np.ndarray:
+    with np.load(output) as arrays:
+        found = [arrays[name].ravel() for name in arrays.files if name.endswith("weight")]
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_number_of_processes_learns_what_one_learns(kind: str, tmp_path: Path) -> None:
+    options = (*KINDS[kind], "--steps", "20")
+    alone = train(1, tmp_path / "1.npz", *options)
+    for ranks in (2, 3):
+        logged = train(ranks, tmp_path / f"{ranks}.npz", *options)
+        for name in ("loss", "chars"):
+            found = [entry[name] for entry in logged]
+            assert found == pytest.approx([entry[name] for entry in alone], rel=1e-4)
+        found, expected = logged[-1]["validation"], alone[-1]["validation"]
+        assert found["nats"] == pytest.approx(expected["nats"], rel=1e-4)
+        assert {**found, "nats": 0} == {**expected, "nats": 0}
+        np.testing.assert_allclose(
+            weights(tmp_path / f"{ranks}.npz"), weights(tmp_path / "1.npz"), atol=2e-3
+        )
+
+
+def test_the_gradient_of_a_step_is_that_of_one_process(tmp_path: Path) -> None:
+    """Of Adam's mean after one step, which is a tenth of it."""
+    for ranks in (1, 2, 3):
+        train(ranks, tmp_path / f"{ranks}.npz", "--steps", "1")
+    gradients = [np.load(tmp_path / f"{ranks}.resume.npz")["mean"] for ranks in (1, 2, 3)]
+    norm = np.linalg.norm(gradients[0])
+    assert norm > 1e-3
+    for other in gradients[1:]:
+        assert np.linalg.norm(other - gradients[0]) < 1e-5 * norm
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_as_many_processes_learn_the_same_again(ranks: int, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train(ranks, tmp_path / f"{name}.npz", "--steps", "12")
+    np.testing.assert_array_equal(weights(tmp_path / "a.npz"), weights(tmp_path / "b.npz"))
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    for name, first, second in (("a", 1, 1), ("b", 2, 3), ("c", 3, 1)):
+        train(first, tmp_path / f"{name}.npz", "--steps", "10")
+        train(second, tmp_path / f"{name}.npz", "--steps", "20", "--resume")
+    for name in ("b", "c"):
+        np.testing.assert_allclose(
+            weights(tmp_path / f"{name}.npz"), weights(tmp_path / "a.npz"), atol=2e-3
+        )
+
+
+def test_one_process_speaks(tmp_path: Path) -> None:
+    result = run(2, "train", "english", "--steps", "5", "-o", tmp_path / "h.npz", "--json")
+    assert (result.code, len(result.objects())) == (0, 1)
+    assert result.err.count("written to") == 1
+
+
+def test_minutes_end_on_time_and_all_agree_on_the_steps(tmp_path: Path) -> None:
+    output = tmp_path / "m.npz"
+    options = ("--hidden-size", "16", "--minutes", "0.1", "--json")
+    result = run(2, "train", "english", *options, "-o", output)
+    assert result.code == 0, result.err
+    assert result.objects()[0]["steps"] > 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_saves_and_goes_on(number: int, tmp_path: Path) -> None:
+    log = tmp_path / "i.jsonl"
+    options = (*SIZES, "-o", tmp_path / "i.npz", "--log", log)
+    process = launch(2, "train", "english", *options, "--steps", "100000")
+    wait_for(log, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err.decode()
+    assert err.decode().count("to go on:") == 1
+    done = json.loads(log.read_text().splitlines()[-1])["step"]
+    train(3, tmp_path / "i.npz", "--steps", "100000", "--dry-run", "--resume")
+    assert done > 0
+    with np.load(tmp_path / "i.resume.npz") as arrays:
+        assert np.isfinite(arrays["weights"]).all()
+
+
+def wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a few steps are done."""
+    while not (log.exists() and log.read_text().count("\n") > 3):
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def test_a_process_that_dies_ends_them_all_and_leaves_a_model(tmp_path: Path) -> None:
+    log = tmp_path / "d.jsonl"
+    options = (*SIZES, "-o", tmp_path / "d.npz", "--log", log, "--evaluations", "50000")
+    process = launch(3, "train", "english", *options, "--steps", "100000")
+    wait_for(log, process)
+    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    result = run(1, "score", "a text", "-c", tmp_path / "d.npz", "--json")
+    assert result.code == 0, result.err
+    assert run(2, "train", *options, "--steps", "100000", "--resume", "--dry-run").code == 0
+
+
+def ranks_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes of charrnn that a launcher has started."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = place.read_bytes().split(b"\0")
+            session = os.getsid(int(place.parent.name))
+        except OSError:  # it has ended meanwhile
+            continue
+        if b"charrnn" in command and b"--steps" in command and b"mpiexec" not in command[0]:
+            found.append((session, int(place.parent.name)))
+    own = os.getsid(process.pid)
+    return [number for session, number in sorted(found) if session >= own]
+
+
+ERRORS = {
+    "no such file": (("train", "nothing.txt"), 1, "no such file: nothing.txt"),
+    "wrong usage": (("train", "--steps", "x"), 2, "'x' is not a valid"),
+    "too few streams": (("train", "english", "--batch-size", "1", "--steps", "2"), 2, "batch-size"),
+    "no folder": (("train", "hello", "--steps", "2", "-o", "no/where.npz"), 1, "no/where.npz"),
+    "nothing to resume": (("train", "hello", "--resume", "-o", "x.npz"), 1, "x.npz"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_one_line(name: str, tmp_path: Path) -> None:
+    arguments, code, words = ERRORS[name]
+    result = run(3, *arguments, cwd=tmp_path)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert words in result.err
+
+
+FAILING = """
+import sys
+from charrnn.distributed import world
+from charrnn.errors import CorpusError
+from charrnn import corpus
+if world().rank == 1:
+    def read_corpus(*args, **options):
+        raise {error}
+    corpus.read_corpus = read_corpus
+from charrnn.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("CorpusError('its disk is gone')", "its disk is gone"), ("KeyError('x')", "a fault")],
+)
+def test_an_error_of_one_process_is_that_of_all(error: str, words: str, tmp_path: Path) -> None:
+    module = ("-c", FAILING.format(error=error))
+    result = finish(launch(2, "train", "english", "--steps", "2", module=module, cwd=tmp_path))
+    assert result.code == 1
+    lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert not (tmp_path / "checkpoints").exists()
