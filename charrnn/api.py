@@ -62,6 +62,7 @@ class Settings(TypedDict, total=False):
     # How it is trained.
     batch_size: int | None
     seq_len: int | None
+    accumulate: int | None
     learning_rate: float | None
     warmup: float | None
     weight_decay: float | None

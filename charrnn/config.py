@@ -145,6 +145,7 @@ class TrainConfig:
     minutes: float | None = None  # wall-clock time
     batch_size: int = 32  # streams read side by side
     seq_len: int = 32  # steps before backpropagation is truncated
+    accumulate: int = 1  # chunks whose gradients make an update
     learning_rate: float = 1e-2  # the peak; rises from zero before it and decays to zero after it
     warmup: float = 0.03  # share of the budget in which the learning rate rises
     weight_decay: float = 0.1  # decoupled, on matrices
@@ -167,6 +168,7 @@ class TrainConfig:
             check_float("minutes", self.minutes, 0, 1e7, above=True)
         check_int("batch_size", self.batch_size, 1)
         check_int("seq_len", self.seq_len, 1)
+        check_int("accumulate", self.accumulate, 1)
         check_float("learning_rate", self.learning_rate, 0, 100, above=True)
         check_float("warmup", self.warmup, 0, 1)
         check_float("weight_decay", self.weight_decay, 0, 100)
@@ -178,6 +180,11 @@ class TrainConfig:
             check_int("max_ngrams", self.max_ngrams, 1, 10**12)
         check_int("evaluations", self.evaluations, 1)
         check_int("seed", self.seed, 0, 2**63 - 1)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """How many tokens an update reads."""
+        return self.batch_size * self.seq_len * self.accumulate
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def check_memory(model: ModelConfig, train: TrainConfig) -> None:
 def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
     """About how many bytes a network takes in training, without the text.
 
-    Weights, two gradients, two moments of Adam, the best weights and a copy; for each step and
+    Weights, two gradients (twice where several chunks make an update), two moments of Adam, the
+    best weights and a copy; for each step and
     stream the block [x; 1; h] and the gates of each layer, and the copies for the gradient of one.
     """
     if model.cell == "ngram":
@@ -43,7 +44,8 @@ def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
     )
     copies = max(D, H) + 1 + H * (1 + G)
     head = 1 + 2 * H + (2 * V if model.cell == "jordan" else 0)
-    return _BYTES * (7 * P + train.seq_len * train.batch_size * (layers + copies + head))
+    weights = P * (7 if train.accumulate == 1 else 9)
+    return _BYTES * (weights + train.seq_len * train.batch_size * (layers + copies + head))
 
 
 def physical_memory() -> float:

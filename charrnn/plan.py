@@ -65,7 +65,7 @@ def plan(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if not given.keys() & {"steps", "epochs", "minutes"}:
-        given |= _budget(num_tokens)
+        given |= _budget(num_tokens, given.get("accumulate", 1))
     chars = _chars(num_tokens, TrainConfig(**_of(TrainConfig, given)), chars_per_minute)
     hidden_size, seq_len = _sizes(num_tokens, chars)
     settings = {
@@ -100,9 +100,10 @@ def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: settings[f.name] for f in fields(kind) if f.name in settings}
 
 
-def _budget(num_tokens: int) -> dict[str, int]:
+def _budget(num_tokens: int, accumulate: int) -> dict[str, int]:
     """Enough passes to learn a small text, few enough to end in minutes on a large one."""
-    chunk = TrainConfig.batch_size * TrainConfig.seq_len
+    check_int("accumulate", accumulate, 1)
+    chunk = TrainConfig.batch_size * TrainConfig.seq_len * accumulate
     chars = min(_EPOCHS_WITHOUT_BUDGET * num_tokens, _CHARS_WITHOUT_BUDGET)
     fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
     return {"steps": max(fewest, chars // chunk)}
@@ -114,7 +115,7 @@ def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> flo
         return config.minutes * chars_per_minute
     if config.epochs is not None:
         return config.epochs * num_tokens
-    return float((config.steps or 0) * config.batch_size * config.seq_len)
+    return float((config.steps or 0) * config.tokens_per_step)
 
 
 def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:

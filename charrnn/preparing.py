@@ -208,7 +208,7 @@ def _chars_per_minute(workers: Workers) -> float:
     batches = Batches(tokens, config.batch_size, config.seq_len, 0)
     with Workers(workers.threads) as own:
         trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
-        return 60 * config.batch_size * config.seq_len / trainer.measure()
+        return 60 * config.tokens_per_step / trainer.measure()
 
 
 def _with_ngram(

@@ -127,7 +127,7 @@ class Run:
         """How often the run reads the training text."""
         if isinstance(self.trainer, NGramTrainer):
             return 1.0
-        return self.trainer.budget.steps / self.trainer.batches.steps_per_epoch
+        return self.trainer.budget.steps / self.trainer.steps_per_epoch
 
     @property
     def num_ngrams(self) -> int:

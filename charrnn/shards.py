@@ -17,11 +17,11 @@ from charrnn.draws import Draws
 from charrnn.errors import ConfigError
 from charrnn.functional import IGNORE
 from charrnn.parallel import Workers
-from charrnn.parameters import Parameters
 from charrnn.residual import Network
 from charrnn.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
+Chunk = tuple[Array, Array]
 
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
 _MOST_COLUMNS = 64  # wider ones win nothing more
@@ -93,53 +93,59 @@ class Shards:
                 draws.rng.bit_generator.state = state
 
     def gradient(
-        self,
-        inputs: Array,
-        targets: Array,
-        state: Array,
-        workers: Workers,
-        drawn: float = 0.0,
-    ) -> tuple[float, int, Parameters, Array]:
-        """One forward and backward pass over a chunk; its columns are those of this process.
+        self, chunks: Sequence[Chunk], state: Array, workers: Workers, drawn: float = 0.0
+    ) -> tuple[float, int, Array, Array]:
+        """Forward and backward passes over chunks that follow each other.
+
+        The columns of all arrays are those of this process.
 
         Args:
-            inputs: (T, B) ids.
-            targets: (T, B) ids.
-            state: (num_layers, num_states, H, B) before the chunk.
+            chunks: inputs (T, B) and targets (T, B) of each, ids.
+            state: (num_layers, num_states, H, B) before the first one.
             drawn: the share of the inputs that the model draws itself.
 
         Returns:
             The sum of the loss in nats and the number of targets, both of all processes, the
-            gradient of the mean loss (a work buffer that the next call overwrites), and the state
-            after the chunk.
+            gradient of the mean loss as one vector (a work buffer that the next call overwrites),
+            and the state after the last chunk.
         """
-        usual = len(targets) * self.batch_size  # targets; a few may be IGNORE
+        usual = self.batch_size * sum(len(targets) for _, targets in chunks)  # few are IGNORE
 
-        def run(piece: int) -> tuple[float, Array]:
-            columns = self.pieces[piece].columns
-            own_inputs, own_state = inputs[:, columns], state[..., columns]
-            if drawn > 0:
-                own_inputs = self.sampling[piece].replace(own_inputs, own_state, drawn)
-            nats, new_state, _ = self.unrolled[piece].gradient(
-                own_inputs,
-                targets[:, columns],
-                own_state,
-                scale=1 / usual,
-                dropout=self.pieces[piece].dropout,
-            )
-            return float(nats.sum(dtype=np.float64)), new_state
+        def run(piece: int) -> tuple[float, Array, Array]:
+            return self._piece_gradient(piece, chunks, state, 1 / usual, drawn)
 
         results = workers.map(run, range(len(self.pieces)))
-        gradients = self.unrolled[0].gradients
-        for other in self.unrolled[1:]:
-            gradients.flat += other.gradients.flat
-        sums = np.array([math.fsum(nats for nats, _ in results), np.sum(targets != IGNORE)])
+        (nats, gradient, _), *others = results
+        for other in others:
+            gradient += other[1]
+        tokens = sum(int(np.count_nonzero(targets != IGNORE)) for _, targets in chunks)
+        sums = np.array([math.fsum(nats for nats, _, _ in results), tokens])
         self.world.sum(sums)
-        self.world.sum(gradients.flat)
+        self.world.sum(gradient)
         nats, tokens = float(sums[0]), int(sums[1])
         if 0 < tokens < usual:
-            gradients.flat *= usual / tokens
-        return nats, tokens, gradients, np.concatenate([state for _, state in results], axis=-1)
+            gradient *= usual / tokens
+        return nats, tokens, gradient, np.concatenate([state for *_, state in results], axis=-1)
+
+    def _piece_gradient(
+        self, piece: int, chunks: Sequence[Chunk], state: Array, scale: float, drawn: float
+    ) -> tuple[float, Array, Array]:
+        """Nats, gradient and state of the columns of one piece."""
+        columns, unrolled = self.pieces[piece].columns, self.unrolled[piece]
+        state, sums, total = state[..., columns], [], unrolled.gradients.flat
+        for number, (inputs, targets) in enumerate(chunks):
+            inputs, targets = inputs[:, columns], targets[:, columns]
+            if drawn > 0:
+                inputs = self.sampling[piece].replace(inputs, state, drawn)
+            nats, state, _ = unrolled.gradient(
+                inputs, targets, state, scale=scale, dropout=self.pieces[piece].dropout
+            )
+            sums.append(float(nats.sum(dtype=np.float64)))
+            if number:
+                total += unrolled.gradients.flat
+            elif len(chunks) > 1:
+                total = unrolled.gradients.flat.copy()
+        return math.fsum(sums), total, state
 
 
 def _pieces(config: TrainConfig, own: slice) -> Iterator[_Piece]:

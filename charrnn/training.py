@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import weights_of
 from charrnn.residual import Network
-from charrnn.shards import Shards
+from charrnn.shards import Chunk, Shards
 from charrnn.tokens import Encoded
 
 Array = np.ndarray
@@ -133,6 +133,11 @@ class Trainer:
         self.troubles = 0
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Updates that a pass takes."""
+        return -(-self.batches.steps_per_epoch // self.config.accumulate)
+
+    @property
     def overfitting(self) -> bool:
         """Whether a run with a budget of time had better stop: it learns the text by heart."""
         return self.config.minutes is not None and self.much_worse >= _PATIENCE
@@ -151,7 +156,7 @@ class Trainer:
         if config.minutes is not None:
             return Budget(1, started + 60 * config.minutes)  # until `measure` is called
         if config.epochs is not None:
-            return Budget(max(1, round(config.epochs * self.batches.steps_per_epoch)))
+            return Budget(max(1, round(config.epochs * self.steps_per_epoch)))
         return Budget(config.steps or 1)
 
     def measure(self) -> float:
@@ -166,7 +171,7 @@ class Trainer:
         self.step_seconds = seconds
         if config.minutes is not None:
             left = budget.deadline - budget.reserve - time.monotonic()
-            tokens = config.batch_size * config.seq_len
+            tokens = config.tokens_per_step
             each = len(self.validation.tokens) / tokens * seconds / 2 if self.validation else 0.0
             evaluations = int(_VALIDATION_SHARE * left / each) if each else config.evaluations
             evaluations = min(max(1, evaluations), config.evaluations)
@@ -174,7 +179,7 @@ class Trainer:
             self.config = replace(config, evaluations=evaluations)
             steps = self.step + max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
             steps = self.workers.world.broadcast(steps)
-            most = max(_TOY_STEPS, _MOST_PASSES * self.batches.steps_per_epoch)
+            most = max(_TOY_STEPS, _MOST_PASSES * self.steps_per_epoch)
             self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
 
@@ -185,11 +190,11 @@ class Trainer:
         state = self.model.zero_state(shards.num_streams)
         optimizer, times = Adam(self.model.parameters.flat.copy()), []
         start = time.monotonic()
-        for inputs, targets in self.batches.epoch(0):
+        for chunks in _grouped(self.batches.epoch(0), config.accumulate):
             clock = time.monotonic()
-            _, _, gradient, state = shards.gradient(inputs, targets, state, self.workers)
-            clip_by_global_norm(gradient.flat, config.clip_norm)
-            optimizer.update(gradient.flat, 0.0)
+            _, _, gradient, state = shards.gradient(chunks, state, self.workers)
+            clip_by_global_norm(gradient, config.clip_norm)
+            optimizer.update(gradient, 0.0)
             times.append(time.monotonic() - clock)
             if world.broadcast(time.monotonic() - start > limit) and len(times) > 1:
                 break
@@ -207,8 +212,8 @@ class Trainer:
         if self.config.minutes is not None and self.step_seconds is None:
             self.measure()
         try:
-            for inputs, targets in self._chunks():
-                progress = self._update(inputs, targets)
+            for chunks in self._chunks():
+                progress = self._update(chunks)
                 if self._validation_is_due(progress):
                     progress = self._validate(progress)
                 yield progress
@@ -269,23 +274,24 @@ class Trainer:
             self.measure()
         self.validations = int(self.budget.fraction(self.step) * self.config.evaluations)
 
-    def _chunks(self) -> Iterator[tuple[Array, Array]]:
-        """The chunks (inputs, targets) from this step on, pass after pass without end."""
-        epoch, start = divmod(self.step, self.batches.steps_per_epoch)
+    def _chunks(self) -> Iterator[list[Chunk]]:
+        """The chunks (inputs, targets) of each step from this one on, pass after pass, no end."""
+        epoch, start = divmod(self.step, self.steps_per_epoch)
         for number in count(epoch):
             if start == 0:
                 self.state = self.model.zero_state(self.shards.num_streams)
-            yield from self.batches.epoch(number, start)
+            chunks = self.batches.epoch(number, start * self.config.accumulate)
+            yield from _grouped(chunks, self.config.accumulate)
             start = 0
 
-    def _update(self, inputs: Array, targets: Array) -> Progress:
-        """One step of gradient descent on a chunk."""
+    def _update(self, chunks: list[Chunk]) -> Progress:
+        """One step of gradient descent."""
         clock, config = time.monotonic(), self.config
         drawn = config.scheduled_sampling * self.budget.fraction(self.step)
         nats, tokens, gradient, state = self.shards.gradient(
-            inputs, targets, self.state, self.workers, drawn
+            chunks, self.state, self.workers, drawn
         )
-        norm = clip_by_global_norm(gradient.flat, config.clip_norm)
+        norm = clip_by_global_norm(gradient, config.clip_norm)
         self.step += 1
         fraction = self.budget.fraction(self.step)
         rate = self.rate_factor * learning_rate(fraction, config.learning_rate, config.warmup)
@@ -293,7 +299,7 @@ class Trainer:
             trouble = self._go_back(reason)
         else:
             trouble, self.state = "", state
-            self.optimizer.update(gradient.flat, rate)
+            self.optimizer.update(gradient, rate)
             chars = tokens * self.chars_per_token
             self.chars += chars
             self.nats_since, self.chars_since = self.nats_since + nats, self.chars_since + chars
@@ -302,7 +308,7 @@ class Trainer:
             self._keep_time()
         return Progress(
             self.step,
-            self.step / self.batches.steps_per_epoch,
+            self.step / self.steps_per_epoch,
             fraction,
             nats / max(1.0, tokens * self.chars_per_token),
             rate,
@@ -379,6 +385,12 @@ class Trainer:
             f"training diverged at step {self.step}: {reason}; try a lower --learning-rate than "
             f"{self.config.learning_rate:g}, or a lower --clip-norm"
         )
+
+
+def _grouped(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
+    """So many at a time; the last ones may be fewer."""
+    while group := list(islice(chunks, size)):
+        yield group
 
 
 class NGramTrainer:

@@ -103,6 +103,7 @@ KINDS: list[dict[str, Any]] = [
     {"num_layers": 2, "dropout": 0.3, "recurrent_dropout": 0.2, "embedding_size": 5},
     {"ngram": 4, "dropout": 0.2},
     {"scheduled_sampling": 0.7, "batch_size": 33, "seq_len": 4},
+    {"accumulate": 3, "dropout": 0.2, "seq_len": 4},
     {"separator": LINES},
     {"separator": LINES, "dropout": 0.3, "ngram": 3},
     {"tokens": VocabularyConfig("word")},

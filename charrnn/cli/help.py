@@ -36,8 +36,8 @@ GROUPS = {
         "Model": "init_from cell hidden_size num_layers embedding_size dropout recurrent_dropout "
         "activation feedback order ngram ngram_scale max_ngrams",
         "Budget": "epochs steps minutes",
-        "Training": "batch_size seq_len learning_rate weight_decay clip_norm scheduled_sampling "
-        "evaluations seed",
+        "Training": "batch_size seq_len accumulate learning_rate weight_decay clip_norm "
+        "scheduled_sampling evaluations seed",
         "Output": "output resume force dry_run sample_every log quiet as_json",
     },
     "sample": {

@@ -192,7 +192,12 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[int | None, _chosen("Streams of text read side by side.")] = None,
-    seq_len: Annotated[int | None, _chosen("Tokens between updates of the weights.")] = None,
+    seq_len: Annotated[
+        int | None, _chosen("Tokens of a stream that a gradient goes back through.")
+    ] = None,
+    accumulate: Annotated[
+        int, typer.Option(help="Chunks of so many tokens that make an update of the weights.")
+    ] = TrainConfig.accumulate,
     learning_rate: Annotated[
         float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
     ] = None,

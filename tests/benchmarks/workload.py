@@ -43,7 +43,7 @@ def our_step(model: ModelConfig, train: TrainConfig, workers: Workers) -> Step:
     source = chunks(train, model.vocab_size)
 
     def step() -> None:
-        trainer._update(*next(source))
+        trainer._update([next(source)])
 
     return step
 

@@ -1,7 +1,6 @@
 """`mpiexec -n N charrnn train` learns what one process learns."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -25,6 +24,37 @@ KINDS = {
     "gru of words": ("--cell", "gru", "--tokens", "word"),
     "whole text": ("--whole", "--ngram", "0", "--normalize", "nfd"),
 }
+
+
+FAILING = """
+import sys
+from charrnn import corpus
+from charrnn.__main__ import main
+from charrnn.distributed import world
+from charrnn.errors import CorpusError
+
+def read_corpus(*args, **options):
+    raise {error}
+
+if world().rank == 1:
+    corpus.read_corpus = read_corpus
+sys.exit(main())
+"""
+DYING = """
+import os, sys
+from charrnn.__main__ import main
+from charrnn.distributed import world
+from charrnn.training import Trainer
+
+def update(trainer, *chunk):
+    if trainer.step == 9:
+        os.kill(os.getpid(), 9)
+    return whole(trainer, *chunk)
+
+if world().rank == 1:
+    whole, Trainer._update = Trainer._update, update
+sys.exit(main())
+"""
 
 
 def train(ranks: int, output: Path, *options: str) -> list[dict[str, Any]]:
@@ -125,39 +155,24 @@ def wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_process_that_dies_ends_them_all_and_leaves_a_model(tmp_path: Path) -> None:
-    log = tmp_path / "d.jsonl"
-    options = (*SIZES, "-o", tmp_path / "d.npz", "--log", log, "--evaluations", "50000")
-    process = launch(3, "train", "english", *options, "--steps", "100000")
-    wait_for(log, process)
-    os.kill(ranks_of(process)[1], signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    result = run(1, "score", "a text", "-c", tmp_path / "d.npz", "--json")
-    assert result.code == 0, result.err
-    assert run(2, "train", *options, "--steps", "100000", "--resume", "--dry-run").code == 0
-
-
-def ranks_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes of charrnn that a launcher has started."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = place.read_bytes().split(b"\0")
-            session = os.getsid(int(place.parent.name))
-        except OSError:  # it has ended meanwhile
-            continue
-        if b"charrnn" in command and b"--steps" in command and b"mpiexec" not in command[0]:
-            found.append((session, int(place.parent.name)))
-    own = os.getsid(process.pid)
-    return [number for session, number in sorted(found) if session >= own]
+    options = (*SIZES, "-o", "d.npz", "--evaluations", "50000", "--steps", "100000")
+    result = finish(
+        launch(3, "train", "english", *options, module=("-c", DYING), cwd=tmp_path), 120
+    )
+    assert result.code != 0
+    assert "step" in result.err  # it had begun
+    scored = run(1, "score", "a text", "-c", "d.npz", "--json", cwd=tmp_path)
+    assert scored.code == 0, scored.err
+    resumed = run(2, "train", *options, "--resume", "--dry-run", cwd=tmp_path)
+    assert resumed.code == 0, resumed.err
 
 
 ERRORS = {
     "no such file": (("train", "nothing.txt"), 1, "no such file: nothing.txt"),
-    "wrong usage": (("train", "--steps", "x"), 2, "'x' is not a valid"),
+    "wrong usage": (("train", "--steps", "x"), 2, "'--steps'"),
     "too few streams": (("train", "english", "--batch-size", "1", "--steps", "2"), 2, "batch-size"),
-    "no folder": (("train", "hello", "--steps", "2", "-o", "no/where.npz"), 1, "no/where.npz"),
-    "nothing to resume": (("train", "hello", "--resume", "-o", "x.npz"), 1, "x.npz"),
+    "no folder": (("train", "english", "--steps", "2", "-o", "/dev/null/x.npz"), 1, "x.npz"),
+    "nothing to resume": (("train", "--resume", "-o", "x.npz"), 1, "x.resume.npz"),
 }
 
 
@@ -169,20 +184,6 @@ def test_an_error_is_one_line(name: str, tmp_path: Path) -> None:
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
     assert words in result.err
-
-
-FAILING = """
-import sys
-from charrnn.distributed import world
-from charrnn.errors import CorpusError
-from charrnn import corpus
-if world().rank == 1:
-    def read_corpus(*args, **options):
-        raise {error}
-    corpus.read_corpus = read_corpus
-from charrnn.__main__ import main
-main()
-"""
 
 
 @pytest.mark.parametrize(
