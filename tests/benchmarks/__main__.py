@@ -141,6 +141,14 @@ def growth(options: argparse.Namespace) -> None:
             print(line, flush=True)
 
 
+def scaling(options: argparse.Namespace) -> None:
+    """Training by processes of MPI: two of them measured, more of them modelled."""
+    from . import scaling
+
+    for line in (*scaling.measured(options.seconds), *scaling.modelled(options.seconds)):
+        print(line, flush=True)
+
+
 def limit(options: argparse.Namespace) -> None:
     """How near training comes to the entropy rate of a known source, in bits a letter."""
     import numpy as np
@@ -164,7 +172,8 @@ def limit(options: argparse.Namespace) -> None:
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
-        training, plain, sampling, scoring, large_file, busy, command, memory, growth, limit
+        training, plain, sampling, scoring, large_file, busy, command, memory, growth, scaling,
+        limit,
     )
 }  # fmt: skip
 

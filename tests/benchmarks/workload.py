@@ -40,10 +40,11 @@ def our_step(model: ModelConfig, train: TrainConfig, workers: Workers) -> Step:
     network = CharRNN(model).initialize(np.random.default_rng(0))
     batches = Batches(np.zeros(1, np.int64), train.batch_size, train.seq_len, seed=0)
     trainer = Trainer(network, batches, None, train, count_eos=True, workers=workers)
-    source = chunks(train, model.vocab_size)
+    source, own = chunks(train, model.vocab_size), workers.world.share(train.batch_size)
 
     def step() -> None:
-        trainer._update([next(source)])
+        inputs, targets = next(source)
+        trainer._update([(inputs[:, own], targets[:, own])])
 
     return step
 
