@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCES = re.compile(r"```.*?```", re.DOTALL)
 # What is run elsewhere: by CI word for word, or not at all, as it changes the user's shell.
 NOT_RUN = ("python3 -m venv", "source ", "pip install", "curl", "charrnn --install-completion")
+NEEDS = {"--plot": "matplotlib", "mpiexec": "mpi4py"}
 MODELS = ("checkpoints/english", "dates", "model")
 TEXTS = ("poems", "text", "tinyshakespeare")
 
@@ -86,7 +87,8 @@ def folder(tmp_path: Path) -> Path:
 
 def printed_by(line: str, folder: Path) -> str:
     """What a command line prints on a terminal, with nothing to read from it."""
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    places = (folder / "bin", Path(sys.executable).parent, os.environ["PATH"])
+    path = os.pathsep.join(map(str, places))
     environment = {"PATH": path, "TERM": "dumb", "PYTHONPATH": str(ROOT)}
     found = type_in(["bash", "-c", line], folder, environment, stdin=subprocess.DEVNULL)
     assert found.code == 0, found.out
@@ -130,8 +132,9 @@ def assert_shown(shown: str, printed: str) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell and a terminal")
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.lines[-1])
 def test_every_example_runs_and_prints_what_is_shown(example: Example, folder: Path) -> None:
-    if "--plot" in example.lines[-1] and not find_spec("matplotlib"):
-        pytest.skip("needs matplotlib")
+    for words, package in NEEDS.items():
+        if words in example.lines[-1] and not find_spec(package):
+            pytest.skip(f"needs {package}")
     for line in example.lines:
         printed = printed_by(shortened(line), folder)
     own = "checkpoints/english.npz" in example.lines[-1]  # a model that the reader has trained
