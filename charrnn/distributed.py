@@ -27,7 +27,7 @@ _PATIENCE = 2.0  # seconds for the others to fail too
 _LOOK = 0.01  # seconds between looks
 _MISSING = (
     "this is one of several processes of MPI, for which mpi4py is missing: "
-    "pip install 'charrnn[mpi]', or start charrnn without mpiexec"
+    "pip install mpi4py mpich, or start charrnn without mpiexec"
 )
 
 

@@ -18,6 +18,8 @@ from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.errors import CharRNNError
 
+_SHARED = ("train", "score")  # what the processes of MPI do together
+
 app = typer.Typer(
     name="charrnn",
     cls=Group,
@@ -39,6 +41,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def charrnn(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
@@ -48,6 +51,8 @@ def charrnn(
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 above
     a threshold asked for, 130 and 143 interrupted.
     """
+    if context.invoked_subcommand not in _SHARED and not distributed.world().speaks:
+        raise typer.Exit  # rank 0 does it by itself
 
 
 def main() -> int:

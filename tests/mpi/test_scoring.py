@@ -88,3 +88,8 @@ def test_a_reader_that_leaves_is_no_error(text: Path) -> None:
         process.stdout.close()
         assert b"error: " not in process.stderr.read()
         assert process.wait(timeout=60) != 0
+
+
+def test_what_is_not_shared_out_is_done_once() -> None:
+    result = run(3, "sample", "-c", "everyday", "--seed", "1", "--json")
+    assert (result.code, len(result.objects())) == (0, 1)
