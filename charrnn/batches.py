@@ -86,8 +86,7 @@ class Batches:
     def _draw(self, ring: Tokens, starts: Array, length: int, rng: np.random.Generator) -> Array:
         """The tokens before `starts` (B,) and `length` more (1 + length, B), some of them <UNK>."""
         own = range(len(starts))[self._columns]
-        streams = [ring.read(starts[b] - 1, starts[b] + length) for b in own]
-        tokens = np.stack(streams, axis=1)
+        tokens = ring.side_by_side(starts[self._columns] - 1, length + 1)
         # The first and the last are in the segments beside this one too.
         inner, size = tokens[1:-1], (length - 1) * len(starts)
         places = rng.integers(max(1, size), size=rng.binomial(size, self.unk_rate))

@@ -10,7 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from charrnn.distributed import ALONE, World
 from charrnn.reading import regroup
+from charrnn.spread import Spread
 from charrnn.vocabulary import CODE_POINTS, code_points, from_code_points
 
 Array = np.ndarray
@@ -56,7 +58,11 @@ class Stretches:
     def shuffled(self, rng: np.random.Generator) -> "Stretches":
         """The same stretches in a random order."""
         order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
-        return Stretches(self.starts[order], self.stops[order])
+        return self.select(order)
+
+    def select(self, chosen: Array) -> "Stretches":
+        """Those that an index array or a mask (D,) chooses."""
+        return Stretches(self.starts[chosen], self.stops[chosen])
 
     def places(self, start: int, stop: int) -> Array:
         """Where `start` to `stop` lie in the array, int64 (stop - start,).
@@ -81,19 +87,21 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text."""
+    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text.
+
+    Where the array is spread over processes, they all make the same calls.
+    """
 
     alphabet: Array  # (A,) code point of each number
-    codes: Array  # (M,) numbers of characters, as few bytes each as will do
+    codes: Array | Spread  # (M,) numbers of characters, as few bytes each as will do
     stretches: Stretches  # each document, and one place more for its end
-    cut: bool = False  # whether the last one goes on elsewhere
+    cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
 
     @classmethod
     def collect(cls, texts: Iterable[str]) -> "Documents":
         """Documents from pieces of text in which END or LINE_END stands after each."""
         alphabet = code_points(_MARKS)
-        numbers = np.full(CODE_POINTS, -1, np.int32)
-        numbers[alphabet] = np.arange(len(alphabet))
+        numbers = _numbers(alphabet)
         codes, dtype = bytearray(), np.dtype(np.uint8)  # it grows in place, unlike an array
         for text in texts:
             characters = code_points(text)
@@ -106,6 +114,41 @@ class Documents:
         array = np.frombuffer(codes, dtype)
         return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
 
+    def spread(self, world: World) -> "Documents":
+        """The documents of all processes, each of which has collected a part of the text."""
+        if isinstance(self.codes, Spread):
+            return self
+        alphabets = world.gather(self.alphabet)
+        others = np.setdiff1d(np.concatenate(alphabets), self.alphabet[:NUM_MARKS])
+        alphabet = np.append(self.alphabet[:NUM_MARKS], others)
+        renumbered = _numbers(alphabet)[self.alphabet]
+        codes = Spread(
+            _mapped(self.codes, renumbered, np.min_scalar_type(len(alphabet) - 1)), world
+        )
+        stops = world.concatenate(codes.start + self.stretches.stops.astype(np.int64))
+        return Documents(alphabet, codes, Stretches.between(stops))
+
+    def share(self) -> "Documents":
+        """What this process holds of documents in the order of their places; no copy.
+
+        At its start and at its end there may be one of which others hold the rest.
+        """
+        if not isinstance(self.codes, Spread):
+            return self
+        start, stop = self.codes.start, self.codes.stop
+        starts = self.stretches.starts.clip(start, stop) - start
+        stops = self.stretches.stops.clip(start, stop) - start
+        held = starts < stops
+        cut_at = self.cut_at - start if start <= self.cut_at < stop else -1
+        return Documents(
+            self.alphabet, self.codes.own, Stretches(starts[held], stops[held]), cut_at
+        )
+
+    @property
+    def world(self) -> World:
+        """The processes that hold the text."""
+        return self.codes.world if isinstance(self.codes, Spread) else ALONE
+
     def __len__(self) -> int:
         return len(self.stretches)
 
@@ -115,6 +158,11 @@ class Documents:
 
     def __iter__(self) -> Iterator[str]:
         return map(self.__getitem__, range(len(self)))
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last one goes on elsewhere."""
+        return self.cut_at >= 0
 
     @property
     def characters(self) -> str:
@@ -135,8 +183,7 @@ class Documents:
 
     def select(self, chosen: Array) -> "Documents":
         """Those documents that an index array or a mask (D,) chooses."""
-        starts, stops = self.stretches.starts[chosen], self.stretches.stops[chosen]
-        return replace(self, stretches=Stretches(starts, stops))
+        return replace(self, stretches=self.stretches.select(chosen))
 
     def cut_off(self, index: int, length: int) -> tuple["Documents", "Documents"]:
         """All documents, of the one at `index` its first `length` characters; the rest of it."""
@@ -146,12 +193,14 @@ class Documents:
         middle = start + length
         kept = Stretches(np.append(starts, start), np.append(stops, middle + 1))
         rest = Stretches(np.array([middle]), np.array([stop]))
-        return replace(self, stretches=kept, cut=True), replace(self, stretches=rest)
+        return replace(self, stretches=kept, cut_at=int(middle)), replace(self, stretches=rest)
 
     def counts(self) -> dict[str, int]:
         """How often each character of the alphabet occurs, which may be never."""
         A = len(self.alphabet)
-        counts = sum((np.bincount(part, minlength=A) for part in self._parts()), np.zeros(A, int))
+        own = self.share()._parts()
+        counts = sum((np.bincount(part, minlength=A) for part in own), np.zeros(A, int))
+        self.world.sum(counts)
         return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
 
     def fragments(self) -> Iterator[list[str]]:
@@ -170,18 +219,38 @@ class Documents:
         places = self.stretches.places(max(0, size - chars), size)
         return _MARK.sub("\n", self._text(self._codes(places)))
 
+    def marked(self) -> Iterator[str]:
+        """The text that they were collected from, in pieces."""
+        for start in range(0, len(self.codes), _PART):
+            yield self._text(self.codes[start : start + _PART])
+
     def _parts(self) -> Iterator[Array]:
         """The codes of all documents, some at a time, with a mark after each."""
         for places in self.stretches.parts():
             yield self._codes(places)
 
     def _codes(self, places: Array) -> Array:
-        last = self.stretches.stops[-1:] - 1  # where the last one is cut, another character
-        codes: Array = np.where(places == last, _MARKS.index(END), self.codes[places])
+        codes: Array = np.where(places == self.cut_at, _MARKS.index(END), self.codes[places])
         return codes
 
     def _text(self, codes: Array) -> str:
         return from_code_points(self.alphabet[codes])
+
+
+def _numbers(alphabet: Array) -> Array:
+    """The number of each code point, -1 of those that are not in the alphabet."""
+    numbers = np.full(CODE_POINTS, -1, np.int32)
+    numbers[alphabet] = np.arange(len(alphabet))
+    return numbers
+
+
+def _mapped(codes: Array, numbers: Array, dtype: np.dtype) -> Array:
+    """What the numbers are mapped to, in the same array if it is of that type."""
+    found = codes if codes.dtype == dtype else np.empty(len(codes), dtype)
+    for start in range(0, len(codes), _PART):
+        part = slice(start, start + _PART)
+        found[part] = numbers[codes[part]]
+    return found
 
 
 def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:

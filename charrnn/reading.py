@@ -36,6 +36,8 @@ def read_pieces(
     max_size: int | None = None,
     *,
     compose: bool = True,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[str]:
     """The text of a file, or of standard input for "-", in pieces; see `decode`.
 
@@ -45,6 +47,8 @@ def read_pieces(
         max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
             or 20 times its own size, and any other what it will.
         compose: as for `decode`.
+        start: the first byte to read, after a newline, of a file that is not compressed.
+        stop: the byte to stop before, after a newline; None: the end.
 
     Raises:
         CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
@@ -58,7 +62,9 @@ def read_pieces(
         else:
             with Path(path).open("rb") as file:
                 parts = _unpacked(file, str(path), max_size)
-                yield from decode(parts, str(path), encoding, compose=compose)
+                if start or stop is not None:
+                    parts = _between(file, start, stop)
+                yield from decode(parts, str(path), encoding, compose=compose, begins=not start)
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
@@ -78,6 +84,15 @@ def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = 
 def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
     while part := file.read(size or _PART):
         yield part
+
+
+def _between(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
+    file.seek(start)
+    if stop is None:
+        yield from _parts(file)
+        return
+    for place in range(start, stop, _PART):
+        yield file.read(min(_PART, stop - place))
 
 
 def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[bytes]:
@@ -103,13 +118,19 @@ def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Itera
 
 
 def decode(
-    parts: Iterable[bytes], source: str, encoding: str = "utf-8", *, compose: bool = True
+    parts: Iterable[bytes],
+    source: str,
+    encoding: str = "utf-8",
+    *,
+    compose: bool = True,
+    begins: bool = True,
 ) -> Iterator[str]:
     """Bytes as text in NFC, without byte-order mark, with `\\n` for every line end, in pieces.
 
     Args:
         source: what the bytes are called in an error.
         compose: False leaves characters as they are, not in NFC.
+        begins: whether the first bytes are those that a file begins with.
 
     Raises:
         CorpusError: the bytes are not valid in that encoding, or are no text.
@@ -119,21 +140,19 @@ def decode(
         io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
-    pieces = _decoded(iter(parts), source, encoding)
-    if not compose:
-        yield next(pieces, "").removeprefix("\ufeff")
-        yield from pieces
-        return
-    pieces = regroup(pieces, _COMPOSABLE)
-    yield normalize(next(pieces, "").removeprefix("\ufeff"))
-    yield from map(normalize, pieces)
+    pieces = _decoded(iter(parts), source, encoding, begins)
+    if compose:
+        pieces = regroup(pieces, _COMPOSABLE)
+    if begins:
+        pieces = chain([next(pieces, "").removeprefix("\ufeff")], pieces)
+    yield from map(normalize, pieces) if compose else pieces
 
 
-def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str]:
+def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
     size, head = 0, ""  # what is looked at to see whether it is text
-    looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
+    looking = begins and codecs.lookup(encoding) != codecs.lookup(_BYTES)
     for data in chain(parts, [b""]):
         size += len(data)
         try:

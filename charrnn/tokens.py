@@ -7,15 +7,18 @@ Whatever follows one of the two starts afresh, so that an array of tokens tells 
 begin and end, and the arrays cut from it do too.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import add
 
 import numpy as np
 
 from charrnn.config import VocabularyConfig
 from charrnn.documents import NUM_MARKS, Documents, Stretches
 from charrnn.functional import IGNORE
-from charrnn.vocabulary import EOS, Vocabulary
+from charrnn.spread import Spread
+from charrnn.vocabulary import EOS, Vocabulary, split_words
 
 Array = np.ndarray
 
@@ -24,14 +27,21 @@ def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabula
     """The most frequent tokens of the documents, as many as `config` wants."""
     if config.tokens == "char":
         return Vocabulary.from_counts(documents.counts(), config)
-    return Vocabulary.from_texts((text for part in documents.fragments() for text in part), config)
+    counts = Counter[str]()
+    for texts in documents.share().fragments():
+        for text in texts:
+            counts.update(split_words(text))
+    return Vocabulary.from_counts(documents.world.merge(counts, add), config)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens looked up where they are read, so that they take no memory beside the documents."""
+    """Tokens looked up where they are read, so that they take no memory beside the documents.
 
-    codes: Array  # (M,) numbers
+    Where the numbers are spread over processes, they all make the same calls.
+    """
+
+    codes: Array | Spread  # (M,) numbers
     ids: Array  # (A,) the id of each number
     stretches: Stretches  # each document with its end
     cut: int = -1  # the place in `codes` that stands for IGNORE, if there is one
@@ -58,6 +68,11 @@ class Tokens:
         """Ids of the tokens from `start` to `stop`, which are read round and round."""
         return self._at(self.stretches.places(start, stop))
 
+    def side_by_side(self, starts: Array, length: int) -> Array:
+        """Ids from each of these places on (length, B); other processes may read elsewhere."""
+        places = [self.stretches.places(start, start + length) for start in starts]
+        return self._at(np.stack(places, axis=1))
+
     def array(self) -> Array:
         """All ids (N,)."""
         return np.concatenate([self._at(places) for places in self.stretches.parts()])
@@ -71,21 +86,27 @@ class Tokens:
 def tokenize(vocabulary: Vocabulary, documents: Documents) -> Tokens:
     """The tokens of all documents; those that are not characters in NFC lie in an array."""
     if vocabulary.config.unit != "character":
-        return Tokens.of(_encoded(vocabulary, documents))
+        return _encoded(vocabulary, documents)
     ids = np.full(len(documents.alphabet), EOS, vocabulary.dtype)
     ids[NUM_MARKS:] = vocabulary.ids([documents.characters])
-    cut = int(documents.stretches.stops[-1]) - 1 if documents.cut else -1
-    return Tokens(documents.codes, ids, documents.stretches, cut)
+    return Tokens(documents.codes, ids, documents.stretches, documents.cut_at)
 
 
-def _encoded(vocabulary: Vocabulary, documents: Documents) -> Array:
+def _encoded(vocabulary: Vocabulary, documents: Documents) -> Tokens:
+    """Tokens in an array of their own, or in one that is spread as the documents are."""
+    order = np.argsort(documents.stretches.starts, kind="stable")
     found = bytearray()
-    for texts in documents.fragments():
+    for texts in documents.select(order).share().fragments():
         found += _with_ends(vocabulary, texts)[:-1].tobytes()  # as the last text goes on
-    tokens = np.frombuffer(found, vocabulary.dtype)
-    if documents.cut:
-        tokens[-1] = IGNORE
-    return tokens
+    own = np.frombuffer(found, vocabulary.dtype)
+    codes: Array | Spread = own
+    stops = np.flatnonzero(own == EOS) + 1
+    if isinstance(documents.codes, Spread):
+        codes = Spread(own, documents.world)
+        stops = documents.world.concatenate(codes.start + stops)
+    stretches = Stretches.between(stops).select(np.argsort(order, kind="stable"))
+    ids = np.arange(len(vocabulary), dtype=vocabulary.dtype)
+    return Tokens(codes, ids, stretches, int(stretches.stops[-1]) - 1 if documents.cut else -1)
 
 
 def _with_ends(vocabulary: Vocabulary, texts: Sequence[str]) -> Array:

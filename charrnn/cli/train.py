@@ -400,14 +400,12 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     from charrnn.corpus import read_corpus
     from charrnn.sources import split_source
 
-    def read() -> tuple["Corpus", "Split"]:
-        corpus = read_corpus(
-            text.sources, separator=text.separator, encoding=text.encoding, max_size=text.max_size
-        )
-        val = Path(text.val) if text.val else None
-        return corpus, split_source(corpus, val, text.val_fraction, text.encoding, text.max_size)
-
-    return world.together(read, alone="-" in text.sources)  # only rank 0 has a standard input
+    encoding, max_size = text.encoding, text.max_size
+    corpus = read_corpus(
+        text.sources, separator=text.separator, encoding=encoding, max_size=max_size, world=world
+    )
+    val = Path(text.val) if text.val else None
+    return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size, world)
 
 
 @contextlib.contextmanager
