@@ -37,7 +37,7 @@ class Stretches:
     @classmethod
     def between(cls, stops: Array) -> "Stretches":
         """Stretches that each begin where the one before stops."""
-        stops = stops.astype(np.int32 if stops.max(initial=0) < 1 << 31 else np.int64)
+        stops = stops.astype(_type_of_places(stops.max(initial=0)), copy=False)
         starts = np.roll(stops, 1)
         starts[:1] = 0
         return cls(starts, stops)
@@ -125,8 +125,8 @@ class Documents:
         codes = Spread(
             _mapped(self.codes, renumbered, np.min_scalar_type(len(alphabet) - 1)), world
         )
-        stops = world.concatenate(codes.start + self.stretches.stops.astype(np.int64))
-        return Documents(alphabet, codes, Stretches.between(stops))
+        stops = self.stretches.stops.astype(_type_of_places(len(codes))) + codes.start
+        return Documents(alphabet, codes, Stretches.between(world.concatenate(stops)))
 
     def share(self) -> "Documents":
         """What this process holds of documents in the order of their places; no copy.
@@ -235,6 +235,11 @@ class Documents:
 
     def _text(self, codes: Array) -> str:
         return from_code_points(self.alphabet[codes])
+
+
+def _type_of_places(largest: int) -> type[np.signedinteger]:
+    """Four bytes where they are enough."""
+    return np.int32 if largest < 1 << 31 else np.int64
 
 
 def _numbers(alphabet: Array) -> Array:

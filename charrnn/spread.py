@@ -9,7 +9,7 @@ from charrnn.distributed import World
 
 Array = np.ndarray
 
-_PART = 1 << 20  # numbers looked up at a time
+_PART = 1 << 18  # numbers looked up at a time
 
 
 class Spread:
