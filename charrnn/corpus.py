@@ -155,9 +155,9 @@ def mark(
     """A text in NFC, given in pieces, with END or LINE_END where a document ends.
 
     Args:
-        begins: whether the first piece begins the text and not a part of it, after a newline.
-        ends: whether the last one ends it; else it ends with the newlines of a separator, or, if
-            that is none, with a newline.
+        begins: whether the text begins here, or the pieces are only a part of it, as of a file in
+            `charrnn.parts`.
+        ends: whether it ends here.
     """
     if separator == WHOLE:
         return _marked_whole(pieces, begins) if ends else iter(pieces)

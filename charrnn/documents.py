@@ -115,7 +115,10 @@ class Documents:
         return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
 
     def spread(self, world: World) -> "Documents":
-        """The documents of all processes, each of which has collected a part of the text."""
+        """The documents of all processes, each of which has collected a part of the text.
+
+        Each keeps the numbers of its part, renumbered, and learns where all documents lie.
+        """
         if isinstance(self.codes, Spread):
             return self
         alphabets = world.gather(self.alphabet)
@@ -129,9 +132,10 @@ class Documents:
         return Documents(alphabet, codes, Stretches.between(world.concatenate(stops)))
 
     def share(self) -> "Documents":
-        """What this process holds of documents in the order of their places; no copy.
+        """What of them this process holds, without a copy.
 
-        At its start and at its end there may be one of which others hold the rest.
+        Of one that begins or ends elsewhere it is a part without a start or an end; so that the
+        documents have to be in the order of their places for that to be the last.
         """
         if not isinstance(self.codes, Spread):
             return self

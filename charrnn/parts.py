@@ -91,7 +91,7 @@ def _end(separator: str, encoding: str) -> re.Pattern[bytes] | None:
     try:
         if not _ENCODINGS.fullmatch(codecs.lookup(encoding).name):
             return None
-    except LookupError:
+    except (LookupError, ValueError):
         return None
     newlines = separator.count("\n")
     if newlines and separator.strip("\n"):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charrnn import corpus, documents, spread
@@ -55,6 +55,7 @@ def made(
     st.sampled_from([0.0, 0.1, 0.4]),
     st.integers(1, 9),
 )
+@example(3 * ["ab ab ab ab ab"], [0, 1], 0.1, 9)  # the second of four is cut, and comes last
 def test_a_dataset_is_the_same_for_any_number_of_processes(
     kind: VocabularyConfig, texts: list[str], cuts: list[int], fraction: float, size: int
 ) -> None:

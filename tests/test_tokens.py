@@ -105,6 +105,20 @@ def test_documents_are_encoded_in_parts_of_any_size(
     assert tokens.array().dtype == tokens.dtype == vocabulary.dtype
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.lists(composed, min_size=1, max_size=6), st.data())
+def test_documents_keep_their_order_wherever_they_lie(
+    kind: VocabularyConfig, texts: list[str], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(texts))))
+    vocabulary = Vocabulary.from_texts(texts, kind)
+    tokens = tokenize(vocabulary, made(texts).select(np.array(order)))
+    ordered = [texts[index] for index in order]
+    expected = [id for text in ordered for id in (*vocabulary.encode(text).tolist(), EOS)]
+    assert tokens.array().tolist() == expected
+
+
 def test_characters_take_no_memory_beside_the_documents() -> None:
     documents = documents_of(["abc"] * 10).select(np.arange(3, 7))
     tokens = tokenize(Vocabulary("abc"), documents)
