@@ -2,20 +2,15 @@
 
 import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("mpi4py")
-BESIDE = Path(sys.executable).with_name("mpiexec")
-MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
-pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec")
+from . import needs_mpi, run
+
+pytestmark = needs_mpi
 
 LINE = "The door of house {} holds 가나다 and {}é.\r\n"
 TINY = (
@@ -46,53 +41,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def train(ranks: int, *args: str | Path, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    launcher = [str(MPIEXEC), "-n", str(ranks)] if ranks > 1 else []
-    command = [*launcher, sys.executable, "-m", "charrnn", "train", *map(str, args)]
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(command, env=env, input=text, capture_output=True, timeout=120)
-
-
 def figures(
-    ranks: int, output: Path, *args: str | Path, text: bytes = b""
+    ranks: int, output: Path, *args: str | Path, **options: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a run says of its result and of its corpus."""
-    done = train(ranks, *args, *TINY, "-o", output, text=text)
-    assert done.returncode == 0, done.stderr.decode()
+    result = run(ranks, "train", *args, *TINY, "-o", output, **options)
+    assert result.code == 0, result.err
     with np.load(output) as arrays:
         texts = [arrays[name].item() for name in arrays if arrays[name].dtype.kind in "SU"]
     corpora = [json.loads(each)["training"]["corpus"] for each in texts if "sha256" in str(each)]
-    return json.loads(done.stdout), corpora[0]
+    return json.loads(result.out), corpora[0]
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("ranks", "options"),
     [
-        (),
-        ("--lines", "--tokens", "word", "--min-count", "2", "--ngram", "0"),
-        ("--split-on", "가", "--normalize", "nfd", "--ngram", "0"),
+        (3, ()),
+        (2, ("--lines", "--tokens", "word", "--min-count", "2", "--ngram", "0")),
+        (3, ("--split-on", "가", "--normalize", "nfd", "--ngram", "0")),
     ],
 )
 def test_the_run_is_the_same_for_any_number_of_processes(
-    folder: Path, tmp_path: Path, options: tuple[str, ...]
+    folder: Path, tmp_path: Path, ranks: int, options: tuple[str, ...]
 ) -> None:
-    output = tmp_path / "x.npz"
-    expected, corpus = figures(1, output, folder, *options)
-    for ranks in (2, 3):
-        found, same_corpus = figures(ranks, output, folder, *options)
-        assert same_corpus == corpus
-        assert found["vocab_size"] == expected["vocab_size"]
-        assert found["val_unk"] == expected["val_unk"]
-        for name in ("train_bits_per_char", "val_bits_per_char"):
-            assert found[name] == pytest.approx(expected[name], rel=1e-5)
-        for name in ("unigram", "xz"):
-            assert found["baselines"][name] == pytest.approx(expected["baselines"][name], rel=1e-9)
+    expected, corpus = figures(1, tmp_path / "x.npz", folder, *options)
+    found, same_corpus = figures(ranks, tmp_path / "x.npz", folder, *options)
+    assert same_corpus == corpus
+    assert (found["vocab_size"], found["val_unk"]) == (expected["vocab_size"], expected["val_unk"])
+    for name in ("train_bits_per_char", "val_bits_per_char"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
+    for name in ("unigram", "xz"):
+        assert found["baselines"][name] == pytest.approx(expected["baselines"][name], rel=1e-9)
 
 
-def test_standard_input_is_that_of_the_first_process(tmp_path: Path) -> None:
-    text = 999 * b"hello world\n"
-    expected, corpus = figures(1, tmp_path / "x.npz", "-", text=text)
-    found, same_corpus = figures(3, tmp_path / "x.npz", "-", text=text)
+@pytest.mark.parametrize("args", [("-",), ("hello", "--val", "-")])
+def test_standard_input_is_that_of_the_first_process(tmp_path: Path, args: tuple[str, ...]) -> None:
+    text = tmp_path / "text"
+    text.write_bytes(999 * b"hello world\n")
+    several = (*args, "--batch-size", "3")
+    with text.open("rb") as file:
+        expected, corpus = figures(1, tmp_path / "x.npz", *several, stdin=file)
+    with text.open("rb") as file:
+        found, same_corpus = figures(3, tmp_path / "x.npz", *several, stdin=file)
     assert same_corpus == corpus
     assert found["val_bits_per_char"] == pytest.approx(expected["val_bits_per_char"], rel=1e-5)
 
@@ -100,18 +90,20 @@ def test_standard_input_is_that_of_the_first_process(tmp_path: Path) -> None:
 def test_a_run_goes_on_with_another_number_of_processes(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.npz"
     figures(3, output, folder)
-    done = train(2, "--resume", "-o", output, "--steps", "6", "--threads", "1", "--json", "-q")
-    assert done.returncode == 0, done.stderr.decode()
-    assert json.loads(done.stdout)["steps"] == 6
+    result = run(2, "train", "--resume", "-o", output, "--steps", "6", "--json", "-q")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["steps"] == 6
 
 
-def test_an_error_in_one_part_is_that_of_one_process(folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "bad.txt"
+@pytest.mark.parametrize("names", [("bad",), ("a", "bad"), ("a", "missing")])
+def test_an_error_in_one_part_is_that_of_one_process(
+    folder: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
     data = bytearray((folder / "a.txt").read_bytes())
+    (tmp_path / "a.txt").write_bytes(data)
     data[-9] = 0xFF
-    path.write_bytes(data)
-    for args in ([path], [folder, path], [folder, tmp_path / "missing.txt"]):
-        one, several = (train(ranks, *args, *TINY) for ranks in (1, 3))
-        assert (several.returncode, several.stdout) == (one.returncode, one.stdout) == (1, b"")
-        assert several.stderr == one.stderr
-        assert several.stderr.startswith(b"error: ")
+    (tmp_path / "bad.txt").write_bytes(data)
+    paths = [tmp_path / f"{name}.txt" for name in names]
+    one, several = (run(ranks, "train", *paths, *TINY) for ranks in (1, 3))
+    assert one.err.startswith("error: ")
+    assert several == one
