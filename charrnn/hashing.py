@@ -5,11 +5,13 @@ from collections.abc import Iterable
 
 from charrnn.distributed import World
 
-_BLOCK = 1 << 16  # bytes
+_BLOCK = 1 << 18  # bytes
 
 
 class BlockHash:
-    """SHA-256 over the SHA-256 of all blocks of 64 KB, so that no block waits for another.
+    """SHA-256 over the SHA-256 of all blocks of 256 KB, so that no block waits for another.
+
+    Of a text that is shorter it is the SHA-256 itself.
 
     Args:
         start: where in the text the bytes begin.
@@ -41,7 +43,10 @@ class BlockHash:
 
     def hexdigest(self) -> str:
         """The hash of all bytes from 0 on."""
-        return hashlib.sha256(self._digests + hashlib.sha256(self._rest).digest()).hexdigest()
+        last = hashlib.sha256(self._rest)
+        if self._digests:
+            last = hashlib.sha256(self._digests + last.digest())
+        return last.hexdigest()
 
 
 def hash_together(parts: Iterable[bytes], size: int, world: World) -> str:

@@ -241,8 +241,8 @@ def test_documents_lie_between_separators(text: str, separator: str) -> None:
     assert [*corpus.documents] == [
         part.removesuffix("\n") if separator == WHOLE else part for part in expected
     ]
-    block = hashlib.sha256(b"".join(part.encode() + b"\xff" for part in expected)).digest()
-    assert corpus.sha256 == hashlib.sha256(block).hexdigest()
+    digest = hashlib.sha256(b"".join(part.encode() + b"\xff" for part in expected))
+    assert corpus.sha256 == digest.hexdigest()
     assert corpus.chars == sum(map(len, expected))
     assert (corpus.separator, corpus.count_eos) == (separator, separator != WHOLE)
 
