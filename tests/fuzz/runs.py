@@ -47,7 +47,7 @@ def numbers(content: Content, rng: Rng) -> bytes:
     """A number of the run, or a state of its generators, that no run has."""
     found = content.metadata["numbers"]
     if rng.random() < 0.3 and found.get("generators"):
-        found = choice(rng, found["generators"])
+        found = choice(rng, choice(rng, [*found["generators"].values()]))
         found = choice(rng, [found, found["state"]])
     found[choice(rng, list(found))] = choice(rng, VALUES)
     return content.pack()
