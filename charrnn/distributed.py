@@ -25,6 +25,7 @@ R = TypeVar("R")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PALS_RANKID")
 _PATIENCE = 2.0  # seconds for the others to fail too
 _LOOK = 0.01  # seconds between looks
+_PASSING = 0.5  # seconds for the launcher to pass on what was said
 _MISSING = (
     "this is one of several processes of MPI, for which mpi4py is missing: "
     "pip install mpi4py mpich, or start charrnn without mpiexec"
@@ -180,6 +181,7 @@ class _Ranks(World):
         if self.rank == 0 or not everyone:
             say()
         if not everyone:
+            time.sleep(_PASSING)
             self._comm.Abort(code)
 
 

@@ -195,6 +195,6 @@ def test_an_error_of_one_process_is_that_of_all(error: str, words: str, tmp_path
     result = finish(launch(2, "train", "english", "--steps", "2", module=module, cwd=tmp_path))
     assert result.code == 1
     lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
+    assert len(lines) == 1, result.err
     assert words in lines[0]
     assert not (tmp_path / "checkpoints").exists()
