@@ -43,11 +43,14 @@ Run = Callable[..., Result]
 
 
 def start(
-    *args: str | Path, module: Sequence[str] = ("-m", "charrnn"), **options: Any
+    *args: str | Path,
+    module: Sequence[str] = ("-m", "charrnn"),
+    launcher: Sequence[str] = (),
+    **options: Any,
 ) -> subprocess.Popen[bytes]:
     """A command as a process of its own, with pipes for what is not given."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, *module, *map(str, args)]
+    command = [*launcher, sys.executable, *module, *map(str, args)]
     return subprocess.Popen(command, **{**pipes, **options})
 
 

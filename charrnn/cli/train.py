@@ -275,8 +275,8 @@ def train(
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
     output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
     with contextlib.ExitStack() as stack:
-        speaks = world().speaks
         workers = stack.enter_context(Workers(threads, world()))
+        speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         if resume:
             run = _resumed(text, set_by_hand, output, workers, stack)
