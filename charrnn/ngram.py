@@ -66,9 +66,9 @@ class NGram:
         self.first_child = np.zeros(C + 1, np.int32)
         np.cumsum(children, dtype=np.int32, out=self.first_child[1:])
         self.gamma = np.ones(C + 1, np.float32)  # the last one is that of all other nodes
-        # Node x is at place x, that is after one for the root, which no key may find.
-        self.keys: Array = np.empty(M + 1, np.int32 if (M + 1) * V < 1 << 31 else np.int64)
-        self.keys[0] = -V - 1
+        # Node x is at place x, between one for the root and one after all, which no key may find.
+        self.keys: Array = np.empty(M + 2, np.int32 if (M + 1) * V < 1 << 31 else np.int64)
+        self.keys[[0, -1]] = -V - 1, np.iinfo(self.keys.dtype).max
         for start, stop in self._blocks():
             self._fill(start, stop)
         if tokens.max() >= V or (self.keys[1:] <= self.keys[:-1]).any():
@@ -114,7 +114,7 @@ class NGram:
     @property
     def size(self) -> int:
         """How many k-grams there are, of all lengths."""
-        return len(self.keys) - 1
+        return len(self.tokens)
 
     @property
     def num_bytes(self) -> int:
@@ -193,7 +193,7 @@ class NGram:
         """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
         keys += tokens.astype(self.keys.dtype)  # of another type all of them would be converted
-        places = np.minimum(self.keys.searchsorted(keys), self.size)
+        places: Array = self.keys.searchsorted(keys)
         places[self.keys[places] != keys] = NONE
         return places
 
@@ -217,9 +217,9 @@ class NGram:
         probs: Array = self.table[start].copy()
         for node in contexts:
             if start < node < self.num_contexts:
-                children = slice(*self.first_child[node : node + 2].tolist())
-                probs *= self.gamma[node]
-                probs[self.tokens[children]] += self.alpha[children]
+                children = slice(self.first_child.item(node), self.first_child.item(node + 1))
+                alpha = np.bincount(self.tokens[children], self.alpha[children], self.vocab_size)
+                probs = alpha + self.gamma[node] * probs
         return probs
 
     @staticmethod
