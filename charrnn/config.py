@@ -143,10 +143,10 @@ class TrainConfig:
     steps: int | None = None  # updates
     epochs: float | None = None  # passes over the training split
     minutes: float | None = None  # wall-clock time
-    batch_size: int = 32  # streams read side by side
+    batch_size: int = 64  # streams read side by side
     seq_len: int = 32  # steps before backpropagation is truncated
     accumulate: int = 1  # chunks whose gradients make an update
-    learning_rate: float = 1e-2  # the peak; rises from zero before it and decays to zero after it
+    learning_rate: float = 0.04  # the peak; rises from zero before it and decays to zero after it
     warmup: float = 0.03  # share of the budget in which the learning rate rises
     weight_decay: float = 0.1  # decoupled, on matrices
     clip_norm: float = 1.0  # largest global norm of the gradient

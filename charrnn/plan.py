@@ -3,8 +3,9 @@
 The rules and the measurements behind them stand in charrnn/README.md.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig, check_int
@@ -19,6 +20,8 @@ _REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
+_FEW_UPDATES = 800  # a budget of fewer is spent on half as many streams
+_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm
 
 # Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
 _SIZES = (
@@ -28,18 +31,18 @@ _SIZES = (
     (40_000_000, 512, 64),
     (120_000_000, 768, 64),
 )
-# Dropout, of units and of recurrent weights, by passes over the text.
+# Dropout, of units and of recurrent weights, by passes over the text times weights a token.
 _FEW_TOKENS = 25_000  # below, the following instead
 _DROPOUT_FOR_FEW = 0.5
 _WEIGHT_DECAY_FOR_FEW = 0.3
 _DROPOUT = (
     (0, 0.0, 0.0),
-    (3, 0.1, 0.05),
-    (7, 0.1, 0.2),
-    (12, 0.1, 0.3),
-    (16, 0.2, 0.3),
-    (20, 0.3, 0.3),
-    (30, 0.3, 0.4),
+    (1, 0.1, 0.05),
+    (4, 0.1, 0.1),
+    (10, 0.1, 0.2),
+    (30, 0.1, 0.3),
+    (60, 0.3, 0.3),
+    (120, 0.3, 0.4),
 )
 
 
@@ -64,8 +67,9 @@ def plan(
         ConfigError: an option is out of range, or there is more than one budget.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if not given.keys() & {"steps", "epochs", "minutes"}:
-        given |= _budget(num_tokens, given.get("accumulate", 1))
+    planned = not given.keys() & {"steps", "epochs", "minutes"}
+    if planned:
+        given["epochs"] = min(_EPOCHS_WITHOUT_BUDGET, _CHARS_WITHOUT_BUDGET / num_tokens)
     chars = _chars(num_tokens, TrainConfig(**_of(TrainConfig, given)), chars_per_minute)
     hidden_size, seq_len = _sizes(num_tokens, chars)
     settings = {
@@ -73,16 +77,18 @@ def plan(
         "hidden_size": hidden_size,
         "embedding_size": 0 if vocab_size <= _ONE_HOT_VOCABULARY else 128,
         "seq_len": seq_len,
-        "batch_size": min(TrainConfig.batch_size, max(1, num_tokens // (8 * seq_len))),
         **given,
     }
     if lines:
         settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
     check_int("hidden_size", settings["hidden_size"], 1)
     check_int("seq_len", settings["seq_len"], 1)
+    work = _work(settings["hidden_size"], vocab_size)
     if "minutes" in given:
-        chars *= _work(_REFERENCE, vocab_size) / _work(settings["hidden_size"], vocab_size)
-    dropout, recurrent_dropout = _dropout(num_tokens, chars)
+        chars *= _work(_REFERENCE, vocab_size) / work
+    settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
+    settings.setdefault("learning_rate", _learning_rate(settings))
+    dropout, recurrent_dropout = _dropout(num_tokens, chars, work)
     settings.setdefault("dropout", dropout)
     if _TOY <= num_tokens < _FEW_TOKENS:
         settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
@@ -92,21 +98,17 @@ def plan(
     if cell not in ("jordan", "ngram"):
         counted = _TOY <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
-    return ModelConfig(**_of(ModelConfig, settings)), TrainConfig(**_of(TrainConfig, settings))
+    train = TrainConfig(**_of(TrainConfig, settings))
+    if planned:
+        fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
+        steps = max(fewest, int(chars) // train.tokens_per_step)
+        train = replace(train, epochs=None, steps=steps)
+    return ModelConfig(**_of(ModelConfig, settings)), train
 
 
 def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the settings that are fields of a configuration."""
     return {f.name: settings[f.name] for f in fields(kind) if f.name in settings}
-
-
-def _budget(num_tokens: int, accumulate: int) -> dict[str, int]:
-    """Enough passes to learn a small text, few enough to end in minutes on a large one."""
-    check_int("accumulate", accumulate, 1)
-    chunk = TrainConfig.batch_size * TrainConfig.seq_len * accumulate
-    chars = min(_EPOCHS_WITHOUT_BUDGET * num_tokens, _CHARS_WITHOUT_BUDGET)
-    fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
-    return {"steps": max(fewest, chars // chunk)}
 
 
 def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> float:
@@ -132,9 +134,27 @@ def _work(hidden_size: int, vocab_size: int) -> int:
     return hidden_size * (4 * (inputs + hidden_size) + vocab_size)
 
 
-def _dropout(num_tokens: int, chars: float) -> tuple[float, float]:
-    """More the more often the text is seen; none for a toy that is to be learned by heart."""
+def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> int:
+    """Streams: fewer where a pass would be too few chunks, or the budget too few updates."""
+    size = TrainConfig.batch_size
+    seq_len: int = settings["seq_len"]
+    chunk = size * seq_len * settings.get("accumulate", 1)
+    if "steps" not in settings and chars < _FEW_UPDATES * chunk:
+        size //= 2
+    return max(1, min(size, num_tokens // (8 * seq_len)))
+
+
+def _learning_rate(settings: Mapping[str, Any]) -> float:
+    """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
+    streams = settings["batch_size"] * settings.get("accumulate", 1)
+    rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings.get("cell", ""), 1.0)
+    return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
+
+
+def _dropout(num_tokens: int, chars: float, weights: int) -> tuple[float, float]:
+    """More the more often each of more weights sees the text; none for a toy to learn by heart."""
     passes = chars / num_tokens if num_tokens >= _TOY else 0
     if num_tokens < _FEW_TOKENS and passes >= 1:
         return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
-    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if passes >= least)
+    learnt = passes * weights / num_tokens
+    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnt >= least)

@@ -110,6 +110,47 @@ def test_a_chunk_fits_the_corpus(tokens: int) -> None:
     assert train.seq_len <= TrainConfig.seq_len
 
 
+@pytest.mark.parametrize(
+    ("tokens", "options", "batch_size"),
+    [
+        (10**6, {"minutes": 1.5}, 64),
+        (10**6, {"minutes": 0.3}, 32),  # too few updates otherwise
+        (10**6, {"epochs": 1}, 32),
+        (10**6, {"epochs": 1, "accumulate": 2}, 32),
+        (10**6, {"steps": 50}, 64),  # as many as the user asks for
+        (10**6, {}, 64),
+        (8_000, {"steps": 50}, 31),  # eight chunks a pass
+        (100, {}, 1),
+    ],
+)
+def test_streams_leave_room_for_updates(
+    tokens: int, options: dict[str, Any], batch_size: int
+) -> None:
+    assert plan(tokens, 50, False, options)[1].batch_size == batch_size
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ({}, TrainConfig.learning_rate),
+        ({"batch_size": 16}, TrainConfig.learning_rate / 2),
+        ({"batch_size": 16, "accumulate": 4}, TrainConfig.learning_rate),
+        ({"batch_size": 256}, TrainConfig.learning_rate * 2),
+        ({"batch_size": 16, "learning_rate": 0.3}, 0.3),
+    ],
+)
+def test_the_learning_rate_follows_the_streams(options: dict[str, Any], rate: float) -> None:
+    assert plan(10**6, 50, False, options)[1].learning_rate == pytest.approx(rate)
+
+
+def test_cells_differ_in_their_learning_rates() -> None:
+    rates = [
+        plan(10**6, 50, False, {"cell": cell})[1].learning_rate for cell in ("lstm", "gru", "rnn")
+    ]
+    assert rates == sorted(rates, reverse=True)
+    assert len({*rates}) == 3
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_dropout_grows_with_the_number_of_passes(budget: str) -> None:
     amounts = [1, 10, 100, 1000, 10_000, 100_000]
@@ -138,8 +179,8 @@ def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
 
 
 def test_what_is_given_decides_what_follows_from_it() -> None:
-    small, large = (plan(10**6, 60, False, {"minutes": 5, "hidden_size": h})[0] for h in (64, 1024))
-    assert small.recurrent_dropout > large.recurrent_dropout == 0  # it reads the text less often
+    small, large = (plan(10**6, 60, False, {"epochs": 5, "hidden_size": h})[0] for h in (64, 1024))
+    assert small.recurrent_dropout < large.recurrent_dropout  # it has more to learn by heart with
 
 
 @pytest.mark.parametrize(
