@@ -41,8 +41,7 @@ _DROPOUT = (
     (4, 0.1, 0.1),
     (10, 0.1, 0.2),
     (30, 0.1, 0.3),
-    (60, 0.3, 0.3),
-    (120, 0.3, 0.4),
+    (90, 0.3, 0.4),
 )
 
 
@@ -148,6 +147,8 @@ def _learning_rate(settings: Mapping[str, Any]) -> float:
     """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
     streams = settings["batch_size"] * settings.get("accumulate", 1)
     rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings.get("cell", ""), 1.0)
+    if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
+        rate /= 2  # of rare tokens few steps tell the direction
     return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
 
 

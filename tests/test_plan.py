@@ -143,6 +143,11 @@ def test_the_learning_rate_follows_the_streams(options: dict[str, Any], rate: fl
     assert plan(10**6, 50, False, options)[1].learning_rate == pytest.approx(rate)
 
 
+def test_many_tokens_learn_more_slowly() -> None:
+    few, many = (plan(10**6, size, False, {})[1].learning_rate for size in (60, 2000))
+    assert many == few / 2
+
+
 def test_cells_differ_in_their_learning_rates() -> None:
     rates = [
         plan(10**6, 50, False, {"cell": cell})[1].learning_rate for cell in ("lstm", "gru", "rnn")
