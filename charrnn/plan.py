@@ -10,13 +10,14 @@ from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig, check_int
 
+REFERENCE = ModelConfig(vocab_size=64)  # the lstm 1x256 that a machine's speed is told by
+
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
 _MIN_STEPS = 300
 _MIN_STEPS_OF_TOYS = 1_000
-_REFERENCE = 256  # units of the lstm that a machine's speed is told by
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
@@ -40,8 +41,8 @@ _DROPOUT = (
     (1, 0.1, 0.05),
     (4, 0.1, 0.1),
     (10, 0.1, 0.2),
-    (30, 0.1, 0.3),
-    (90, 0.3, 0.4),
+    (20, 0.1, 0.3),
+    (120, 0.3, 0.4),
 )
 
 
@@ -84,7 +85,7 @@ def plan(
     check_int("seq_len", settings["seq_len"], 1)
     work = _work(settings["hidden_size"], vocab_size)
     if "minutes" in given:
-        chars *= _work(_REFERENCE, vocab_size) / work
+        chars *= _work(REFERENCE.hidden_size, REFERENCE.vocab_size) / work
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(settings))
     dropout, recurrent_dropout = _dropout(num_tokens, chars, work)

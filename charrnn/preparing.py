@@ -25,7 +25,7 @@ from charrnn.lock import locked
 from charrnn.memory import check_memory
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
-from charrnn.plan import plan
+from charrnn.plan import REFERENCE, plan
 from charrnn.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
 from charrnn.resuming import Suspended, Text, longer
 from charrnn.run import Run
@@ -34,7 +34,6 @@ from charrnn.training import NGramTrainer, Trainer
 from charrnn.vocabulary import NUM_SPECIAL, UNK
 
 _CHARACTERS = VocabularyConfig()
-_SPEED_VOCABULARY = 64
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
 _OTHER_TEXT = (
     "the {} is not the one that the run of {} was started on; resume with that one, or start a "
@@ -202,9 +201,9 @@ def _trainer(
 
 def _chars_per_minute(workers: Workers) -> float:
     """How fast this process trains an lstm 1x256."""
-    model = CharRNN(ModelConfig(_SPEED_VOCABULARY)).initialize(np.random.default_rng(0))
+    model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
     config = TrainConfig(minutes=_SPEED_MINUTES)
-    tokens = np.random.default_rng(0).integers(NUM_SPECIAL, _SPEED_VOCABULARY, 100_000)
+    tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
     batches = Batches(tokens, config.batch_size, config.seq_len, 0)
     with Workers(workers.threads) as own:
         trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
