@@ -11,6 +11,7 @@ from typing import Any
 from charrnn.config import ModelConfig, TrainConfig, check_int
 
 REFERENCE = ModelConfig(vocab_size=64)  # the lstm 1x256 that a machine's speed is told by
+MOST_PASSES = 60  # over a text in a run with a budget of time
 
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
@@ -86,6 +87,7 @@ def plan(
     work = _work(settings["hidden_size"], vocab_size)
     if "minutes" in given:
         chars *= _work(REFERENCE.hidden_size, REFERENCE.vocab_size) / work
+        chars = min(chars, MOST_PASSES * num_tokens)
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(settings))
     dropout, recurrent_dropout = _dropout(num_tokens, chars, work)

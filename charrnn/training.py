@@ -24,6 +24,7 @@ from charrnn.kneser_ney import count as count_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import weights_of
+from charrnn.plan import MOST_PASSES
 from charrnn.residual import Network
 from charrnn.shards import Chunk, Shards
 from charrnn.tokens import Encoded
@@ -35,7 +36,6 @@ _MEASURING_SHARE = 0.02  # of the time that is left
 _MOST_MEASURING = 3.0  # seconds
 _USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
 _STEPS_BETWEEN_LOOKS = 16  # at the clock
-_MOST_PASSES = 60  # over the text, in a run with a budget of time
 _TOY_STEPS = 1000  # for texts so short that this is more
 _MUCH_WORSE = 1.05  # a loss by the best one before
 _PATIENCE = 3  # validations in a row that are much worse
@@ -148,7 +148,7 @@ class Trainer:
         if self.overfitting:
             return "validation got worse: the model was learning the text by heart"
         if self.step >= self.budget.most:
-            return f"{_MOST_PASSES} passes over so short a text are enough"
+            return f"{MOST_PASSES} passes over so short a text are enough"
         return ""
 
     def _budget(self, started: float) -> Budget:
@@ -179,7 +179,7 @@ class Trainer:
             self.config = replace(config, evaluations=evaluations)
             steps = self.step + max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
             steps = self.workers.world.broadcast(steps)
-            most = max(_TOY_STEPS, _MOST_PASSES * self.steps_per_epoch)
+            most = max(_TOY_STEPS, MOST_PASSES * self.steps_per_epoch)
             self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
         return seconds
 
