@@ -23,6 +23,7 @@ _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
 _FEW_UPDATES = 800  # a budget of fewer is spent on half as many streams
+_MOST_STREAMS = 256  # for more the learning rate grows no further
 _LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm
 
 # Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
@@ -148,7 +149,7 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
 
 def _learning_rate(settings: Mapping[str, Any]) -> float:
     """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
-    streams = settings["batch_size"] * settings.get("accumulate", 1)
+    streams = min(_MOST_STREAMS, settings["batch_size"] * settings.get("accumulate", 1))
     rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings.get("cell", ""), 1.0)
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
         rate /= 2  # of rare tokens few steps tell the direction

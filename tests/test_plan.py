@@ -136,6 +136,7 @@ def test_streams_leave_room_for_updates(
         ({"batch_size": 16}, TrainConfig.learning_rate / 2),
         ({"batch_size": 16, "accumulate": 4}, TrainConfig.learning_rate),
         ({"batch_size": 256}, TrainConfig.learning_rate * 2),
+        ({"batch_size": 1 << 20, "accumulate": 1 << 20}, TrainConfig.learning_rate * 2),
         ({"batch_size": 16, "learning_rate": 0.3}, 0.3),
     ],
 )
