@@ -22,7 +22,7 @@ _MIN_STEPS_OF_TOYS = 1_000
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
-_FEW_UPDATES = 800  # a budget of fewer is spent on half as many streams
+_FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
 _MOST_STREAMS = 256  # for more the learning rate grows no further
 _LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm
 
