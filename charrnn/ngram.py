@@ -21,6 +21,7 @@ What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1
 those that are not there or would reach over a start.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -175,12 +176,15 @@ class NGram:
 
     def read(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
+        if inputs.size == 1:
+            contexts = self._read_one(inputs.item(), state[:, 0].tolist())
+            return contexts, contexts[1:, 0]
         n = self.config.order
         going_on = inputs > EOS
         contexts = np.empty((n, *inputs.shape), np.int64)
         contexts[0] = 0
         contexts[1:2] = 1 + np.maximum(inputs, EOS)
-        if len(inputs) == 1:  # as in sampling: all lengths at once
+        if len(inputs) == 1:  # as in sampling many texts: all lengths at once
             found = self.find(state[:-1], inputs[0])
             contexts[2:, 0] = np.where(going_on[0], found, NONE)
             return contexts, contexts[1:, 0]
@@ -188,6 +192,22 @@ class NGram:
             before = np.concatenate([state[k - 2][None], contexts[k - 1][:-1]])
             contexts[k] = np.where(going_on, self.find(before, inputs), NONE)
         return contexts, contexts[1:, -1]
+
+    def _read_one(self, token: int, state: list[int]) -> Array:
+        """The contexts (n, 1, 1) after a single token, as in sampling one text.
+
+        For so few nodes the search costs less than the calls that prepare it for many.
+        """
+        contexts = [0, 1 + max(token, EOS)]
+        for node in state[:-1]:
+            found = NONE
+            if token > EOS and 0 <= node < self.num_contexts:
+                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
+                place = bisect_left(self.tokens, token, first, stop)
+                if place < stop and self.tokens.item(place) == token:
+                    found = place + 1
+            contexts.append(found)
+        return np.array(contexts[: self.config.order]).reshape(-1, 1, 1)
 
     def find(self, nodes: Array, tokens: Array) -> Array:
         """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
@@ -205,7 +225,8 @@ class NGram:
     def distributions(self, contexts: Array) -> Array:
         """log P (V, N) of every token after contexts (n, N)."""
         if contexts.shape[1] == 1:
-            return self.logs(self._after(contexts[:, 0].tolist())[None])
+            log_probs: Array = np.log(np.maximum(self._after(contexts[:, 0].tolist()), _TINY))
+            return log_probs[:, None]
         dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
         probs = self.table[dense]
         self.add_longer(probs, contexts, dense, self.left_by(contexts), 1.0)
@@ -213,13 +234,13 @@ class NGram:
 
     def _after(self, contexts: list[int]) -> Array:
         """P (V,) of every token after contexts from short to long: faster for a single position."""
-        start = max(node for node in contexts if node < len(self.table))
-        probs: Array = self.table[start].copy()
+        start = max([node for node in contexts if node < len(self.table)])
+        probs: Array = self.table[start]
         for node in contexts:
             if start < node < self.num_contexts:
                 children = slice(self.first_child.item(node), self.first_child.item(node + 1))
                 alpha = np.bincount(self.tokens[children], self.alpha[children], self.vocab_size)
-                probs = alpha + self.gamma[node] * probs
+                probs = alpha + self.gamma.item(node) * probs
         return probs
 
     @staticmethod

@@ -177,7 +177,8 @@ class UnrolledResidual:
 
 
 def _joined(network: Array, contexts: Array) -> Array:
-    return np.concatenate([network.reshape(-1, network.shape[-1]), contexts.astype(network.dtype)])
+    parts = network.reshape(-1, network.shape[-1]), contexts
+    return np.concatenate(parts, dtype=network.dtype, casting="unsafe")
 
 
 Network = CharRNN | ResidualRNN
