@@ -34,7 +34,11 @@ _SIZES = (
     (40_000_000, 512, 64),
     (120_000_000, 768, 64),
 )
-# Dropout, of units and of recurrent weights, by passes over the text times weights a token.
+# How much may be learned by heart: passes over the text times weights a token. From here on two
+# layers are better than one of so many units.
+_DEEP = 20
+_UNITS_OF_TWO = {256: 128, 384: 256}
+# Dropout, of units and of recurrent weights, by the same figure.
 _FEW_TOKENS = 25_000  # below, the following instead
 _DROPOUT_FOR_FEW = 0.5
 _WEIGHT_DECAY_FOR_FEW = 0.3
@@ -44,7 +48,7 @@ _DROPOUT = (
     (4, 0.1, 0.1),
     (10, 0.1, 0.2),
     (20, 0.1, 0.3),
-    (120, 0.3, 0.4),
+    (100, 0.3, 0.4),
 )
 
 
@@ -76,29 +80,32 @@ def plan(
     hidden_size, seq_len = _sizes(num_tokens, chars)
     settings = {
         "vocab_size": vocab_size,
+        "cell": ModelConfig.cell,
         "hidden_size": hidden_size,
+        "num_layers": ModelConfig.num_layers,
         "embedding_size": 0 if vocab_size <= _ONE_HOT_VOCABULARY else 128,
         "seq_len": seq_len,
         **given,
     }
     if lines:
         settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
-    check_int("hidden_size", settings["hidden_size"], 1)
-    check_int("seq_len", settings["seq_len"], 1)
-    work = _work(settings["hidden_size"], vocab_size)
+    for name in ("hidden_size", "num_layers", "seq_len"):
+        check_int(name, settings[name], 1)
+    work = _work(settings["hidden_size"], settings["num_layers"], vocab_size)
     if "minutes" in given:
-        chars *= _work(REFERENCE.hidden_size, REFERENCE.vocab_size) / work
+        chars *= _work(REFERENCE.hidden_size, REFERENCE.num_layers, REFERENCE.vocab_size) / work
         chars = min(chars, MOST_PASSES * num_tokens)
+    learnable = chars / num_tokens * work / num_tokens if num_tokens >= _TOY else 0.0
+    if not given.keys() & {"hidden_size", "num_layers"}:
+        settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(settings))
-    dropout, recurrent_dropout = _dropout(num_tokens, chars, work)
-    settings.setdefault("dropout", dropout)
+    settings.setdefault("dropout", _dropout(num_tokens, learnable)[0])
     if _TOY <= num_tokens < _FEW_TOKENS:
         settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
-    cell = settings.get("cell")
-    if cell != "jordan":
-        settings.setdefault("recurrent_dropout", recurrent_dropout)
-    if cell not in ("jordan", "ngram"):
+    if settings["cell"] != "jordan":
+        settings.setdefault("recurrent_dropout", _dropout(num_tokens, learnable)[1])
+    if settings["cell"] not in ("jordan", "ngram"):
         counted = _TOY <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
     train = TrainConfig(**_of(TrainConfig, settings))
@@ -131,10 +138,17 @@ def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
     return (min(units, 128) if num_tokens < 50_000 else units), steps
 
 
-def _work(hidden_size: int, vocab_size: int) -> int:
+def _shape(units: int, cell: str, learnable: float) -> dict[str, int]:
+    """One layer, or two where they are better."""
+    if cell == "lstm" and learnable >= _DEEP and units in _UNITS_OF_TWO:
+        return {"hidden_size": _UNITS_OF_TWO[units], "num_layers": 2}
+    return {}
+
+
+def _work(hidden_size: int, num_layers: int, vocab_size: int) -> int:
     """What a character costs an lstm, in weights that are applied to it."""
-    inputs = min(vocab_size, _ONE_HOT_VOCABULARY // 2)
-    return hidden_size * (4 * (inputs + hidden_size) + vocab_size)
+    inputs = min(vocab_size, _ONE_HOT_VOCABULARY // 2) + (num_layers - 1) * hidden_size
+    return hidden_size * (4 * (inputs + num_layers * hidden_size) + vocab_size)
 
 
 def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> int:
@@ -150,16 +164,14 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
 def _learning_rate(settings: Mapping[str, Any]) -> float:
     """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
     streams = min(_MOST_STREAMS, settings["batch_size"] * settings.get("accumulate", 1))
-    rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings.get("cell", ""), 1.0)
+    rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings["cell"], 1.0)
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
         rate /= 2  # of rare tokens few steps tell the direction
     return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
 
 
-def _dropout(num_tokens: int, chars: float, weights: int) -> tuple[float, float]:
-    """More the more often each of more weights sees the text; none for a toy to learn by heart."""
-    passes = chars / num_tokens if num_tokens >= _TOY else 0
-    if num_tokens < _FEW_TOKENS and passes >= 1:
+def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
+    """Of units and of recurrent weights."""
+    if _TOY <= num_tokens < _FEW_TOKENS and learnable >= 1:
         return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
-    learnt = passes * weights / num_tokens
-    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnt >= least)
+    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnable >= least)

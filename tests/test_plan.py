@@ -184,6 +184,18 @@ def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
     assert slow.hidden_size < fast.hidden_size
 
 
+def test_a_text_read_often_gets_two_layers() -> None:
+    one, two = (plan(200_000, 60, False, {"epochs": e})[0] for e in (5, 40))
+    assert (one.num_layers, two.num_layers) == (1, 2)
+    assert two.hidden_size < one.hidden_size
+
+
+@pytest.mark.parametrize("options", [{"hidden_size": 256}, {"num_layers": 1}, {"cell": "gru"}])
+def test_a_shape_that_is_given_stays_one_layer(options: dict[str, Any]) -> None:
+    model, _ = plan(200_000, 60, False, {"epochs": 40, **options})
+    assert (model.hidden_size, model.num_layers) == (256, 1)
+
+
 def test_what_is_given_decides_what_follows_from_it() -> None:
     small, large = (plan(10**6, 60, False, {"epochs": 5, "hidden_size": h})[0] for h in (64, 1024))
     assert small.recurrent_dropout < large.recurrent_dropout  # it has more to learn by heart with

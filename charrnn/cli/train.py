@@ -118,7 +118,7 @@ def train(
         ),
     ] = TrainConfig.max_ngrams,
     hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
-    num_layers: Annotated[int, typer.Option(help="Layers.")] = ModelConfig.num_layers,
+    num_layers: Annotated[int | None, _chosen("Layers.")] = None,
     embedding_size: Annotated[
         int | None, _chosen("Size of the learned embedding of a token, 0 for one-hot input.")
     ] = None,
