@@ -37,7 +37,7 @@ _SIZES = (
 # How much may be learned by heart: passes over the text times weights a token. From here on two
 # layers are better than one of so many units.
 _DEEP = 20
-_UNITS_OF_TWO = {256: 128, 384: 256}
+_UNITS_OF_TWO = {256: 128, 384: 256, 512: 320, 768: 448}
 # Dropout, of units and of recurrent weights, by the same figure.
 _FEW_TOKENS = 25_000  # below, the following instead
 _DROPOUT_FOR_FEW = 0.5
