@@ -50,6 +50,7 @@ _DROPOUT = (
     (20, 0.1, 0.3),
     (100, 0.3, 0.4),
 )
+_MUCH_DROPOUT = (50, 0.3, 0.4)  # that more than 256 units, of all layers, bear earlier
 
 
 def plan(
@@ -100,11 +101,13 @@ def plan(
         settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(settings))
-    settings.setdefault("dropout", _dropout(num_tokens, learnable)[0])
+    units = settings["num_layers"] * settings["hidden_size"]
+    dropout, recurrent_dropout = _dropout(num_tokens, learnable, units)
+    settings.setdefault("dropout", dropout)
     if _TOY <= num_tokens < _FEW_TOKENS:
         settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
     if settings["cell"] != "jordan":
-        settings.setdefault("recurrent_dropout", _dropout(num_tokens, learnable)[1])
+        settings.setdefault("recurrent_dropout", recurrent_dropout)
     if settings["cell"] not in ("jordan", "ngram"):
         counted = _TOY <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
@@ -170,8 +173,9 @@ def _learning_rate(settings: Mapping[str, Any]) -> float:
     return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
 
 
-def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
+def _dropout(num_tokens: int, learnable: float, units: int) -> tuple[float, float]:
     """Of units and of recurrent weights."""
     if _TOY <= num_tokens < _FEW_TOKENS and learnable >= 1:
         return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
-    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnable >= least)
+    rates = (*_DROPOUT, _MUCH_DROPOUT) if units > ModelConfig.hidden_size else _DROPOUT
+    return max((unit, weight) for least, unit, weight in rates if learnable >= least)

@@ -169,6 +169,14 @@ def test_dropout_grows_with_the_number_of_passes(budget: str) -> None:
     assert rates[-1] > 0
 
 
+def test_many_units_bear_much_dropout_earlier() -> None:
+    few, many = (
+        plan(tokens, 50, True, {"epochs": epochs, "hidden_size": units})[0].dropout
+        for tokens, epochs, units in ((250_000, 60, 256), (1_000_000, 30, 768))
+    )  # 80 and 77 passes times weights a token
+    assert few < many
+
+
 def test_a_text_seen_once_needs_no_dropout() -> None:
     assert plan(1_000_000, 50, True, {"epochs": 1})[0].dropout == 0
     assert plan(1_000_000, 50, True, {"epochs": 30})[0].dropout > 0
