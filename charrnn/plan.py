@@ -36,7 +36,7 @@ _SIZES = (
 )
 # How much may be learned by heart: passes over the text times weights a token. From here on two
 # layers are better than one of so many units.
-_DEEP = 20
+_DEEP = 12
 _UNITS_OF_TWO = {256: 128, 384: 256, 512: 320, 768: 448}
 # Dropout, of units and of recurrent weights, by the same figure.
 _FEW_TOKENS = 25_000  # below, the following instead
@@ -50,7 +50,7 @@ _DROPOUT = (
     (20, 0.1, 0.3),
     (100, 0.3, 0.4),
 )
-_MUCH_DROPOUT = (50, 0.3, 0.4)  # that more than 256 units, of all layers, bear earlier
+_MUCH_DROPOUT = (40, 0.3, 0.4)  # that more than 256 units, of all layers, bear earlier
 
 
 def plan(
