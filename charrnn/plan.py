@@ -37,7 +37,7 @@ _SIZES = (
 # How much may be learned by heart: passes over the text times weights a token. From here on two
 # layers are better than one of so many units.
 _DEEP = 12
-_UNITS_OF_TWO = {256: 128, 384: 256, 512: 320, 768: 448}
+_UNITS_OF_TWO = {256: 128, 384: 256, 512: 320, 768: 320}
 # Dropout, of units and of recurrent weights, by the same figure.
 _FEW_TOKENS = 25_000  # below, the following instead
 _DROPOUT_FOR_FEW = 0.5
@@ -50,7 +50,6 @@ _DROPOUT = (
     (20, 0.1, 0.3),
     (100, 0.3, 0.4),
 )
-_MUCH_DROPOUT = (40, 0.3, 0.4)  # that more than 256 units, of all layers, bear earlier
 
 
 def plan(
@@ -101,8 +100,7 @@ def plan(
         settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(settings))
-    units = settings["num_layers"] * settings["hidden_size"]
-    dropout, recurrent_dropout = _dropout(num_tokens, learnable, units)
+    dropout, recurrent_dropout = _dropout(num_tokens, learnable)
     settings.setdefault("dropout", dropout)
     if _TOY <= num_tokens < _FEW_TOKENS:
         settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
@@ -173,9 +171,8 @@ def _learning_rate(settings: Mapping[str, Any]) -> float:
     return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
 
 
-def _dropout(num_tokens: int, learnable: float, units: int) -> tuple[float, float]:
+def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
     """Of units and of recurrent weights."""
     if _TOY <= num_tokens < _FEW_TOKENS and learnable >= 1:
         return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
-    rates = (*_DROPOUT, _MUCH_DROPOUT) if units > ModelConfig.hidden_size else _DROPOUT
-    return max((unit, weight) for least, unit, weight in rates if learnable >= least)
+    return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnable >= least)
