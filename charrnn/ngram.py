@@ -225,8 +225,7 @@ class NGram:
     def distributions(self, contexts: Array) -> Array:
         """log P (V, N) of every token after contexts (n, N)."""
         if contexts.shape[1] == 1:
-            log_probs: Array = np.log(np.maximum(self._after(contexts[:, 0].tolist()), _TINY))
-            return log_probs[:, None]
+            return self.logs(self._after(contexts[:, 0].tolist())[None])
         dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
         probs = self.table[dense]
         self.add_longer(probs, contexts, dense, self.left_by(contexts), 1.0)
@@ -234,13 +233,13 @@ class NGram:
 
     def _after(self, contexts: list[int]) -> Array:
         """P (V,) of every token after contexts from short to long: faster for a single position."""
-        start = max([node for node in contexts if node < len(self.table)])
-        probs: Array = self.table[start]
+        start = max(node for node in contexts if node < len(self.table))
+        probs: Array = self.table[start].copy()
         for node in contexts:
             if start < node < self.num_contexts:
                 children = slice(self.first_child.item(node), self.first_child.item(node + 1))
                 alpha = np.bincount(self.tokens[children], self.alpha[children], self.vocab_size)
-                probs = alpha + self.gamma.item(node) * probs
+                probs = alpha + self.gamma[node] * probs
         return probs
 
     @staticmethod
