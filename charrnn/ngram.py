@@ -22,7 +22,7 @@ those that are not there or would reach over a start.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,7 @@ NONE = -1  # the number of a node that is not there
 _MAX_NGRAMS = 1 << 31  # int32 numbers them
 _DENSE = 1 << 20  # numbers in the table of whole distributions
 _BLOCK = 1 << 16  # contexts, or their children, that are prepared at a time
+_FEW = 8  # children, that are faster added one by one
 _TINY = 1e-12  # a smaller probability is what rounding leaves of one
 
 
@@ -155,6 +156,10 @@ class NGram:
         Returns:
             log P (T, V, B) in nats, and the state after the last step.
         """
+        if inputs.size == 1:
+            after = self.read_one(inputs.item(), state[:, 0].tolist())
+            with np.errstate(all="ignore"):
+                return self.distribution(after)[None, :, None], np.array([after], np.int64).T
         contexts, state = self.read(inputs, state)
         with np.errstate(all="ignore"):
             log_probs = self.distributions(contexts.reshape(len(contexts), -1))
@@ -176,9 +181,6 @@ class NGram:
 
     def read(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
-        if inputs.size == 1:
-            contexts = self._read_one(inputs.item(), state[:, 0].tolist())
-            return contexts, contexts[1:, 0]
         n = self.config.order
         going_on = inputs > EOS
         contexts = np.empty((n, *inputs.shape), np.int64)
@@ -193,22 +195,6 @@ class NGram:
             contexts[k] = np.where(going_on, self.find(before, inputs), NONE)
         return contexts, contexts[1:, -1]
 
-    def _read_one(self, token: int, state: list[int]) -> Array:
-        """The contexts (n, 1, 1) after a single token, as in sampling one text.
-
-        For so few nodes the search costs less than the calls that prepare it for many.
-        """
-        contexts = [0, 1 + max(token, EOS)]
-        for node in state[:-1]:
-            found = NONE
-            if token > EOS and 0 <= node < self.num_contexts:
-                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
-                place = bisect_left(self.tokens, token, first, stop)
-                if place < stop and self.tokens.item(place) == token:
-                    found = place + 1
-            contexts.append(found)
-        return np.array(contexts[: self.config.order]).reshape(-1, 1, 1)
-
     def find(self, nodes: Array, tokens: Array) -> Array:
         """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
@@ -217,6 +203,40 @@ class NGram:
         places[self.keys[places] != keys] = NONE
         return places
 
+    def read_one(self, token: int, state: Sequence[float]) -> list[int]:
+        """The state (n - 1,) after a single token, as in sampling one text.
+
+        There the search costs less than the calls that prepare `read` for many.
+        """
+        after = [1 + max(token, EOS)]
+        for node in map(int, state[:-1]):
+            found = NONE
+            if token > EOS and 0 <= node < self.num_contexts:
+                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
+                place = bisect_left(self.tokens, token, first, stop)
+                if place < stop and self.tokens.item(place) == token:
+                    found = place + 1
+            after.append(found)
+        return after[: len(state)]
+
+    def distribution(self, state: Sequence[int]) -> Array:
+        """log P (V,) of every token in one state; `distributions` are those of many."""
+        rows, probs = len(self.table), self.table[0]
+        for node in state:
+            if NONE < node < rows:
+                probs = self.table[node]
+            elif rows <= node < self.num_contexts:
+                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
+                probs = self.gamma[node] * probs
+                tokens, alpha = self.tokens[first:stop], self.alpha[first:stop]
+                if stop - first <= _FEW:
+                    for token, share in zip(tokens.tolist(), alpha.tolist(), strict=True):
+                        probs[token] += share
+                else:
+                    probs[tokens] += alpha
+        found: Array = np.log(np.maximum(probs, _TINY))
+        return found
+
     def left_by(self, contexts: Array) -> Array:
         """γ of contexts of any shape; of those that are not there it is 1."""
         found: Array = self.gamma[np.minimum(contexts, self.num_contexts)]
@@ -224,23 +244,10 @@ class NGram:
 
     def distributions(self, contexts: Array) -> Array:
         """log P (V, N) of every token after contexts (n, N)."""
-        if contexts.shape[1] == 1:
-            return self.logs(self._after(contexts[:, 0].tolist())[None])
         dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
         probs = self.table[dense]
         self.add_longer(probs, contexts, dense, self.left_by(contexts), 1.0)
         return self.logs(probs)
-
-    def _after(self, contexts: list[int]) -> Array:
-        """P (V,) of every token after contexts from short to long: faster for a single position."""
-        start = max(node for node in contexts if node < len(self.table))
-        probs: Array = self.table[start].copy()
-        for node in contexts:
-            if start < node < self.num_contexts:
-                children = slice(self.first_child.item(node), self.first_child.item(node + 1))
-                alpha = np.bincount(self.tokens[children], self.alpha[children], self.vocab_size)
-                probs = alpha + self.gamma[node] * probs
-        return probs
 
     @staticmethod
     def logs(probs: Array) -> Array:

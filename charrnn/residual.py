@@ -121,10 +121,25 @@ class UnrolledResidual:
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        if inputs.size == 1:
+            return self._follow(inputs, state)
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts)
         logits, network = self.unrolled.forward(inputs, network, prior)
         return logits, _joined(network, after)
+
+    def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """`forward` for one step of one text, which is nearly all that sampling does."""
+        rows, ngram = len(state) - (self.ngram.config.order - 1), self.ngram
+        contexts = ngram.read_one(inputs.item(), state[rows:, 0].tolist())
+        logits, network = self.unrolled.forward(
+            inputs,
+            state[:rows].reshape(self.unrolled.state_shape),
+            lambda _: (self.unrolled.config.ngram_scale * ngram.distribution(contexts))[:, None],
+        )
+        after = np.empty_like(state)
+        after[:rows], after[rows:, 0] = network.reshape(rows, 1), contexts
+        return logits, after
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""

@@ -37,6 +37,7 @@ class Unrolled:
     def __init__(self, parameters: Parameters, seq_len: int, batch_size: int) -> None:
         self.parameters, self.config = parameters, parameters.config
         self.dtype = parameters.flat.dtype
+        self.state_shape = *state_shape(self.config), batch_size
         self._head = np.empty((seq_len, 1 + self.config.hidden_size, batch_size), self.dtype)
         self._columns = max(1, min(_MAX_LOGITS // self.config.vocab_size, seq_len * batch_size))
         self._logits = np.empty(self.config.vocab_size * self._columns, self.dtype)
@@ -101,11 +102,6 @@ class Unrolled:
         top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)  # (T, H, B)
         with np.errstate(all="ignore"):
             return self._run_layers(steps, state, top, dropout)
-
-    @property
-    def state_shape(self) -> tuple[int, int, int, int]:
-        """(num_layers, num_states, rows, B)."""
-        return *state_shape(self.config), self._head.shape[-1]
 
     def forward(
         self, inputs: Array, state: Array, prior: Prior | None = None

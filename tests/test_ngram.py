@@ -109,6 +109,16 @@ def test_step_by_step_equals_all_at_once(order: int) -> None:
     np.testing.assert_array_equal(state, last)
 
 
+def test_one_child_is_found_like_many() -> None:
+    model = make(3)
+    nodes, tokens = np.indices((model.size + 2, V)).reshape(2, -1) - [[1], [0]]
+    expected = np.where(tokens == EOS, NONE, model.find(nodes, tokens))
+    pairs = zip(nodes.tolist(), tokens.tolist(), strict=True)
+    found = [model.read_one(token, [node, NONE]) for node, token in pairs]
+    np.testing.assert_array_equal(found, np.stack([1 + tokens, expected], axis=1))
+    assert model.size > (expected != NONE).sum() > 20
+
+
 @orders
 def test_columns_are_independent(order: int) -> None:
     model, (inputs, _) = make(order), text()
@@ -149,6 +159,24 @@ def test_however_much_of_it_is_a_table_a_model_says_the_same(
     found, _ = sparse.forward(inputs, sparse.zero_state(B))
     assert len(sparse.table) == min(max(1, rows), model.size + 1)
     np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("few", [0, 2, V])
+@pytest.mark.parametrize("rows", [0, 1, 4, V + 1, 20])
+@orders
+def test_one_text_step_by_step_is_like_many(
+    order: int, rows: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.ngram._DENSE", rows * V)
+    monkeypatch.setattr("charrnn.ngram._FEW", few)
+    model, (inputs, _) = make(order), text()
+    expected, last = model.forward(inputs, model.zero_state(B))
+    state = model.zero_state(1)
+    for t in range(T):
+        step, state = model.forward(inputs[t : t + 1, :1], state)
+        assert step.shape == (1, V, 1)
+        np.testing.assert_allclose(np.exp(step[0, :, 0]), np.exp(expected[t, :, 0]), atol=1e-6)
+    np.testing.assert_array_equal(state, last[:, :1])
 
 
 @orders
@@ -286,5 +314,9 @@ def test_numbers_that_grow_beyond_all_floats_do_so_without_a_warning() -> None:
     model = NGram(ModelConfig(2, "ngram", order=100), *chain(100, -60_000))
     inputs = np.full((120, 1), 1)
     log_probs, _ = model.forward(inputs, model.zero_state(1))
+    assert not np.isfinite(log_probs).all()
+    state = model.zero_state(1)
+    for step in range(120):
+        log_probs, state = model.forward(inputs[step : step + 1], state)
     assert not np.isfinite(log_probs).all()
     assert not np.isfinite(model.log_probs(inputs, inputs, model.zero_state(1))[0]).all()
