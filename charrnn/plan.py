@@ -34,6 +34,7 @@ _SIZES = (
     (40_000_000, 512, 64),
     (120_000_000, 768, 64),
 )
+_MOST_UNITS = ((0, 128), (50_000, 512), (3_000_000, 768))  # by the tokens of the text
 # How much may be learned by heart: passes over the text times weights a token. From here on two
 # layers are better than one of so many units.
 _DEEP = 12
@@ -136,7 +137,8 @@ def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
     if num_tokens < _TOY:
         return 64, min(TrainConfig.seq_len, num_tokens)
     units, steps = next(sizes for least, *sizes in reversed(_SIZES) if chars >= least)
-    return (min(units, 128) if num_tokens < 50_000 else units), steps
+    most = next(most for least, most in reversed(_MOST_UNITS) if num_tokens >= least)
+    return min(units, most), steps
 
 
 def _shape(units: int, cell: str, learnable: float) -> dict[str, int]:

@@ -188,6 +188,12 @@ def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
     assert units(slow) < units(fast)
 
 
+def test_the_largest_network_is_for_texts_that_fill_it() -> None:
+    middling, large = (plan(tokens, 60, False, {"minutes": 60})[0] for tokens in (10**6, 10**7))
+    assert middling == plan(10**6, 60, False, {"minutes": 600})[0]
+    assert units(middling) < units(large)
+
+
 def test_a_text_read_often_gets_two_layers() -> None:
     one, two = (plan(200_000, 60, False, {"epochs": e})[0] for e in (5, 40))
     assert (one.num_layers, two.num_layers) == (1, 2)
