@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from charrnn import blas
 
@@ -21,6 +22,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="A B pairs of each comparison")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each A and each B")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in limit")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for ngrams"
+    )
     parser.add_argument(
         "--instructions",
         choices=["native", "avx2", "as-is"],
@@ -78,6 +82,19 @@ def sampling(options: argparse.Namespace) -> None:
         found = inference.sampling(workers, options.rounds, options.seconds)
         for name, ratio, bare in found:
             print(f"{name:<26} {ratio} of PyTorch; products alone {bare}", flush=True)
+
+
+def ngrams(options: argparse.Namespace) -> None:
+    """Sampling one text: what the n-gram model beside a network costs."""
+    from charrnn.parallel import Workers
+
+    from . import inference
+
+    with Workers() as workers:
+        ratio = inference.beside_ngrams(
+            options.checkpoint, workers, options.rounds, options.seconds
+        )
+    print(f"{options.checkpoint.stem}: {ratio} of the time of the network alone", flush=True)
 
 
 def scoring(options: argparse.Namespace) -> None:
@@ -172,8 +189,8 @@ def limit(options: argparse.Namespace) -> None:
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
-        training, plain, sampling, scoring, large_file, busy, command, memory, growth, scaling,
-        limit,
+        training, plain, sampling, ngrams, scoring, large_file, busy, command, memory, growth,
+        scaling, limit,
     )
 }  # fmt: skip
 

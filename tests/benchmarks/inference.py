@@ -1,16 +1,18 @@
 """Sampling and scoring of charrnn and of PyTorch, side by side."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from charrnn.checkpoint import Checkpoint
+from charrnn.checkpoint import Checkpoint, load
 from charrnn.config import LINES, ModelConfig, SampleConfig
 from charrnn.evaluation import token_log_probs
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
+from charrnn.residual import Network, ResidualRNN
 from charrnn.sampling import Sample, complete
 from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
 
@@ -30,9 +32,9 @@ def random_model(num_layers: int, hidden_size: int) -> CharRNN:
     return model
 
 
-def our_sampling(model: CharRNN, streams: int, workers: Workers) -> Step:
+def our_sampling(model: Network, streams: int, workers: Workers) -> Step:
     """Draw _CHARS characters of each stream, as `charrnn sample` does."""
-    vocabulary = Vocabulary([chr(0x100 + i) for i in range(V - NUM_SPECIAL)])
+    vocabulary = Vocabulary([chr(0x100 + i) for i in range(model.vocab_size - NUM_SPECIAL)])
     checkpoint = Checkpoint(model, vocabulary, LINES)
 
     def step() -> None:
@@ -80,6 +82,16 @@ def sampling(workers: Workers, rounds: int, seconds: float) -> Iterator[tuple[st
             compare(ours, torch_sampling(model, streams), rounds, seconds),
             compare(ours, products(model, streams), rounds, seconds),
         )
+
+
+def beside_ngrams(path: Path, workers: Workers, rounds: int, seconds: float) -> Ratio:
+    """The network of a checkpoint against itself and its n-gram model, drawing one text."""
+    model = load(path).model
+    if not isinstance(model, ResidualRNN):
+        raise SystemExit(f"{path} has no network beside an n-gram model")
+    model.parameters["head.weight"][EOS, 0] = -1e9
+    alone = our_sampling(model.network, 1, workers)
+    return compare(alone, our_sampling(model, 1, workers), rounds, seconds)
 
 
 def lines(count: int) -> list[np.ndarray]:
