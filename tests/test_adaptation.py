@@ -10,6 +10,8 @@ from charrnn.model import CharRNN
 from charrnn.residual import ResidualRNN, ngram_config
 from charrnn.vocabulary import EOS
 
+pytestmark = pytest.mark.figures
+
 V = 7
 TEXT = np.tile([2, 3, 4, 5, 6, 4, 3], 40)
 

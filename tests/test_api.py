@@ -19,6 +19,8 @@ from charrnn.config import LINES, ModelConfig, SampleConfig, TrainConfig, Vocabu
 from .commands import call
 from .conftest import MakeCheckpoint
 
+pytestmark = pytest.mark.figures
+
 TEXT = "hello world\nthe old well\nwe held the door\n" * 30
 TINY: Settings = {"hidden_size": 4, "steps": 3, "ngram": 0}
 

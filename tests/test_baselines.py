@@ -13,6 +13,8 @@ from charrnn.parallel import Workers
 from charrnn.preparing import prepare
 from charrnn.tokens import encode_documents, learn_vocabulary, tokenize
 
+pytestmark = pytest.mark.figures
+
 
 def test_each_is_the_split_under_its_model(tmp_path) -> None:  # type: ignore[no-untyped-def]
     corpus = read_corpus(["english"])

@@ -18,6 +18,8 @@ from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
 
 from .conftest import JAMO, WORDS, MakeCheckpoint
 
+pytestmark = pytest.mark.figures
+
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
 
 

@@ -8,6 +8,8 @@ import pytest
 from charrnn.cells import CELLS, Cell, side_by_side
 from charrnn.config import ModelConfig
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 T, B, D, H = 5, 3, 4, 6
 

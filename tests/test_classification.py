@@ -10,6 +10,8 @@ from charrnn.scoring import score
 
 from .conftest import JAMO, WORDS, MakeCheckpoint
 
+pytestmark = pytest.mark.figures
+
 
 def test_the_posterior_is_bayes_rule_from_equal_priors(
     make_checkpoint: MakeCheckpoint, workers: Workers

@@ -18,6 +18,8 @@ from charrnn.vocabulary import Vocabulary
 
 from .commands import call, on_a_terminal, posix
 
+pytestmark = pytest.mark.figures
+
 TRAIN = ("train", "text.txt", "--lines", "--hidden-size", "8", "--steps", "12", "--dropout", "0.3")
 WAYS: dict[str, list[str]] = {
     "again": [],

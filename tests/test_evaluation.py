@@ -11,6 +11,8 @@ from charrnn.vocabulary import EOS, UNK
 
 from .conftest import MakeCheckpoint, encoded
 
+pytestmark = pytest.mark.figures
+
 
 def sequences(count: int = 70, longest: int = 300) -> list[np.ndarray]:
     """Token sequences of mixed lengths, an empty one among them."""

@@ -26,6 +26,8 @@ from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, corpus_of
 from .test_unrolled import every_network, make
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 OLD = "abcde"  # as many tokens as `make` makes a network for
 TEXT = ["the cat sat on the mat\n", "the dog sat on the log\n"] * 20

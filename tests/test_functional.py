@@ -10,6 +10,8 @@ from charrnn.functional import (
     sigmoid,
 )
 
+pytestmark = pytest.mark.figures
+
 X = np.linspace(-4, 4, 41) + 0.03  # no kink of relu within a difference step
 
 

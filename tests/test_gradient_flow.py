@@ -11,6 +11,8 @@ from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.preparing import prepare
 
+pytestmark = pytest.mark.figures
+
 V = 6
 
 

@@ -22,6 +22,8 @@ from charrnn.vocabulary import EOS, UNK_CHARACTER
 from .conftest import MakeCheckpoint
 from .test_unrolled import B, T, V, chunk_with_boundaries, make, random_state
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 
 feedbacks = pytest.mark.parametrize("feedback", ["logits", "target"])

@@ -14,6 +14,8 @@ from charrnn.kneser_ney import _discounts, count
 from charrnn.ngram import NONE, NGram
 from charrnn.vocabulary import EOS, UNK
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 Gram = tuple[int, ...]
 V = 6

@@ -13,6 +13,8 @@ from charrnn.vocabulary import EOS, UNK
 
 from .test_kneser_ney import START, Array, Gram, Literal, V, config, corpus
 
+pytestmark = pytest.mark.figures
+
 TINY = [[2, EOS], [2, 3, EOS], [EOS], [3, 3, 2, IGNORE], [2, 3, EOS]]
 TEXTS = {"corpus": corpus()[0], "tiny": TINY}
 

@@ -10,6 +10,8 @@ from charrnn.vocabulary import EOS
 
 from .test_unrolled import JORDAN, V
 
+pytestmark = pytest.mark.figures
+
 
 def test_initial_recurrent_blocks_are_orthogonal_and_the_forget_bias_is_one() -> None:
     H = 5

@@ -13,6 +13,8 @@ from charrnn.functional import IGNORE
 from charrnn.ngram import NONE, NGram, _is_deeper
 from charrnn.vocabulary import EOS
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 Gram = tuple[int, ...]
 V, T, B = 5, 60, 3

@@ -5,6 +5,8 @@ import pytest
 
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 
+pytestmark = pytest.mark.figures
+
 
 def test_adam_agrees_with_the_formulas_of_the_paper() -> None:
     rng = np.random.default_rng(0)

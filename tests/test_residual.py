@@ -29,6 +29,8 @@ from .conftest import MakeCheckpoint, corpus_of
 from .test_unrolled import B, T, V, assert_numerical, chunk_with_boundaries, label
 from .test_unrolled import make as make_network
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 ORDER, SCALE = 4, 0.7
 

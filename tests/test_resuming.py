@@ -22,6 +22,8 @@ from charrnn.preparing import prepare, resume
 from charrnn.run import Run
 from charrnn.training import Progress, Trainer
 
+pytestmark = pytest.mark.figures
+
 WORDS = "the old well held the door and the apple fell into the well\n"
 SIZES = {"hidden_size": 8, "batch_size": 4, "seq_len": 8, "evaluations": 4}
 

@@ -14,6 +14,8 @@ from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER, Vocabulary
 
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
 
+pytestmark = pytest.mark.figures
+
 
 def draw(
     checkpoint: Checkpoint, config: SampleConfig, *seeds: int | None, prompt: str = ""

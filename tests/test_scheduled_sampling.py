@@ -16,6 +16,8 @@ from charrnn.vocabulary import EOS, UNK
 
 from .test_unrolled import B, V, every_network, make, random_state
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 T = 40
 

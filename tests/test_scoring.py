@@ -16,6 +16,8 @@ from charrnn.vocabulary import UNK_CHARACTER
 
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
 
+pytestmark = pytest.mark.figures
+
 KINDS = pytest.mark.parametrize(
     ("kind", "tokens"),
     [

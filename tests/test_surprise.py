@@ -17,6 +17,8 @@ from charrnn.vocabulary import EOS, Vocabulary
 
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
 
+pytestmark = pytest.mark.figures
+
 
 def lively(checkpoint: Checkpoint) -> Checkpoint:
     """The same with a head that prefers some tokens, as no fresh one does."""

@@ -30,6 +30,8 @@ from charrnn.vocabulary import EOS
 
 from .conftest import encoded
 
+pytestmark = pytest.mark.figures
+
 V = 5
 PATTERN = np.array([2, 3, 4, 2, 4, EOS] * 60)
 SPLIT = encoded(PATTERN)

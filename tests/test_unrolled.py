@@ -15,6 +15,8 @@ from charrnn.vocabulary import EOS
 
 from .test_cells import VARIANTS, numerical_gradient
 
+pytestmark = pytest.mark.figures
+
 Array = np.ndarray
 V, T, B = 7, 6, 4
 

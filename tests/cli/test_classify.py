@@ -7,6 +7,8 @@ import pytest
 
 from ..commands import TINY, Run, assert_one_line
 
+pytestmark = pytest.mark.figures
+
 ONE_MODEL = ("--tsv", "--sort", "--fail-over=1", "--field=text", "--html=x", "--svg=x")
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from ..commands import TEXTS, Run, on_a_terminal, posix
 
+pytestmark = pytest.mark.figures
+
 
 def test_columns_under_a_header(run: Run, trained: Path) -> None:
     header, *rows = run("score", *TEXTS, "-c", trained, "--no-eos", "--tsv").out.splitlines()

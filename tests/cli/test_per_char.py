@@ -9,6 +9,9 @@ import pytest
 from charrnn.shading import columns
 
 from ..commands import Run, assert_one_line, call, on_a_terminal, posix
+from ..rounding import log_prob_tolerance
+
+pytestmark = pytest.mark.figures
 
 WIDE = "한국어 문장은 두 칸씩 차지한다 " * 5 + "and\na second line, e\u0323\u0301 too"
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -60,9 +63,16 @@ def test_without_colours_marks_stand_below_the_text(
 
 def test_pictures_are_written_beside_the_usual_output(run: Run, trained: Path) -> None:
     command = ("score", "hello", "the old well", "-c", trained)
-    plain = run(*command)
-    found = run(*command, "--html", "a.html", "--svg", "a.svg")
-    assert (found.code, found.out, found.err) == (0, plain.out, "")
+    plain = run(*command, "--json")
+    found = run(*command, "--json", "--html", "a.html", "--svg", "a.svg")
+    assert (found.code, found.err) == (0, "")
+    for alone, beside in zip(found.objects(), plain.objects(), strict=True):
+        tolerance = log_prob_tolerance(alone["chars"], terms=len("\n dehlortw") + 2 + 1 + 8)
+        assert alone["log_prob"] == pytest.approx(beside["log_prob"], abs=tolerance)
+        figures = {"log_prob", "prob", "bits_per_char", "perplexity"}
+        assert {name: alone[name] for name in alone.keys() - figures} == {
+            name: beside[name] for name in beside.keys() - figures
+        }
     assert "data-tip=" in Path("a.html").read_text(encoding="utf-8")
     assert Path("a.svg").read_text(encoding="utf-8").startswith("<svg ")
     per_char = run(*command, "--per-char", "--json")

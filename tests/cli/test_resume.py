@@ -3,9 +3,13 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from charrnn import checkpoint, resuming
 
 from ..commands import TEXT, Result, Run, assert_one_line, finish, posix, start
+
+pytestmark = pytest.mark.figures
 
 TRAIN = ("train", "text.txt", "--hidden-size", "4", "--threads", "1", "-o", "m.npz")
 

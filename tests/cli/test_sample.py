@@ -15,6 +15,8 @@ from charrnn.vocabulary import Vocabulary
 
 from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
 
+pytestmark = pytest.mark.figures
+
 HE = ("sample", "he", "--length", "12", "--seed", "4")
 
 

@@ -10,6 +10,8 @@ from charrnn.cli.options import PARTS
 
 from ..commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
 
+pytestmark = pytest.mark.figures
+
 # Texts and their sum
 
 

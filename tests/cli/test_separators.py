@@ -8,6 +8,8 @@ from charrnn import checkpoint
 
 from ..commands import TINY, Run
 
+pytestmark = pytest.mark.figures
+
 POEMS = "the sun\nis high\n\nthe moon\nis low\n\n\n\nthe end\n"
 DOCUMENTS = ["the sun\nis high", "the moon\nis low", "the end"]
 

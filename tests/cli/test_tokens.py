@@ -8,6 +8,8 @@ import pytest
 
 from ..commands import RESULT_FIELDS, SCORE_FIELDS, TINY, Run
 
+pytestmark = pytest.mark.figures
+
 MIXED = "한글은 좋다.\nthe cafe\u0301 and the cat\n가각 the 한글은\n"
 UNSEEN = "the 각 dog"
 

@@ -1,0 +1,18 @@
+"""How far apart two ways of computing the same thing in float32 may come out.
+
+BLAS kernels, batches of another width and texts scored alone or side by side add the same products
+in another order. A sum of K products is then off by at most K · u · Σ|product| (Higham 2002,
+*Accuracy and Stability of Numerical Algorithms*, section 3.1), u = 2⁻²⁴ being the unit roundoff.
+"""
+
+_ROUNDOFF = 2.0**-24
+_LARGEST_LOGIT = 16.0  # what Σ|product| comes to, at most, in the models of the tests
+
+
+def log_prob_tolerance(chars: int, terms: int) -> float:
+    """Nats by which log P of so many characters may differ between two orders of summation.
+
+    Args:
+        terms: numbers in the longest sum of the model, D + 1 + H of its largest layer.
+    """
+    return 2 * chars * terms * _ROUNDOFF * _LARGEST_LOGIT
