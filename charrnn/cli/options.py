@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import re
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -112,6 +114,19 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 
     text = re.sub(r"\\[ntr\\]", lambda found: _ESCAPES[found[0]], split_on)
     return normalize(re.sub("\r\n?", "\n", text))  # as text arrives
+
+
+def refuse_file_name(text: str, option: str) -> None:
+    """Raise ConfigError if a text on the command line is the name of a file.
+
+    Args:
+        option: the one that reads texts from a file; --checkpoint reads a model.
+    """
+    if os.path.isfile(text):
+        option = "--checkpoint" if text.endswith(".npz") else option
+        raise ConfigError(
+            f"{text} is a file; did you mean {option} {shlex.quote(text)}? (pipe it in as a text)"
+        )
 
 
 def as_line(value: Any) -> str:

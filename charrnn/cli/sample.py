@@ -17,6 +17,7 @@ from charrnn.cli.options import (
     Threads,
     given,
     load_checkpoint,
+    refuse_file_name,
 )
 from charrnn.cli.samples import print_json, print_next, print_texts, stream
 from charrnn.config import WHOLE, SampleConfig
@@ -221,6 +222,7 @@ def _starts(
     if prompts is not None:
         return split_lines(read_text(prompts, encoding, max_size))
     if prompt != "-":
+        refuse_file_name(prompt, "--prompts")
         return [normalize(prompt)]
     if interactive:
         raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")

@@ -93,6 +93,16 @@ def test_prompts_of_a_file_are_continued_in_order(run: Run, trained: Path, folde
     assert alone[0]["text"] == found[298]["text"]
 
 
+def test_a_prompt_that_names_a_file_is_refused(run: Run, trained: Path, folder: Path) -> None:
+    for name in ("my model.npz", "sents.txt"):
+        (folder / name).touch()
+    model = "my model.npz is a file; did you mean --checkpoint 'my model.npz'?"
+    assert_one_line(run("sample", "my model.npz"), 2, model)
+    prompts = "sents.txt is a file; did you mean --prompts sents.txt?"
+    assert_one_line(run("sample", "sents.txt", "-c", trained), 2, prompts)
+    assert run("sample", "-", "-c", trained, "-n", "0", stdin=b"sents.txt").out == "sents.txt\n"
+
+
 # What may follow
 
 
