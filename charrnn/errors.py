@@ -1,20 +1,84 @@
 """The errors that charrnn raises on purpose: each message says what is wrong and what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+# What other tools call a setting, and what it may be here: the first of these that there is.
+SYNONYMS = {
+    typed: names.split()
+    for names, words in {
+        "accumulate": "grad-accum gradient-accumulation gradient-accumulation-steps",
+        "activation": "nonlinearity",
+        "adapt": "dynamic dynamic-evaluation",
+        "batch-size": "batch bs",
+        "beam": "beam-size beam-width beams num-beams",
+        "cell": "arch architecture cell-type rnn-type",
+        "checkpoint": "ckpt load model weights",
+        "clip-norm": "clip grad-clip gradient-clip max-norm",
+        "corpus": "data dataset input train text",
+        "dry-run": "plan",
+        "embedding-size": "emb emb-size embed-size embedding-dim n-embd",
+        "encoding": "charset codec",
+        "epochs": "max-epochs n-epochs num-epochs passes",
+        "evaluations": "eval-every eval-interval validations",
+        "force": "overwrite",
+        "hidden-size": "d-model hidden-dim n-hidden num-hidden rnn-size units",
+        "init-from": "fine-tune finetune pretrained start-from",
+        "interactive": "chat repl",
+        "json": "jsonl",
+        "learning-rate": "lr rate",
+        "length": "chars len max-length max-new-tokens max-tokens n num-chars num-tokens",
+        "minutes": "duration time",
+        "normalize": "unicode-form",
+        "num-layers": "depth layers n-layer n-layers nlayers",
+        "num-samples": "count n-samples samples",
+        "output": "file-out out-dir save save-to",
+        "prompt": "prefix prime primetext seed-text start start-text",
+        "quiet": "silent",
+        "resume": "continue",
+        "seed": "random-seed",
+        "seq-len context": "block-size bptt context-length seq-length sequence-length unroll",
+        "split-on": "delimiter sep separator",
+        "steps": "iterations iters max-iters max-steps num-iters train-steps updates",
+        "stop": "end stop-at stop-sequence stop-text until",
+        "temperature": "temp",
+        "threads": "cores cpus jobs num-threads num-workers workers",
+        "top-k": "k",
+        "top-p": "nucleus p",
+        "val": "dev val-file valid validation validation-file",
+        "val-fraction": "holdout val-size val-split validation-split",
+        "vocab-size": "max-vocab num-words vocab",
+        "weight-decay": "decay l2 wd",
+    }.items()
+    for typed in words.split()
+}
+_CLOSE = 0.7  # of 1, equal; a suggestion that is none does more harm than none
+_MOST = 2  # choices that are suggested where a word begins them
 
 
 def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
-    """The end of an error: the nearest of the choices; empty where none is near.
+    """The end of an error: the choice that a word means, begins or nearly is, else nothing.
 
     Args:
         choices: a mapping says what to type for each.
     """
+    typed = choices if isinstance(choices, Mapping) else {choice: choice for choice in choices}
+    by_lower = {_plain(choice): typed[choice] for choice in typed}
+    near = [repr(by_lower[choice]) for choice in _nearest(_plain(word), list(by_lower))]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _nearest(word: str, choices: Sequence[str]) -> list[str]:
     from difflib import get_close_matches
 
-    typed = choices if isinstance(choices, Mapping) else {choice: choice for choice in choices}
-    by_lower = {choice.lower(): typed[choice] for choice in typed}
-    near = get_close_matches(word.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+    meant = [choice for choice in (word, *SYNONYMS.get(word, [])) if choice in choices]
+    begun = [choice for choice in choices if len(word) > 1 and choice.startswith(word)]
+    if len(begun) > _MOST:
+        begun = []
+    return meant[:1] or begun or get_close_matches(word, choices, n=1, cutoff=_CLOSE)
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "-")
 
 
 class CharRNNError(Exception):

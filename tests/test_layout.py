@@ -21,7 +21,7 @@ DOWNWARD = """
     cli.completion neurons_html inspection shading pictures cli.options cli.interrupts
     cli.classify cli.neurons cli.texts cli.progress cli.scorer cli.per_char cli.figures
     cli.inspect cli.drawing cli.samples cli.session cli.sample cli.score cli.training_display
-    cli.train cli.help cli __main__
+    cli.train cli.usage cli.help cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for

@@ -16,6 +16,7 @@ from charrnn import blas, distributed
 from charrnn.cli import inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
+from charrnn.cli.usage import problem
 from charrnn.errors import CharRNNError
 
 _SHARED = ("train", "score")  # what the processes of MPI do together
@@ -79,7 +80,7 @@ def _failure(error: BaseException) -> tuple[str, int]:
         case typer.TyperException():  # from the parser: wrong usage
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "charrnn"
-            return f"{_usage(error)} ({command} --help tells more)", error.exit_code
+            return f"{problem(error, sys.argv[1:])} ({command} --help tells more)", error.exit_code
         case CharRNNError():
             # A setting has the name of its field; on the command line it is an option.
             text = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
@@ -99,12 +100,6 @@ def _failure(error: BaseException) -> tuple[str, int]:
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}:{place.lineno}"
     return f"a fault in charrnn, please report it: {error!r} at {where}", 1
-
-
-def _usage(error: typer.TyperException) -> str:
-    """What the parser says, with the nearest option in the words of its other suggestions."""
-    nearest = getattr(error, "possibilities", None)
-    return f"{error}. Did you mean {nearest[0]!r}?" if nearest else error.format_message()
 
 
 def _option(field: str) -> str:

@@ -1,8 +1,13 @@
 """Help in plain text: options in groups, and examples of each command."""
 
+import subprocess
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from charrnn.cli.usage import check_attached
+from charrnn.errors import ConfigError
 
 EXAMPLES = {
     "train": (
@@ -64,6 +69,11 @@ GROUPS = {
 class Command(TyperCommand):
     """A command whose help shows its options in groups, and examples at the end."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # as completion does
+            check_attached(ctx, args)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for title, parameters in self.grouped(ctx).items():
@@ -98,6 +108,15 @@ def _plain(name: str) -> str:
 
 class Group(TyperGroup):
     """The commands with an example of each, on one screen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except (typer.Exit, typer.Abort):
+            raise
+        except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
+            # Without a home folder, say, or where a shell's start-up file is not UTF-8.
+            raise ConfigError(f"cannot install completion: {error}") from None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

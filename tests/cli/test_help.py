@@ -15,7 +15,7 @@ from charrnn.cli.completion import corpora, models
 from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
 from charrnn.cli.options import PARTS
 from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
-from charrnn.errors import did_you_mean
+from charrnn.errors import SYNONYMS, did_you_mean
 from charrnn.plot import AXES
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora
 
@@ -184,19 +184,96 @@ def test_a_shell_that_is_not_known_is_an_error(folder: Path) -> None:
 # The nearest name
 
 
+def options_of(command: Any) -> dict[str, str]:
+    """What may be typed of a command, without dashes, and how an error names it."""
+    names = {
+        name[2:]: name for each in command.params for name in (*each.opts, *each.secondary_opts)
+    }
+    arguments = [each.metavar for each in command.params if each.param_type_name == "argument"]
+    return names | {name.lower(): f"{command.name} {name}" for name in arguments}
+
+
+@pytest.mark.parametrize("synonym", SYNONYMS)
+def test_what_other_tools_call_an_option_is_known(synonym: str) -> None:
+    found = 0
+    for command in COMMANDS.values():
+        options = options_of(command)
+        if target := next((name for name in SYNONYMS[synonym] if name in options), None):
+            assert synonym not in options
+            assert did_you_mean(synonym, options) == f"; did you mean {options[target]!r}?"
+            found += 1
+    assert found
+
+
+def test_a_short_option_may_have_its_value_attached(run: Run, trained: Path) -> None:
+    command = ("sample", "--seed", "1", "--stop", "-caption")
+    shown = run(*command, "-c", trained, "-n", "3", "-t", "0.5", "--", "-caption").out
+    assert shown.startswith("-caption")
+    assert run(*command, f"-c{trained}", "-n3", "-t.5", "--", "-caption").out == shown
+
+
+@pytest.mark.parametrize("text", ["-5 degrees", "-caption is here", "--well then", "-c it is"])
+def test_a_text_that_begins_with_a_dash_goes_after_two(run: Run, trained: Path, text: str) -> None:
+    for command in ("sample", "score"):
+        assert_one_line(run(command, "-c", trained, text), 2, "put -- before an argument that")
+        assert run(command, "-c", trained, "--", text).code == 0
+
+
 def test_the_nearest_name() -> None:
     assert did_you_mean("helo", ["english", "hello"]) == "; did you mean 'hello'?"
     assert did_you_mean("LSTM", ["lstm", "gru"]) == "; did you mean 'lstm'?"
     assert did_you_mean("x", ["english", "hello"]) == ""
     assert did_you_mean("x", []) == ""
+    assert did_you_mean("lr", ["learning_rate"]) == "; did you mean 'learning_rate'?"
+    assert did_you_mean("pain", ["train"]) == ""
+
+
+# Completion without a home folder
+
+
+def test_completion_needs_a_home_folder(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "home", no_home)
+        problem = "cannot install completion: Could not determine home directory."
+        assert_one_line(run("--install-completion", "bash"), 2, problem)
+    monkeypatch.setattr(Path, "home", lambda: folder)
+    (folder / ".bashrc").write_bytes(b"\xff")
+    assert_one_line(run("--install-completion", "bash"), 2, "cannot install completion: 'utf-8'")
+    (folder / "no").touch()
+    monkeypatch.setattr(Path, "home", lambda: folder / "no")
+    assert_one_line(run("--install-completion", "bash"), 1, "cannot use")
 
 
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
+        ("sample --tmep 3", 2, "No such option: --tmep (charrnn sample"),
+        ("sample --top 3", 2, "No such option: --top; did you mean '--top-k' or '--top-p'?"),
+        ("sample --hidden-size 3", 2, "No such option: --hidden-size (charrnn sample"),
+        (
+            "sample --prompt he",
+            2,
+            "No such option: --prompt; did you mean 'charrnn sample PROMPT'?",
+        ),
+        ("sample -length 3", 2, "No such option: -length; did you mean '--length'?"),
+        ("train --lr=1", 2, "No such option: --lr; did you mean '--learning-rate'?"),
+        ("train --model lstm", 2, "No such option: --model (charrnn train"),
+        (
+            "sample -caption",
+            2,
+            "-caption is read as -c aption; put -- before an argument that begin",
+        ),
+        ("sample -interesting", 2, "-interesting is read as -n teresting; put -- before"),
+        ("score -5", 2, "No such option: -5; put -- before an argument that begins with -"),
+        ("score -x", 2, "No such option: -x (charrnn score"),
         ("trian", 2, "No such command 'trian'. Did you mean 'train'?"),
-        ("sample --lenght 3", 2, "No such option: --lenght. Did you mean '--length'?"),
-        ("train --hidden_size 3", 2, "No such option: --hidden_size. Did you mean '--hidden-size'"),
+        ("sample --lenght 3", 2, "No such option: --lenght; did you mean '--length'?"),
+        ("train --hidden_size 3", 2, "No such option: --hidden_size; did you mean '--hidden-size'"),
         ("train helo", 1, "no such file: helo (bundled corpora are english, hello, korean); did "),
         ("train texts/novle.txt", 1, "; did you mean 'texts/novel.txt'?"),
         ("train text", 1, "; did you mean 'texts'?"),

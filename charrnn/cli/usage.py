@@ -1,0 +1,80 @@
+"""What to type instead of a command line that cannot be parsed."""
+
+import os
+import re
+from collections.abc import Sequence
+from shlex import quote
+from typing import Any
+
+import typer
+
+from charrnn.errors import did_you_mean
+from charrnn.resources import BUNDLED_MODELS
+
+_DASHES = "put -- before an argument that begins with -"
+
+
+def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
+    """What the parser says; where an option is unknown, also which one was meant."""
+    context = getattr(error, "ctx", None)
+    if context is None or not hasattr(error, "possibilities"):
+        return error.format_message()
+    name: str = getattr(error, "option_name", "")
+    word = next((word for word in arguments if word.startswith(name)), name)
+    if hint := _nearest_option(word, context):
+        return f"No such option: {word.partition('=')[0]}{hint}"
+    is_option = re.fullmatch(r"-[^\W\d]|--\S*", word)
+    return f"No such option: {name}" if is_option else f"No such option: {name}; {_DASHES}"
+
+
+def check_attached(context: typer.Context, arguments: Sequence[str]) -> None:
+    """Refuse a text, or a long option with one dash, that reads as a short option and its value.
+
+    Raises:
+        typer.TyperException: such as for -caption, which reads as -c aption.
+    """
+    valued, flags = _short_options(context)
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return
+        if word in valued:
+            next(words, None)
+        elif word[:1] == "-" and word[:2] != "--":
+            place = next((i for i, letter in enumerate(word) if i and letter not in flags), 0)
+            option, value = f"-{word[place]}", word[place + 1 :]
+            if option in valued and value and not _is_meant(value):
+                hint = _nearest_option(word, context)
+                read = f"{quote(word)} is read as {option} {quote(value)}; {_DASHES}"
+                context.fail(f"No such option: {word}{hint}" if hint else read)
+
+
+def _short_options(context: typer.Context) -> tuple[set[str], set[str]]:
+    """All names of options that take a value, and the letters of those that take none."""
+    valued, flags = set(), set()
+    for parameter in context.command.get_params(context):
+        names = [name for name in (*parameter.opts, *parameter.secondary_opts) if name[0] == "-"]
+        if getattr(parameter, "is_flag", False):
+            flags |= {name[1] for name in names if name[1] != "-"}
+        else:
+            valued |= {*names}
+    return valued, flags
+
+
+def _is_meant(value: str) -> bool:
+    """Whether it can be the value of a short option: a number, '-', or the name of a file."""
+    is_number = value[0] in ".0123456789" or value == "-"
+    return is_number or value in BUNDLED_MODELS or value.endswith(".npz") or os.path.exists(value)
+
+
+def _nearest_option(word: str, context: typer.Context) -> str:
+    """The end of an error: the option, or the argument, that a word was meant to be."""
+    choices: dict[str, str] = {}
+    parameters: list[Any] = context.command.get_params(context)
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            choices[parameter.metavar.lower()] = f"{context.command_path} {parameter.metavar}"
+        for name in (*parameter.opts, *parameter.secondary_opts):
+            if name.startswith("--"):
+                choices[name[2:]] = name
+    return did_you_mean(word.partition("=")[0].lstrip("-"), choices)
