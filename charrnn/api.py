@@ -98,7 +98,7 @@ class Model:
         temperature: float = _PLAIN.temperature,
         top_k: int | None = _PLAIN.top_k,
         top_p: float = _PLAIN.top_p,
-        stop: str = _PLAIN.stop,
+        stop: str | Sequence[str] = _PLAIN.stop,
         allow_unk: bool = _PLAIN.allow_unk,
         seed: int | None = None,
     ) -> str:
@@ -109,7 +109,7 @@ class Model:
             temperature: below 1 safer, above 1 wilder, 0 the likeliest.
             top_k: draw from the k likeliest tokens only.
             top_p: draw from the fewest tokens that together are so probable.
-            stop: end before this text, which is left out.
+            stop: end before this text, or the first of several; it is left out.
             allow_unk: draw <UNK> too, as U+FFFD.
             seed: of the draws; None is another one each time.
 
@@ -142,7 +142,7 @@ class Model:
         if seed is not None:
             check_int("seed", seed, 0, _MAX_SEED)
         first = randbelow(1 << 32) if seed is None else seed
-        config = replace(config, stop=normalize(config.stop))
+        config = replace(config, stop=[*map(normalize, config.stops)])
         found = [Sample(prompt, first + number) for number, prompt in enumerate(prompts)]
         with _working(self.threads) as workers:
             complete(self.checkpoint, found, config, workers)

@@ -2,7 +2,9 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from charrnn.errors import ConfigError, did_you_mean
 
@@ -199,7 +201,7 @@ class SampleConfig:
     temperature: float = 1.0  # 0: always the likeliest
     top_k: int | None = None  # draw from the k likeliest only
     top_p: float = 1.0  # draw from the fewest that together have this probability
-    stop: str = ""  # end before this text
+    stop: str | Sequence[str] = ()  # end before this text, or before any of several
     allow_unk: bool = False
 
     def __post_init__(self) -> None:
@@ -208,3 +210,12 @@ class SampleConfig:
         if self.top_k is not None:
             check_int("top_k", self.top_k, 1, 10**9)
         check_float("top_p", self.top_p, 0, 1, above=True)
+        stop = self.stop
+        if not isinstance(stop, Sequence) or not all(isinstance(text, str) for text in stop):
+            raise ConfigError(f"stop must be a text or a list of texts, not {stop!r}")
+
+    @cached_property
+    def stops(self) -> tuple[str, ...]:
+        """The texts to end before, none of them empty."""
+        texts = (self.stop,) if isinstance(self.stop, str) else self.stop
+        return tuple(filter(None, texts))

@@ -6,7 +6,7 @@ Letters: V vocabulary size, B batch size (samples side by side).
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, islice
 from threading import Event
 
 import numpy as np
@@ -20,6 +20,7 @@ from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, Composer, Vocabular
 Array = np.ndarray
 
 _GROUP = 32  # samples drawn side by side
+_COMPARED = 1024  # samples ranked at a time
 _PROMPT_STEPS = 128  # a prompt is read in chunks of so many tokens
 
 
@@ -29,12 +30,19 @@ class Sample:
 
     prompt: str
     seed: int | None = None  # None where nothing is random
-    text: str = ""  # prompt and continuation, without the stop text
     log_prob: float = 0.0  # nats of the tokens drawn whole, a drawn <EOS> included
     drawn_log_prob: float = 0.0  # of all that was drawn, a stop text or a word left out included
     stop: str | None = None  # why it ended: "eos", "length" or "stop"
     _held: list[tuple[str, float]] = field(default_factory=list)  # may begin the stop text
     _composer: Composer | None = None  # where tokens are decomposed characters
+    _parts: list[str] = field(default_factory=list)  # of the text: growing a string copies it
+    _size: int = 0  # characters in them
+
+    @property
+    def text(self) -> str:
+        """Prompt and continuation, without the stop text."""
+        self._parts[:] = ["".join(self._parts)]
+        return self._parts[0]
 
     @property
     def drawn(self) -> str:
@@ -43,7 +51,8 @@ class Sample:
 
     def copy(self) -> "Sample":
         """One that goes on by itself from here."""
-        return replace(self, _held=[*self._held], _composer=deepcopy(self._composer))
+        composer = deepcopy(self._composer)
+        return replace(self, _held=[*self._held], _composer=composer, _parts=[self.text])
 
     def begin(self, vocabulary: Vocabulary, config: SampleConfig) -> str:
         """Take in the prompt, and return what of it no drawn token can change."""
@@ -52,9 +61,9 @@ class Sample:
         if vocabulary.config.normalize == "nfd" and config.length:
             self._composer = Composer()
             for character in vocabulary.split(self.prompt):
-                self.text += _joined(self._composer.push(character, 0.0))
+                self._write(_joined(self._composer.push(character, 0.0)))
         else:
-            self.text = self.prompt
+            self._write(self.prompt)
         return self.text
 
     def add(self, token: str, log_prob: float, config: SampleConfig) -> str:
@@ -80,23 +89,25 @@ class Sample:
 
     def _room(self, config: SampleConfig) -> int:
         """How many characters the text may still grow by."""
-        return len(self.prompt) + config.length - len(self.text)
+        return len(self.prompt) + config.length - self._size
 
     def _settle(self, config: SampleConfig) -> str:
         """Look for the stop text and the length in what is held, and release what is settled."""
         held, room = _joined(self._held), self._room(config)
-        drawn = max(0, len(self.prompt) - len(self.text))  # where the prompt ends in it
-        place = held.find(config.stop, drawn) if config.stop else -1
+        drawn = max(0, len(self.prompt) - self._size)  # where the prompt ends in it
+        places = (held.find(stop, drawn) for stop in config.stops)
+        place = min((place for place in places if place >= 0), default=-1)
         if 0 <= place <= room:
             self.stop = "stop"
             shown = self._release(place)
             rest = held[len(shown) : place]  # a word that is cut
-            self.text += rest
+            self._write(rest)
             return shown + rest
         if len(held) >= room:
             self.stop = "length"
             return self._release(room)
-        return self._release(len(held) - _overlap(held, config.stop))
+        overlaps = (_overlap(held, stop) for stop in config.stops)
+        return self._release(len(held) - max(overlaps, default=0))
 
     def _release(self, room: int) -> str:
         """Move as many of the tokens held back to the text as have at most `room` characters."""
@@ -105,8 +116,12 @@ class Sample:
         out, self._held = self._held[:count], self._held[count:]
         self.log_prob += sum(log_prob for _, log_prob in out)
         shown = _joined(out)
-        self.text += shown
+        self._write(shown)
         return shown
+
+    def _write(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += len(text)
 
 
 def _joined(tokens: Sequence[tuple[str, float]]) -> str:
@@ -127,7 +142,7 @@ def generate(
     """Draw the texts of all samples side by side, each from its own generator.
 
     A prompt starts a document: without one, the first character is drawn from zero input and zero
-    state. A sample ends at <EOS>, at the length or at the stop text. A word that would go beyond
+    state. A sample ends at <EOS>, at the length or at a stop text. A word that would go beyond
     the length is left out.
 
     Args:
@@ -193,14 +208,19 @@ def complete(
 def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:
     """The most probable of finished samples of one prompt, the best first, each text once.
 
+    No more than `count` of them are held, and a few that are compared with them.
+
     They compare by the log P of all that was drawn, not by character: each is then as probable as
     the model says that it is, its end included.
     """
-    ranked = sorted(samples, key=lambda sample: -sample.drawn_log_prob)
-    distinct: dict[str, Sample] = {}
-    for sample in ranked:
-        distinct.setdefault(sample.text, sample)
-    return [*distinct.values()][:count]
+    found: list[Sample] = []
+    samples = iter(samples)
+    while block := [*islice(samples, _COMPARED)]:
+        distinct: dict[str, Sample] = {}
+        for sample in sorted([*found, *block], key=lambda sample: -sample.drawn_log_prob):
+            distinct.setdefault(sample.text, sample)
+        found = [*distinct.values()][:count]
+    return found
 
 
 def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:

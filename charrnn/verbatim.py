@@ -2,16 +2,18 @@
 
 The corpus is searched in two steps. Numbers that stand for all its stretches of a few characters
 are compared with those of the texts, by NumPy; the places where they agree are then read by a
-suffix automaton of the texts, which is exact. Both take time linear in the size of the corpus.
+suffix automaton of the texts, which is exact. Both take time linear in the size of the corpus, for
+so many characters of the texts at a time.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from charrnn.documents import Documents
+from charrnn.documents import END, LINE_END, Documents
 from charrnn.vocabulary import code_points
 
 Array = np.ndarray
@@ -19,6 +21,7 @@ Array = np.ndarray
 MIN_CHARS = 20
 _BETWEEN = "\udfff"  # in no document
 _PART = 1 << 20  # characters of the corpus looked at at a time
+_TEXTS = 1 << 17  # characters of the texts looked for at a time, unless one alone has more
 _BASE = 0x9E3779B97F4A7C15  # odd, its bits in no order
 _MODULUS = 1 << 64
 
@@ -45,6 +48,15 @@ def copied_stretches(
     Args:
         texts: in NFC, as the corpus is.
     """
+    blocks = np.cumsum([0, *map(len, texts)])[:-1] // _TEXTS  # of each text
+    starts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
+    found: list[list[Stretch]] = []
+    for start, stop in pairwise([*starts, len(texts)]):
+        found += _copied(texts[start:stop], corpus, min_chars)
+    return found
+
+
+def _copied(texts: Sequence[str], corpus: Documents, min_chars: int) -> list[list[Stretch]]:
     joined = code_points(_BETWEEN.join(texts))
     automaton = Automaton(joined.tolist())
     for start, stop in _places(joined, corpus, min_chars):
@@ -57,6 +69,11 @@ def copied_stretches(
             before = int(ends[index]) - len(texts[index]) - 1
             found[index].append(Stretch(stretch.start - before, stretch.stop - before))
     return [sorted(stretches, key=lambda stretch: -len(stretch)) for stretches in found]
+
+
+def whole_documents(corpus: Documents) -> frozenset[str]:
+    """The documents, to look for texts that are one of them, however short."""
+    return frozenset(re.split(f"[{END}{LINE_END}]", "".join(corpus.marked()))) - {""}
 
 
 def covered(stretches: Sequence[Stretch]) -> list[Stretch]:

@@ -50,7 +50,8 @@ def charrnn(
     """A character-level language model that learns, writes and scores text.
 
     Results go to stdout, all else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 above
-    a threshold asked for, 130 and 143 interrupted.
+    a threshold asked for, 130 and 143 interrupted. In typed texts, \\n, \\t, \\r, \\\\ and \\uXXXX
+    are escapes.
     """
     if context.invoked_subcommand not in _SHARED and not distributed.world().speaks:
         raise typer.Exit  # rank 0 does it by itself

@@ -1,7 +1,8 @@
 """Samples for `charrnn sample`, drawn as its options say."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from charrnn.config import SampleConfig
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from charrnn.verbatim import Stretch
 
 MAX_SEED = 2**62
+_SIDE_BY_SIDE = 1024  # samples drawn before they are printed
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Drawn:
             "seed": sample.seed,
         }
 
+    def ranked_fields(self) -> dict[str, Any]:
+        """What --best adds: the log P by which samples compare, a stop text included."""
+        return {"drawn_log_prob": self.sample.drawn_log_prob}
+
     def copied_fields(self) -> dict[str, Any]:
         """What --novel adds, nothing without it."""
         if self.copied is None:
@@ -102,44 +108,73 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
 
 
 def draw(
-    model: "Checkpoint", prompts: Sequence[str], seed: int, drawing: Drawing, workers: "Workers"
-) -> list[list[Drawn]]:
-    """The samples of all prompts, a list a temperature; in each, sample j has the seed + j."""
-    return [
-        [
-            Drawn(sample, config.temperature)
-            for sample in _draw_at(model, prompts, seed, config, drawing, workers)
-        ]
-        for config in drawing.configs()
-    ]
-
-
-def _draw_at(
     model: "Checkpoint",
     prompts: Sequence[str],
     seed: int,
-    config: SampleConfig,
     drawing: Drawing,
+    config: SampleConfig,
     workers: "Workers",
-) -> list["Sample"]:
+) -> Iterator[Drawn]:
+    """The samples of all prompts as `config` says, some at a time; sample j has the seed + j."""
     from charrnn.beam import beam_search
-    from charrnn.sampling import Sample, complete, most_probable
+    from charrnn.sampling import most_probable
 
+    found: Iterable[Sample]
     if drawing.beam:
-        found, count = [], drawing.best or 1
-        for prompt in prompts:
-            found += beam_search(model, prompt, config, drawing.beam, count)
-        return found
-    starts = [prompt for prompt in prompts for _ in range(drawing.num_samples)]
-    samples = [Sample(start, seed + index) for index, start in enumerate(starts)]
-    complete(model, samples, config, workers)
-    return most_probable(samples, drawing.best) if drawing.best else samples
+        width, count = drawing.beam, drawing.best or 1
+        searched = (beam_search(model, prompt, config, width, count) for prompt in prompts)
+        found = chain.from_iterable(searched)
+    else:
+        found = _sampled(model, prompts, seed, drawing.num_samples, config, workers)
+        if drawing.best:
+            found = most_probable(found, drawing.best)
+    for sample in found:
+        yield Drawn(sample, config.temperature)
 
 
-def mark_copied(drawn: Sequence[Drawn], corpus: "Documents", min_chars: int) -> None:
-    """Find out what of the continuations stands in the corpus."""
-    from charrnn.verbatim import copied_stretches
+def _sampled(
+    model: "Checkpoint",
+    prompts: Sequence[str],
+    seed: int,
+    num_samples: int,
+    config: SampleConfig,
+    workers: "Workers",
+) -> Iterator["Sample"]:
+    from charrnn.sampling import Sample, complete
 
-    texts = [item.sample.drawn for item in drawn]
-    for item, stretches in zip(drawn, copied_stretches(texts, corpus, min_chars), strict=True):
-        item.copied = stretches
+    total = len(prompts) * num_samples
+    for first in range(0, total, _SIDE_BY_SIDE):
+        numbers = range(first, min(first + _SIDE_BY_SIDE, total))
+        samples = [Sample(prompts[number // num_samples], seed + number) for number in numbers]
+        complete(model, samples, config, workers)
+        yield from samples
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What --novel looks for: stretches of a corpus, and whole documents, however short."""
+
+    corpus: "Documents"
+    documents: Container[str]
+    min_chars: int
+
+    @classmethod
+    def of(cls, corpus: "Documents", min_chars: int) -> "Copies":
+        """All copies of a stretch of so many characters."""
+        from charrnn.verbatim import whole_documents
+
+        return cls(corpus, whole_documents(corpus), min_chars)
+
+    def marked(self, drawn: Iterable[Drawn]) -> Iterator[Drawn]:
+        """The same samples, with what of their continuations is copied."""
+        from charrnn.verbatim import Stretch, copied_stretches
+
+        drawn = iter(drawn)
+        while block := [*islice(drawn, _SIDE_BY_SIDE)]:
+            texts = [item.sample.drawn for item in block]
+            found = copied_stretches(texts, self.corpus, self.min_chars)
+            for item, text, stretches in zip(block, texts, found, strict=True):
+                sample = item.sample
+                is_whole = text and sample.stop != "length" and sample.text in self.documents
+                item.copied = [Stretch(0, len(text))] if is_whole else stretches
+                yield item

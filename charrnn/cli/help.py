@@ -127,4 +127,5 @@ class Group(TyperGroup):
                     formatter.write(f"{'':{_INDENT}}{example}\n")
         records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
         with formatter.section("Options"):
-            formatter.write_dl([record for record in records if record])
+            rows = [(name, text.partition(",")[0]) for name, text in filter(None, records)]
+            formatter.write_dl(rows)

@@ -26,6 +26,7 @@ PARTS = ("all", "network", "ngram")
 _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # and line ends
 # Control characters that JSON leaves as they are, escaped.
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x61C, *_DIRECTIONS)}
+_ESCAPE = re.compile(r"\\(?:[ntr\\]|u[0-9a-fA-F]{4})")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 CheckpointPath = Annotated[
@@ -62,8 +63,8 @@ SplitOn = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="Cut files at this text instead, such as '\\n\\n', blank lines; \\t, \\r and \\\\ are "
-        "understood too.  [default: see --lines]",
+        help="Cut files at this text instead, such as '\\n\\n', blank lines.  "
+        "[default: see --lines]",
         show_default=False,
     ),
 ]
@@ -112,8 +113,16 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
         raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
     from charrnn.vocabulary import normalize
 
-    text = re.sub(r"\\[ntr\\]", lambda found: _ESCAPES[found[0]], split_on)
-    return normalize(re.sub("\r\n?", "\n", text))  # as text arrives
+    return normalize(unescaped(split_on))
+
+
+def unescaped(typed: str) -> str:
+    """A text as it was typed, with the characters that \\n, \\t, \\r, \\\\ and \\uXXXX stand for.
+
+    Any other backslash is one. Lines end as in texts that are read: a \\r is a newline too.
+    """
+    text = _ESCAPE.sub(lambda found: _ESCAPES.get(found[0]) or chr(int(found[0][2:], 16)), typed)
+    return re.sub("\r\n?", "\n", text)
 
 
 def refuse_file_name(text: str, option: str) -> None:

@@ -1,6 +1,6 @@
 """`charrnn sample`: write new text from a model."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli.completion import corpora
-from charrnn.cli.drawing import MAX_SEED, Drawing, Drawn, draw, mark_copied, parse_temperatures
+from charrnn.cli.drawing import MAX_SEED, Copies, Drawing, draw, parse_temperatures
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
@@ -18,23 +18,33 @@ from charrnn.cli.options import (
     given,
     load_checkpoint,
     refuse_file_name,
+    unescaped,
 )
-from charrnn.cli.samples import print_json, print_next, print_texts, stream
-from charrnn.config import WHOLE, SampleConfig
+from charrnn.cli.samples import (
+    Layout,
+    print_json,
+    print_next,
+    print_texts,
+    say_unknown,
+    several_lines,
+    stream,
+)
+from charrnn.config import SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
-    from charrnn.documents import Documents
 
-_SIDE_BY_SIDE = 256  # prompts of a file continued together
 _FOR_BEST = 64  # samples that --best chooses from
 _ALONE = {  # what an option does not go with
     "interactive": (
         "prompts", "next_character", "num_samples", "best", "beam", "novel", "as_json",
     ),
     "prompts": ("prompt", "next_character", "num_samples", "best"),
-    "next_character": ("num_samples", "best", "beam", "novel"),
+    "next_character": (
+        "length", "temperature", "top_k", "top_p", "num_samples", "best", "beam", "stop",
+        "allow_unk", "seed", "novel",
+    ),
     "beam": ("temperature", "top_k", "top_p", "num_samples", "seed"),
 }  # fmt: skip
 _NAMES = {"prompt": "PROMPT", "next_character": "--next", "as_json": "--json"}
@@ -46,7 +56,8 @@ def sample(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="How the text begins; '-' reads stdin.  [default: nothing]",
+            help="How the text begins; '-' reads stdin, -- goes before a text that begins with "
+            "'-'.  [default: nothing]",
             show_default=False,
         ),
     ] = "",
@@ -84,8 +95,8 @@ def sample(
         int | None,
         typer.Option(
             metavar="K",
-            help="Print the K most probable of the samples only, each text once, best first.  "
-            "[default: all, in order]",
+            help="Print the K most probable of the samples only, each text once, best first, by "
+            "log P of all that was drawn, a stop text included.  [default: all, in order]",
             min=1,
             max=100_000,
             show_default=False,
@@ -103,8 +114,13 @@ def sample(
         ),
     ] = None,
     stop: Annotated[
-        str, typer.Option(help="End before this text.  [default: none]", show_default=False)
-    ] = SampleConfig.stop,
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="End before this text, such as '\\nUser:'. Can be repeated.  [default: none]",
+            show_default=False,
+        ),
+    ] = None,
     allow_unk: Annotated[
         bool, typer.Option("--allow-unk", help="Draw <UNK> too, printed as U+FFFD.")
     ] = SampleConfig.allow_unk,
@@ -136,7 +152,8 @@ def sample(
         typer.Option(
             metavar="CORPUS",
             help="Mark and list what is copied from this text, the longest first: a file, a "
-            "folder or a bundled corpus. Can be repeated.  [default: none]",
+            "folder or a bundled corpus; also whole documents, however short. Can be repeated.  "
+            "[default: none]",
             autocompletion=corpora,
             show_default=False,
         ),
@@ -161,32 +178,40 @@ def sample(
 
     options = given(context)
     _refuse_together(options)
-    config = SampleConfig(
-        length, top_k=top_k, top_p=top_p, stop=normalize(stop), allow_unk=allow_unk
-    )
+    stops = [normalize(unescaped(text)) for text in stop or []]
+    config = SampleConfig(length, top_k=top_k, top_p=top_p, stop=stops, allow_unk=allow_unk)
     count = _num_samples(num_samples, best, beam)
     drawing = Drawing(config, parse_temperatures(temperature), count, best, beam)
     seed = randbelow(2**32) if seed is None else seed
     starts = _starts(prompt, prompts, interactive, encoding, max_size)
-    corpus = _read_corpus(novel, encoding, max_size)
     model = load_checkpoint(checkpoint)
+    say_unknown(model, starts)
+    copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if interactive:
         from charrnn.cli.session import Session
 
         Session(model, drawing, seed, starts[0]).run(encoding)
     elif next_character:
         print_next(model, starts[0], as_json)
-    elif drawing.is_single and prompts is None and corpus is None and not as_json:
+    elif drawing.is_single and prompts is None and copies is None and not as_json:
         stream(model, Sample(starts[0], seed), *drawing.configs())
     else:
-        for groups in _in_blocks(model, starts, seed, drawing, threads):
-            if corpus is not None:
-                mark_copied([*chain.from_iterable(groups)], corpus, novel_min)
+        from charrnn.parallel import Workers
+
+        with Workers(threads) as workers:
+            groups = [
+                draw(model, starts, seed, drawing, each, workers) for each in drawing.configs()
+            ]
+            if copies is not None:
+                groups = [*map(copies.marked, groups)]
             if prompts is None and not as_json:
-                print_texts(groups, ranked=best is not None)
+                apart = several_lines(model, starts)
+                layout = Layout(best is not None, marked=copies is not None, apart=apart)
+                print_texts(drawing.temperatures, groups, layout)
             else:
                 in_order = groups if prompts is None else zip(*groups, strict=True)
-                print_json(chain.from_iterable(in_order), "temperature" in options)
+                drawn = chain.from_iterable(in_order)
+                print_json(drawn, "temperature" in options, ranked=best is not None)
 
 
 def _refuse_together(options: Collection[str]) -> None:
@@ -223,30 +248,24 @@ def _starts(
         return split_lines(read_text(prompts, encoding, max_size))
     if prompt != "-":
         refuse_file_name(prompt, "--prompts")
-        return [normalize(prompt)]
+        return [normalize(unescaped(prompt))]
     if interactive:
         raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
     return [strip_last_newline(read_text("-", encoding, max_size))]
 
 
-def _read_corpus(
-    sources: list[str] | None, encoding: str, max_size: int | None
-) -> "Documents | None":
-    """The texts that --novel names; whole, so that what goes over a line's end is found too."""
+def _read_copies(
+    sources: list[str] | None,
+    min_chars: int,
+    model: "Checkpoint",
+    encoding: str,
+    max_size: int | None,
+) -> Copies | None:
+    """What may be copied from the texts that --novel names, cut as the model's text was."""
     if not sources:
         return None
     from charrnn.corpus import read_corpus
 
-    return read_corpus(sources, separator=WHOLE, encoding=encoding, max_size=max_size).documents
-
-
-def _in_blocks(
-    model: "Checkpoint", starts: list[str], seed: int, drawing: Drawing, threads: int | None
-) -> Iterator[list[list[Drawn]]]:
-    """The samples of so many starts at a time, a list a temperature."""
-    from charrnn.parallel import Workers
-
-    with Workers(threads) as workers:
-        for first in range(0, len(starts), _SIDE_BY_SIDE):
-            block = starts[first : first + _SIDE_BY_SIDE]
-            yield draw(model, block, seed + first, drawing, workers)
+    separator = model.separator
+    corpus = read_corpus(sources, separator=separator, encoding=encoding, max_size=max_size)
+    return Copies.of(corpus.documents, min_chars)

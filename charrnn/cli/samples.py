@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from charrnn.cli.drawing import Drawn
@@ -10,6 +11,7 @@ from charrnn.cli.options import as_line, printable
 from charrnn.config import SampleConfig
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from charrnn.checkpoint import Checkpoint
@@ -20,7 +22,9 @@ _LONGEST = 40  # characters of a word that it shows
 _BAR = 50  # columns of a probability of one
 _NARROWEST = 24  # columns that a text needs beside others
 _COPIED = "underline"  # how a terminal shows what is copied
-_MAX_EXPONENT = 700  # exp of more does not fit a float
+_BETWEEN = "---"  # where a sample may have several lines
+_LEAST_WIDTH = 40
+_NAMED = 10  # tokens that are not known
 
 
 def stream(model: "Checkpoint", sample: "Sample", config: SampleConfig) -> None:
@@ -32,44 +36,90 @@ def stream(model: "Checkpoint", sample: "Sample", config: SampleConfig) -> None:
     print()
 
 
-def print_json(drawn: Iterable[Drawn], with_temperature: bool) -> None:
+def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
+    """Name on stderr what of the prompts is not in the vocabulary."""
+    from charrnn.display import message, spelled_out, visible
+    from charrnn.vocabulary import UNK
+
+    vocabulary = model.vocabulary
+    known, unknown = False, dict[str, None]()
+    for prompt in {*prompts}:
+        is_unknown = vocabulary.encode(prompt) == UNK
+        known = known or not is_unknown.all()
+        if is_unknown.any():
+            tokens = zip(vocabulary.split(prompt), is_unknown, strict=True)
+            unknown |= dict.fromkeys(token for token, missing in tokens if missing)
+    if not unknown:
+        return
+    unit = vocabulary.config.unit
+    if not known:
+        message(f"the model knows no {unit} of the prompt: it reads each as <UNK>")
+        return
+    shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(unknown)]
+    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+    message(f"the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
+
+
+def several_lines(model: "Checkpoint", prompts: Iterable[str]) -> bool:
+    """Whether samples may have several lines."""
+    return "\n" in model.vocabulary.tokens or any("\n" in prompt for prompt in prompts)
+
+
+def print_json(drawn: Iterable[Drawn], with_temperature: bool, *, ranked: bool) -> None:
     """An object a sample."""
     for item in drawn:
         temperature = {"temperature": item.temperature} if with_temperature else {}
-        print(as_line(item.fields() | temperature | item.copied_fields()))
+        rank = item.ranked_fields() if ranked else {}
+        print(as_line(item.fields() | rank | temperature | item.copied_fields()))
 
 
-def print_texts(groups: Sequence[Sequence[Drawn]], ranked: bool) -> None:
+@dataclass(frozen=True)
+class Layout:
+    """How samples are laid out.
+
+    Args:
+        ranked: whether they are in the order of their probability.
+        marked: whether it is shown what of them is copied.
+        apart: whether a line stands between them, as one may have several lines.
+    """
+
+    ranked: bool = False
+    marked: bool = False
+    apart: bool = False
+
+
+def print_texts(
+    temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
+) -> None:
     """The samples of one temperature, or of several side by side where a terminal is wide enough.
 
     Args:
         groups: the samples of each temperature.
-        ranked: whether those of a temperature are in the order of their probability.
     """
-    is_marked = any(item.copied is not None for group in groups for item in group)
-    if len(groups) > 1 and not is_marked and _fits(len(groups)):
-        _print_columns(groups)
+    if len(groups) > 1 and not layout.marked and _fits(len(groups)):
+        _print_columns(temperatures, groups, layout)
         return
-    for group in groups:
+    for temperature, drawn in zip(temperatures, groups, strict=True):
         if len(groups) > 1:
-            print(f"--- temperature {group[0].temperature:g}")
-        if ranked and not is_marked and sys.stdout.isatty():
-            _print_ranked(group)
+            print(f"--- temperature {temperature:g}")
+        if layout.ranked and not layout.marked and sys.stdout.isatty():
+            _print_ranked([*drawn])
         else:
-            _print_each(group)
+            _print_each(drawn, layout)
 
 
-def _print_each(drawn: Sequence[Drawn]) -> None:
-    for item in drawn:
-        if item.copied is None:
-            print(printable(item.sample.text))
-        else:
+def _print_each(drawn: Iterable[Drawn], layout: Layout) -> None:
+    for number, item in enumerate(drawn):
+        if number and layout.apart:
+            print(_BETWEEN)
+        if layout.marked:
             _print_marked(item)
+        else:
+            print(printable(item.sample.text))
 
 
 def _print_ranked(drawn: Sequence[Drawn]) -> None:
-    """A table: log P, its ratio to the best, and the text."""
-    from rich.console import Console
+    """A table: log P of all that was drawn, its ratio to the best, and the text."""
     from rich.table import Table
     from rich.text import Text
 
@@ -77,36 +127,46 @@ def _print_ranked(drawn: Sequence[Drawn]) -> None:
     for name in ("log P", "of the best"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("text", overflow="fold")
-    best = drawn[0].sample.log_prob
+    best = drawn[0].sample.drawn_log_prob
     for item in drawn:
-        log_prob = item.sample.log_prob
-        ratio = math.exp(min(log_prob - best, _MAX_EXPONENT))
-        table.add_row(f"{log_prob:.2f}", f"{ratio:.3g}", Text(printable(item.sample.text)))
-    Console(highlight=False).print(table)
+        log_prob = item.sample.drawn_log_prob
+        text = Text(printable(item.sample.text))
+        table.add_row(f"{log_prob:.2f}", f"{math.exp(log_prob - best):.3g}", text)
+    _console().print(table)
+
+
+def _console() -> "Console":
+    """Stdout, at least as wide as a table needs, whatever COLUMNS says."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.width = max(console.width, _LEAST_WIDTH)
+    return console
 
 
 def _fits(columns: int) -> bool:
     if not sys.stdout.isatty():
         return False
-    from rich.console import Console
-
-    return Console().width >= columns * (_NARROWEST + 1)
+    return _console().width >= columns * (_NARROWEST + 1)
 
 
-def _print_columns(groups: Sequence[Sequence[Drawn]]) -> None:
+def _print_columns(
+    temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
+) -> None:
     """A column a temperature; a row holds the samples of one seed."""
     from itertools import zip_longest
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, expand=True)  # it knows how wide a character is
-    for group in groups:
-        table.add_column(f"temperature {group[0].temperature:g}", ratio=1, overflow="fold")
-    for row in zip_longest(*groups):
+    for temperature in temperatures:
+        table.add_column(f"temperature {temperature:g}", ratio=1, overflow="fold")
+    for number, row in enumerate(zip_longest(*groups)):
+        if number and layout.apart:
+            table.add_row(_BETWEEN)
         table.add_row(*(Text(printable(item.sample.text) if item else "") for item in row))
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 def _print_marked(item: Drawn) -> None:
@@ -114,9 +174,7 @@ def _print_marked(item: Drawn) -> None:
     from charrnn.display import count, spelled_out
 
     if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console(highlight=False).print(_marked(item), soft_wrap=True)
+        _console().print(_marked(item), soft_wrap=True)
     else:
         print(item.sample.text)
     drawn, copied = item.sample.drawn, item.num_copied

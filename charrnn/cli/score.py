@@ -22,6 +22,7 @@ from charrnn.cli.options import (
     Threads,
     chosen_separator,
     load_checkpoint,
+    unescaped,
 )
 from charrnn.cli.scorer import Scorer
 from charrnn.cli.texts import Given, Sources
@@ -249,7 +250,7 @@ def score(
         files = [processes.together(_stdin, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
     cut = LINES if separator is None else separator
-    sources = Sources(texts or [], files, cut, encoding, max_size, field)
+    sources = Sources([*map(unescaped, texts or [])], files, cut, encoding, max_size, field)
     if len(checkpoints) > 1:
         wanted = [given.text for given in sources.read()]
         classify_texts(

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.drawing import MAX_SEED, Drawing, draw, parse_temperatures
-from charrnn.cli.samples import print_next, print_texts, stream
+from charrnn.cli.options import unescaped
+from charrnn.cli.samples import Layout, print_next, print_texts, say_unknown, stream
 from charrnn.config import check_int
 from charrnn.display import error, message
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _ASK = "> "
 _WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends"
 _HELP = """\
-TEXT             a text that begins so
+TEXT             a text that begins so; \\n in it is a newline, \\\\ a backslash
 Enter            another one from the same start
 /start [TEXT]    one from TEXT, whatever it is; alone: from nothing
 /next            what may follow the start
@@ -29,7 +30,7 @@ Enter            another one from the same start
 /length N        characters to draw at most
 /top-k K         draw from the K likeliest only; all: from all
 /top-p P         draw from the fewest that together are so probable
-/stop [TEXT]     end before TEXT; alone: before none
+/stop [TEXT]     end before TEXT, and before those set earlier; alone: before none
 /seed N          of the next text; alone: that of the last one
 /help            this
 /quit            the end, as Ctrl-D; Ctrl-C ends a text
@@ -94,7 +95,8 @@ class Session:
         if line.startswith("/"):
             word, _, value = line[1:].partition(" ")
             return self._obey(_full_name(word), value)
-        self.start = _normalized(line) if line else self.start
+        if line:
+            self._begin(line)
         return self.draw()
 
     def draw(self) -> bool:
@@ -108,22 +110,31 @@ class Session:
             stream(self.model, Sample(self.start, seed), *self.drawing.configs())
         else:
             with Workers(1) as here:  # in the thread that Ctrl-C reaches
-                print_texts(draw(self.model, [self.start], seed, self.drawing, here), ranked=False)
+                groups = [
+                    draw(self.model, [self.start], seed, self.drawing, each, here)
+                    for each in self.drawing.configs()
+                ]
+                print_texts(self.drawing.temperatures, groups, Layout())
         return True
+
+    def _begin(self, typed: str) -> None:
+        self.start = _as_text(typed)
+        say_unknown(self.model, [self.start])
 
     def _obey(self, command: str, value: str) -> bool:
         """Do what a command says; whether the session goes on."""
         if command == "quit":
             return False
         if command == "start":
-            self.start = _normalized(value)
+            self._begin(value)
             return self.draw()
         if command == "next":
             print_next(self.model, self.start, as_json=False)
         elif command == "help":
             message(_HELP)
         elif command == "stop":
-            self._configure(stop=_normalized(value))
+            stops = self.drawing.config.stops
+            self._configure(stop=(*stops, _as_text(value)) if value else ())
         elif value.strip():
             self._set(command, value.strip())
         else:
@@ -171,10 +182,10 @@ def _full_name(word: str) -> str:
     return found[0]
 
 
-def _normalized(text: str) -> str:
+def _as_text(typed: str) -> str:
     from charrnn.vocabulary import normalize
 
-    return normalize(text)
+    return normalize(unescaped(typed))
 
 
 def _prepare_stdin(encoding: str) -> None:

@@ -1,8 +1,10 @@
 """`charrnn sample`: prompts, temperatures, by probability, by beam search, and what is copied."""
 
 import codecs
+import json
 import math
 import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import pytest
 from rich.cells import cell_len
 
 from charrnn import checkpoint
-from charrnn.config import VocabularyConfig
+from charrnn.config import WHOLE, VocabularyConfig
 from charrnn.vocabulary import Vocabulary
 
 from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
+from ..conftest import MakeCheckpoint
 
 pytestmark = pytest.mark.figures
 
@@ -103,6 +106,118 @@ def test_a_prompt_that_names_a_file_is_refused(run: Run, trained: Path, folder: 
     assert run("sample", "-", "-c", trained, "-n", "0", stdin=b"sents.txt").out == "sents.txt\n"
 
 
+def test_any_of_several_stop_texts_ends_a_sample(run: Run, endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "--length", "30", "--seed", "2", "--json")
+    whole = run(*command).objects()[0]["text"][2:]
+    places = {stop: whole.find(stop) for stop in ("zzz", *whole[3:])}
+    for one in places:
+        (cut,) = run(*command, "--stop", "zzz", "--stop", one, "--stop", whole[20:]).objects()
+        assert cut["text"] == "he" + whole[: min(places[one] % 31, 20)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (r"he\nwe", "he\nwe"),
+        (r"he\r\nwe\r", "he\nwe\n"),
+        ("he\r\nwe", "he\nwe"),
+        (r"\t\u0068\u0065", "\the"),
+        (r"h\\nwe\\\n", "h\\nwe\\\n"),
+        (r"\alpha\u12\\", r"\alpha\u12" + "\\"),
+        (r"e\u0301", "é"),
+    ],
+)
+def test_a_typed_text_may_hold_escapes_and_a_file_none(
+    run: Run, trained: Path, folder: Path, typed: str, text: str
+) -> None:
+    command = ("sample", "-c", trained, "-n", "0", "--json")
+    assert run(*command, typed).objects()[0]["prompt"] == text
+    (scored,) = run("score", typed, "-c", trained, "--json").objects()
+    assert unicodedata.normalize("NFC", scored["text"]) == text
+    read = typed.replace("\r\n", "\n")
+    assert run(*command, "-", stdin=typed.encode()).objects()[0]["prompt"] == read
+    (folder / "prompts.txt").write_text(typed)
+    found = run("sample", "-c", trained, "--prompts", "prompts.txt", "-n", "0").objects()
+    assert [item["prompt"] for item in found] == read.split("\n")
+
+
+def test_a_stop_text_may_hold_escapes(
+    run: Run, folder: Path, make_checkpoint: MakeCheckpoint
+) -> None:
+    checkpoint.save(make_checkpoint("a\n", separator=WHOLE), folder / "m.npz")
+    command = ("sample", "-c", "m.npz", "--seed", "3", "--json", "--num-samples", "99")
+    found = run(*command, "--stop", r"a\u000a\n").objects()
+    assert {item["stop"] for item in found} >= {"stop"}
+    assert all("a\n\n" not in item["text"] for item in found)
+    assert any("a\n\n" in item["text"] for item in run(*command).objects())
+    assert_one_line(run(*command, "--stop", r"\ud800"), 1, "not valid Unicode")
+
+
+def test_what_a_model_does_not_know_of_a_prompt_is_said(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    def said(prompt: str, *options: str) -> str:
+        result = run("sample", prompt, "-c", trained, "-n", "0", *options)
+        assert result.code == 0
+        return result.err
+
+    nothing = "the model knows no character of the prompt: it reads each as <UNK>\n"
+    assert said("日本語") == said("日", "--json") == nothing
+    assert said("he") == said("") == ""
+    assert said(r"he 本日日\t") == "the model reads as <UNK>: '\\t', '日', '本'\n"
+    many = "".join(chr(0x4E00 + number) for number in range(13))
+    assert said(f"he {many}").endswith("'三' and 3 more\n")
+    (folder / "prompts.txt").write_text("日\n語\n", encoding="utf-8")
+    result = run("sample", "-c", trained, "-n", "0", "--prompts", "prompts.txt")
+    assert result.err == nothing
+
+
+def test_samples_that_may_have_several_lines_are_told_apart(
+    run: Run, folder: Path, make_checkpoint: MakeCheckpoint
+) -> None:
+    checkpoint.save(make_checkpoint("a\n", separator=WHOLE), folder / "m.npz")
+    checkpoint.save(make_checkpoint("ab"), folder / "lines.npz")
+    for options, apart in (
+        ("-c m.npz", True),
+        ("-c m.npz --best 3", True),
+        ("-c lines.npz", False),
+        (r"a\nb -c lines.npz", True),
+    ):
+        command = ("sample", *options.split(), "--seed", "3", "--num-samples", "3", "-n", "9")
+        texts = [item["text"] for item in run(*command, "--json").objects()]
+        assert run(*command).out == ("\n---\n" if apart else "\n").join(texts) + "\n"
+    shown = run("sample", "-c", "m.npz", "--novel", "english", "--num-samples", "3", "-n", "9").out
+    assert shown.splitlines().count("---") == 2
+    compared = run("sample", "-c", "m.npz", "-t", "0.9,1", "--num-samples", "2", "-n", "9").out
+    assert [line for line in compared.splitlines() if line.startswith("---")] == [
+        "--- temperature 0.9", "---", "--- temperature 1", "---",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "", "--best 2", "--best 2 -t 0.5,1", "-t 0.5,1", "--novel hello", "--prompts p.txt",
+        "--prompts p.txt -t 0.5,1", "--prompts p.txt --novel hello --beam 2",
+    ],
+)  # fmt: skip
+def test_samples_drawn_a_few_at_a_time_are_the_same(
+    run: Run, trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    (folder / "p.txt").write_text("he\nwe\nhe\n")
+    number = () if "prompts" in options else ("--num-samples", "5")
+    command = ("sample", "-c", trained, "--seed", "1", "-n", "8", *options.split(), *number)
+
+    def drawn() -> list[str]:
+        """All that is printed; sums are rounded otherwise where others are drawn side by side."""
+        printed = [run(*command, *form).out for form in ((), ("--json",))]
+        return [re.sub(r'log_prob": [^,]*', "", text) for text in printed]
+
+    at_once = drawn()
+    monkeypatch.setattr("charrnn.cli.drawing._SIDE_BY_SIDE", 2)
+    assert drawn() == at_once
+
+
 # What may follow
 
 
@@ -165,7 +280,8 @@ def columns(shown: str) -> list[str]:
 def test_a_wide_terminal_shows_temperatures_side_by_side(endless: Path) -> None:
     prompt = "한국어를 배우는 wide and narrow " * 3
     command = ("sample", prompt, "-c", endless, "--length", "40", "--seed", "1")
-    heading, *lines = columns(on_a_terminal(*command, "-t", "0,0.7,1"))
+    unknown, heading, *lines = columns(on_a_terminal(*command, "-t", "0,0.7,1"))
+    assert unknown.startswith("the model reads as <UNK>: 'a', 'g', 'i', 'n', '국', '는',")
     assert heading.split() == ["temperature", "0", "temperature", "0.7", "temperature", "1"]
     assert len(lines) > 3
     for line in lines:
@@ -193,6 +309,8 @@ def test_best_prints_the_most_probable_of_the_samples_once_each(run: Run, traine
     drawn, best = run(*command).objects(), run(*command, "--best", "6").objects()
     firsts = {item["text"]: item for item in reversed(drawn)}
     expected = sorted(firsts.values(), key=lambda item: -item["log_prob"])[:6]
+    for item in best:
+        assert item.pop("drawn_log_prob") == item["log_prob"]  # nothing ends at a stop text
     assert best == expected
     assert len({item["text"] for item in best}) == 6
     shown = run(*HE, "-c", trained, "--num-samples", "40", "--best", "6").out
@@ -219,6 +337,29 @@ def test_a_terminal_gets_the_best_in_a_table(trained: Path) -> None:
     assert heading.split() == ["log", "P", "of", "the", "best", "text"]
     assert first.split()[1:] == ["1", *first.split()[2:]]
     assert len(rest) == 2
+
+
+@pytest.mark.parametrize("options", [("--seed", "1"), ("--beam", "8")])
+def test_samples_compare_by_all_that_was_drawn(
+    run: Run, trained: Path, options: tuple[str, ...]
+) -> None:
+    command = ("sample", "-c", trained, "-n", "9", "--best", "6", "--stop", "e", "--stop", "h")
+    found = run(*command, *options, "--json").objects()
+    totals = [item["drawn_log_prob"] for item in found]
+    assert totals == sorted(totals, reverse=True)
+    assert any(item["drawn_log_prob"] < item["log_prob"] for item in found)
+
+
+@posix
+@pytest.mark.parametrize("width", ["0", "20", "80"])
+def test_a_table_shows_the_sum_by_which_samples_compare(trained: Path, width: str) -> None:
+    command = ("sample", "-c", trained, "-n", "9", "--seed", "1", "--best", "6", "--stop", "e")
+    found = finish(start(*command, "--json")).out.splitlines()
+    totals = [json.loads(line)["drawn_log_prob"] for line in found]
+    _, *rows = columns(on_a_terminal(*command, COLUMNS=width))
+    assert [row.split()[0] for row in rows] == [f"{total:.2f}" for total in totals]
+    ratios = [float(row.split()[1]) for row in rows]
+    assert ratios == pytest.approx([math.exp(total - totals[0]) for total in totals], rel=0.01)
 
 
 # Beam search
@@ -300,6 +441,23 @@ def test_a_terminal_marks_what_is_copied(trained: Path, copier: Path) -> None:
     assert "\x1b" not in on_a_terminal(*command, TERM="dumb")
 
 
+def test_a_whole_document_is_a_copy_however_short(run: Run, trained: Path, folder: Path) -> None:
+    command = ("sample", "h", "-c", trained, "--seed", "1", "--num-samples", "40", "-n", "7")
+    plain = run(*command, "--json").objects()
+    ended = [item["text"] for item in plain if item["stop"] == "eos" and len(item["text"]) > 1]
+    cut = [item["text"] for item in plain if item["stop"] == "length"]
+    assert len({*ended}) > 3
+    lines = [ended[0], ended[1], *(f"x{text}x" for text in ended[2:]), *cut, ""]
+    (folder / "novel.txt").write_text("\n".join(lines))
+    for item in run(*command, "--json", "--novel", "novel.txt").objects():
+        drawn = item["text"][1:]
+        is_copy = item["stop"] == "eos" and item["text"] in ended[:2] and drawn
+        whole = {"text": drawn, "start": 1, "length": len(drawn), "share": 1.0}
+        assert item["copied"] == ([whole] if is_copy else [])
+    shown = run(*command, "--novel", "novel.txt").out
+    assert f"{ended[0]}\n{len(ended[0]) - 1} of {len(ended[0]) - 1} character" in shown
+
+
 def test_a_bundled_corpus_is_named_as_for_train(run: Run, trained: Path) -> None:
     assert run(*HE, "-c", trained, "--novel", "hello").code == 0
     assert_one_line(run(*HE, "-c", trained, "--novel", "nofile"), 1, "no such file: nofile")
@@ -322,6 +480,7 @@ USAGE = [
     ("-i --json", "--interactive goes without --prompts, --next"),
     ("-i --best 2", "--interactive goes without"),
     ("--next --beam 2", "--next goes without"),
+    ("--next --temperature 0.5", "--next goes without --length, --temperature"),
     ("--prompts x --best 2", "--prompts goes without PROMPT, --next, --num-samples and --best"),
     ("--novel-min 3", "--novel-min goes with --novel"),
     ("--novel hello --novel-min 0", "--novel-min"),
