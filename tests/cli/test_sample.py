@@ -1,18 +1,25 @@
 """`charrnn sample`: prompts, temperatures, by probability, by beam search, and what is copied."""
 
 import codecs
+import io
 import json
 import math
 import re
+import sys
 import unicodedata
 from dataclasses import replace
+from importlib import import_module
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from rich.cells import cell_len
 
-from charrnn import checkpoint
+from charrnn import checkpoint, cli
 from charrnn.config import WHOLE, VocabularyConfig
+from charrnn.errors import ConfigError
 from charrnn.vocabulary import Vocabulary
 
 from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
@@ -495,6 +502,78 @@ def test_options_that_make_no_sense_together_are_wrong_usage(
     words: str,
 ) -> None:
     assert_one_line(run("sample", "-c", trained, *options.split()), 2, words)
+
+
+ALONE = {option: tuple(words.split()) for option, words in {
+    "PROMPT": "he", "--length": "--length 2", "--temperature": "--temperature 0.3",
+    "--top-k": "--top-k 4", "--top-p": "--top-p 0.8", "--num-samples": "--num-samples 5",
+    "--best": "--best 4", "--beam": "--beam 4", "--stop": "--stop e --stop l", "--seed": "--seed 7",
+    "--allow-unk": "--allow-unk", "--prompts": "--prompts prompts.txt", "--next": "--next",
+    "--interactive": "--interactive", "--novel": "--novel novel.txt",
+    "--novel-min": "--novel novel.txt --novel-min 2", "--json": "--json",
+    "--encoding": "--encoding latin-1", "--max-size": "--max-size 5", "--threads": "--threads 1",
+}.items()}  # fmt: skip
+REFUSED = {
+    "--next": "--length --temperature --top-k --top-p --num-samples --best --beam --stop "
+    "--allow-unk --seed --prompts --interactive --novel --novel-min",
+    "--interactive": "--prompts --num-samples --best --beam --novel --novel-min --json",
+    "--prompts": "PROMPT --num-samples --best",
+    "--beam": "--temperature --top-k --top-p --num-samples --seed",
+}
+IMPLIED = {frozenset(("--prompts", "--json")), frozenset(("--novel", "--novel-min"))}
+WITHOUT_EFFECT = {"--encoding", "--max-size", "--threads"}  # on short ASCII texts
+
+
+def test_every_pair_of_options_is_refused_or_does_what_both_say(
+    endless: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, calls = checkpoint.load(endless), []
+
+    def spy(name: str) -> None:
+        """Note the texts to draw and how, whatever the texts are."""
+        module, _, function = name.rpartition(".")
+        original = getattr(import_module(module), function)
+
+        def noted(*arguments: Any) -> Any:
+            calls.append(repr(arguments[1:]))
+            return original(*arguments)
+
+        monkeypatch.setattr(name, noted)
+
+    spy("charrnn.sampling.generate")
+    spy("charrnn.beam.beam_search")
+    monkeypatch.setattr(checkpoint, "load", lambda path: model)
+    monkeypatch.setattr("secrets.randbelow", lambda most: 6)
+    monkeypatch.setattr("charrnn.cli.sample._FOR_BEST", 6)
+    (folder / "prompts.txt").write_text("he\nwe\n")
+    (folder / "novel.txt").write_text("hello\nthe old well\n")
+    command = typer.main.get_command(cli.app).commands["sample"]  # type: ignore[attr-defined]
+    (length,) = (parameter for parameter in command.params if parameter.name == "length")
+    monkeypatch.setattr(length, "default", 12)
+    refused = {frozenset((one, two)) for one in REFUSED for two in REFUSED[one].split()}
+
+    def done(*options: str) -> tuple[str, list[str]]:
+        calls.clear()
+        words = ["--checkpoint", "m.npz", *(word for each in options for word in ALONE[each])]
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"we\n")))
+        if frozenset(options) in refused:
+            with pytest.raises(ConfigError, match=f"^({'|'.join(options)}) goes without .*"):
+                command.main(words, standalone_mode=False)
+        else:
+            command.main(words, standalone_mode=False)
+        return capsys.readouterr().out, [*calls]
+
+    alone = {option: done(option) for option in ALONE}
+    lost = []
+    for one, two in combinations(ALONE, 2):
+        together = done(one, two)
+        if frozenset((one, two)) not in refused | IMPLIED:
+            lost += [(one, two)] * (together == alone[two] and one not in WITHOUT_EFFECT)
+            lost += [(two, one)] * (together == alone[one] and two not in WITHOUT_EFFECT)
+    assert not lost
 
 
 # Processes

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,18 @@ def test_what_is_typed_may_hold_escapes(talk: Talk, run: Run, endless: Path) -> 
     assert done.out.splitlines()[2].startswith("a\tb")
     assert "h" not in done.out.splitlines()[3].removeprefix("a\tb")
     assert "the model reads as <UNK>: '\\n', '\\\\', 'n'\n" in done.err
+
+
+def test_settings_do_the_same_in_any_order(talk: Talk) -> None:
+    settings = ("/temperature 0.5", "/length 5", "/top-k 2", "/top-p 0.5", "/stop e", "/seed 7")
+    shown = ("/help", "/temperature", "/length", "/top-k", "/top-p", "/seed")
+    pairs = [*combinations(settings, 2), *product(settings, shown)]
+    reset = ("/temperature 1", "/length 8", "/top-k all", "/top-p 1", "/stop", "/seed 5")
+
+    both = talk(*(line for one in pairs for line in (*reset, *one, "he")))
+    back = talk(*(line for one in pairs for line in (*reset, *reversed(one), "he")))
+    assert both.out == back.out
+    assert both.err.count("error") == 0
 
 
 def test_any_text_may_be_a_start(talk: Talk, run: Run, endless: Path) -> None:
