@@ -1,12 +1,14 @@
 import unicodedata
+import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig
+from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
 from charrnn.sampling import Sample, choose, complete, generate, most_probable, next_tokens
 from charrnn.scoring import score
@@ -56,6 +58,43 @@ def test_log_prob_is_what_score_gives_for_the_whole_less_the_prompt(
 def test_the_stop_text_is_neither_shown_nor_kept(make_checkpoint: MakeCheckpoint) -> None:
     for sample in draw(make_checkpoint(), SampleConfig(stop="ab"), *range(50)):
         assert "ab" not in sample.text
+
+
+def test_any_of_several_stop_texts_ends_a_text(make_checkpoint: MakeCheckpoint) -> None:
+    stops, seeds, reasons = ("ab", "caa", "", "bbbb"), range(60), set()
+    whole = draw(make_checkpoint(), SampleConfig(length=6), *seeds)
+    cut = draw(make_checkpoint(), SampleConfig(length=6, stop=stops), *seeds)
+    for one, other in zip(whole, cut, strict=True):
+        begun = [one.text[:size] for size in range(len(one.text) + 1)]
+        ended = [
+            text.removesuffix(stop)
+            for text in begun
+            for stop in stops
+            if stop and text.endswith(stop)
+        ]
+        assert other.text == [*ended, one.text][0]
+        assert other.stop == ("stop" if ended else one.stop)
+        reasons.add(other.stop)
+    assert reasons == {"eos", "length", "stop"}
+
+
+def test_a_stop_is_a_text_or_texts() -> None:
+    assert SampleConfig().stops == SampleConfig(stop="").stops == ()
+    assert SampleConfig(stop="ab").stops == ("ab",)
+    assert SampleConfig(stop=["ab", "", "c"]).stops == ("ab", "c")
+    for wrong in (None, 3, [3], b"ab"):
+        with pytest.raises(ConfigError, match="stop must be a text or a list of texts"):
+            SampleConfig(stop=wrong)  # type: ignore[arg-type]
+
+
+def test_the_text_may_be_asked_for_while_it_is_drawn(make_checkpoint: MakeCheckpoint) -> None:
+    vocabulary, config = make_checkpoint().vocabulary, SampleConfig(length=9)
+    sample = Sample("ab")
+    sample.begin(vocabulary, config)
+    for number in range(9):
+        assert sample.text == "ab" + "c" * number
+        sample.add("c", -1, config)
+    assert (sample.text, sample.drawn, sample.stop) == ("ab" + "c" * 9, "c" * 9, "length")
 
 
 def test_what_was_held_back_for_the_stop_text_is_shown_at_the_end(
@@ -293,6 +332,26 @@ def test_the_most_probable_samples_come_best_first_and_each_text_once(
     assert log_probs == sorted(log_probs, reverse=True)
     assert log_probs[0] == max(sample.log_prob for sample in samples)
     assert most_probable(samples, 3) == found[:3]
+
+
+def test_of_endless_samples_only_the_best_are_held() -> None:
+    alive, most = set(), 0
+
+    def samples() -> Iterator[Sample]:
+        nonlocal most
+        for number in range(6000):
+            sample = Sample(f"{number % 97}", number, drawn_log_prob=-float(number * 7919 % 101))
+            sample.begin(Vocabulary("a"), SampleConfig())
+            alive.add(number)
+            weakref.finalize(sample, alive.discard, number)
+            most = max(most, len(alive))
+            yield sample
+
+    found = most_probable(samples(), 5)
+    assert most < 3000
+    assert found == most_probable(list(samples()), 5)
+    assert [sample.drawn_log_prob for sample in found] == [0, 0, 0, 0, 0]
+    assert len({sample.text for sample in found}) == 5
 
 
 def test_what_ends_a_text_counts_when_samples_compare(make_checkpoint: MakeCheckpoint) -> None:

@@ -1,5 +1,6 @@
 """Copied stretches against brute force, which looks for every part of a text in every document."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.config import WHOLE
+from charrnn.config import LINES, WHOLE
 from charrnn.corpus import read_corpus
-from charrnn.verbatim import Stretch, copied_stretches, covered
+from charrnn.verbatim import Automaton, Stretch, copied_stretches, covered, whole_documents
 
 from .conftest import documents_of
 
@@ -49,6 +50,34 @@ def test_a_stretch_may_lie_anywhere_in_a_long_corpus(monkeypatch: pytest.MonkeyP
     for start in range(0, 900, 13):
         (found,) = copied_stretches(["x" + text[start : start + 100] + "y"], documents_of([text]))
         assert found == [Stretch(1, 101)]
+
+
+def test_many_texts_are_looked_for_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["one two", "", "three four", "five", "x" * 30, "six seven eight", ""] * 3
+    corpus = documents_of(["two three", "seven", "e four"])
+    at_once = copied_stretches(texts, corpus, 3)
+    sizes = []
+    monkeypatch.setattr("charrnn.verbatim._TEXTS", 16)
+    init = Automaton.__init__
+
+    def noted(self: Automaton, sequence: Sequence[int]) -> None:
+        sizes.append(len(sequence))
+        init(self, sequence)
+
+    monkeypatch.setattr(Automaton, "__init__", noted)
+    assert copied_stretches(texts, corpus, 3) == at_once
+    assert max(sizes) < 16 + 30 + 8
+    assert len(sizes) > 6
+
+
+def test_whole_documents(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_text("anna\n\nbe\u0301\r\njoanna")
+    assert whole_documents(read_corpus([str(file)], separator=LINES).documents) == {
+        "anna", "bé", "joanna",
+    }  # fmt: skip
+    whole = whole_documents(read_corpus([str(file)], separator=WHOLE).documents)
+    assert whole == {"anna\n\nbé\njoanna"}
 
 
 def test_no_stretch_spans_two_documents_or_two_texts() -> None:

@@ -75,7 +75,7 @@ SAMPLE: dict[str, Draw] = {
     "--top-k": one_of(1, 2, 10**9),
     "--top-p": between(-320, 0),
     "--num-samples": one_of(1, 3, 40),
-    "--stop": one_of("e", "lo", "\n"),
+    "--stop": one_of("e", "lo", "\n", r"\n", r"\ud800", "\\"),
     "--best": one_of(1, 2, 100, 0),
     "--beam": one_of(1, 3, 50, 1001),
     "--novel": one_of("text.txt", "hello", "nofile"),
