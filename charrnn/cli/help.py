@@ -112,7 +112,9 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
-        except (typer.Exit, typer.Abort):
+        except typer.Exit as end:
+            if end.exit_code:
+                raise ConfigError("completion is for bash, zsh, fish and PowerShell") from None
             raise
         except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
             # Without a home folder, say, or where a shell's start-up file is not UTF-8.

@@ -108,7 +108,7 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
     if split_on is None:
         return None if lines is None else LINES if lines else WHOLE
     if lines is not None:
-        raise ConfigError("--split-on goes without --lines and --whole: choose one of them")
+        raise ConfigError("--split-on cannot be combined with --lines or --whole")
     if not split_on:
         raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
     from charrnn.vocabulary import normalize

@@ -56,8 +56,8 @@ def sample(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="How the text begins; '-' reads stdin, -- goes before a text that begins with "
-            "'-'.  [default: nothing]",
+            help="How the text begins; '-' reads it from stdin. Put -- before a text that begins "
+            "with '-'.  [default: nothing]",
             show_default=False,
         ),
     ] = "",
@@ -80,7 +80,10 @@ def sample(
     ] = SampleConfig.top_k,
     top_p: Annotated[
         float,
-        typer.Option(help="Draw from the fewest tokens that together are so probable."),
+        typer.Option(
+            metavar="P",
+            help="Nucleus sampling: draw from the smallest set of tokens with total probability P.",
+        ),
     ] = SampleConfig.top_p,
     num_samples: Annotated[
         int | None,
@@ -127,7 +130,7 @@ def sample(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of the draws; sample j has seed + j.  [default: random]",
+            help="Random seed; sample j uses seed + j.  [default: random]",
             min=0,
             max=MAX_SEED,
             show_default=False,
@@ -159,7 +162,8 @@ def sample(
         ),
     ] = None,
     novel_min: Annotated[
-        int, typer.Option(metavar="N", help="Characters from which on --novel tells.", min=1)
+        int,
+        typer.Option(metavar="N", help="Shortest copied stretch to report, in characters.", min=1),
     ] = 20,
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
@@ -168,8 +172,8 @@ def sample(
 ) -> None:
     """Write new text from a model, character by character.
 
-    Without PROMPT the text begins as the model thinks that texts begin. It ends where the model
-    ends it, at the stop text or at the length.
+    Without a prompt, the model invents the beginning. The text ends where the model ends it, at a
+    stop text or at the length.
     """
     from secrets import randbelow
 
@@ -216,11 +220,11 @@ def sample(
 
 def _refuse_together(options: Collection[str]) -> None:
     for name, others in _ALONE.items():
-        if name in options and any(other in options for other in others):
-            *first, last = map(_option, others)
-            raise ConfigError(f"{_option(name)} goes without {', '.join(first)} and {last}")
+        for other in others:
+            if name in options and other in options:
+                raise ConfigError(f"{_option(name)} and {_option(other)} cannot be combined")
     if "novel_min" in options and "novel" not in options:
-        raise ConfigError("--novel-min goes with --novel CORPUS")
+        raise ConfigError("--novel-min needs --novel CORPUS")
 
 
 def _option(name: str) -> str:

@@ -14,7 +14,7 @@ from charrnn.cli.options import unescaped
 from charrnn.cli.samples import Layout, print_next, print_texts, say_unknown, stream
 from charrnn.config import check_int
 from charrnn.display import error, message
-from charrnn.errors import CharRNNError, ConfigError, CorpusError
+from charrnn.errors import CharRNNError, ConfigError, CorpusError, did_you_mean
 
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
@@ -176,10 +176,12 @@ def _full_name(word: str) -> str:
         ConfigError: it begins none, or several.
     """
     found = [name for name in _COMMANDS if word and name.startswith(word)]
-    if len(found) != 1:
-        problem = f"is {' or '.join(f'/{name}' for name in found)}" if found else "is no command"
-        raise ConfigError(f"/{word} {problem}; /help lists them, /start begins a text with a slash")
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    hint = did_you_mean(word, {name: f"/{name}" for name in _COMMANDS})
+    raise ConfigError(
+        f"unknown command: /{word}{hint} (/help lists them; /start TEXT begins a text with a slash)"
+    )
 
 
 def _as_text(typed: str) -> str:

@@ -234,19 +234,25 @@ def test_the_nearest_name() -> None:
 def test_completion_needs_a_home_folder(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "home", no_home)
         problem = "cannot install completion: Could not determine home directory."
-        assert_one_line(run("--install-completion", "bash"), 2, problem)
+        assert_one_line(run("--install-completion"), 2, problem)
     monkeypatch.setattr(Path, "home", lambda: folder)
     (folder / ".bashrc").write_bytes(b"\xff")
-    assert_one_line(run("--install-completion", "bash"), 2, "cannot install completion: 'utf-8'")
+    assert_one_line(run("--install-completion"), 2, "cannot install completion: 'utf-8'")
     (folder / "no").touch()
     monkeypatch.setattr(Path, "home", lambda: folder / "no")
-    assert_one_line(run("--install-completion", "bash"), 1, "cannot use")
+    assert_one_line(run("--install-completion"), 1, "cannot use")
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("klingon", "/bin/klingon"))
+    assert run("--install-completion").err == (
+        "error: completion is for bash, zsh, fish and PowerShell\n"
+    )
 
 
 @pytest.mark.parametrize(

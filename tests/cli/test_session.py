@@ -134,9 +134,10 @@ def test_quit_ends(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("/paint", "/paint is no command; /help lists them"),
-        ("/", "/ is no command"),
-        ("/t 1", "/t is /temperature or /top-k or /top-p"),
+        ("/paint", "unknown command: /paint (/help lists them"),
+        ("/", "unknown command: / (/help"),
+        ("/top 1", "unknown command: /top; did you mean '/top-k' or '/top-p'? (/help"),
+        ("/lenght 1", "unknown command: /lenght; did you mean '/length'?"),
         ("/temp hot", "temperature must be a number, or several with commas, not 'hot'"),
         ("/temp -1", "temperature must be at least 0"),
         ("/length x", "length must be a number, not 'x'"),
