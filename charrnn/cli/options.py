@@ -134,7 +134,8 @@ def refuse_file_name(text: str, option: str) -> None:
     if os.path.isfile(text):
         option = "--checkpoint" if text.endswith(".npz") else option
         raise ConfigError(
-            f"{text} is a file; did you mean {option} {shlex.quote(text)}? (pipe it in as a text)"
+            f"{text} is a file; did you mean {option} {shlex.quote(text)}? To use the name itself, "
+            "pass it on standard input"
         )
 
 
