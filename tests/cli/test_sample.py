@@ -288,7 +288,7 @@ def test_a_wide_terminal_shows_temperatures_side_by_side(endless: Path) -> None:
     prompt = "한국어를 배우는 wide and narrow " * 3
     command = ("sample", prompt, "-c", endless, "--length", "40", "--seed", "1")
     unknown, heading, *lines = columns(on_a_terminal(*command, "-t", "0,0.7,1"))
-    assert unknown.startswith("the model reads as <UNK>: 'a', 'g', 'i', 'n', '국', '는',")
+    assert unknown.startswith("the model reads as <UNK>: 'a', ")
     assert heading.split() == ["temperature", "0", "temperature", "0.7", "temperature", "1"]
     assert len(lines) > 3
     for line in lines:
