@@ -20,7 +20,8 @@ def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     if context is None or not hasattr(error, "possibilities"):
         return error.format_message()
     name: str = getattr(error, "option_name", "")
-    word = next((word for word in arguments if word.startswith(name)), name)
+    inside = rf"-[^-]*{re.escape(name[1:])}" if len(name) == 2 else re.escape(name)
+    word = next((word for word in arguments if re.match(inside, word)), name)
     if hint := _nearest_option(word, context):
         return f"No such option: {word.partition('=')[0]}{hint}"
     is_option = re.fullmatch(r"-[^\W\d]|--\S*", word)

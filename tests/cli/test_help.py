@@ -212,7 +212,9 @@ def test_a_short_option_may_have_its_value_attached(run: Run, trained: Path) -> 
     assert run(*command, f"-c{trained}", "-n3", "-t.5", "--", "-caption").out == shown
 
 
-@pytest.mark.parametrize("text", ["-5 degrees", "-caption is here", "--well then", "-c it is"])
+@pytest.mark.parametrize(
+    "text", ["-5 degrees", "-caption is here", "--well then", "-c it is", "-hello there"]
+)
 def test_a_text_that_begins_with_a_dash_goes_after_two(run: Run, trained: Path, text: str) -> None:
     for command in ("sample", "score"):
         assert_one_line(run(command, "-c", trained, text), 2, "put -- before an argument that")
@@ -267,6 +269,7 @@ def test_completion_needs_a_home_folder(
             "No such option: --prompt; did you mean 'charrnn sample PROMPT'?",
         ),
         ("sample -length 3", 2, "No such option: -length; did you mean '--length'?"),
+        ("sample -help", 2, "No such option: -help; did you mean '--help'?"),
         ("train --lr=1", 2, "No such option: --lr; did you mean '--learning-rate'?"),
         ("train --model lstm", 2, "No such option: --model (charrnn train"),
         (
