@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-# What other tools call a setting, and what it may be here: the first of these that there is.
+# What other tools call a setting or a command, and what it may be here: the first that there is.
 SYNONYMS = {
     typed: names.split()
     for names, words in {
@@ -23,6 +23,7 @@ SYNONYMS = {
         "force": "overwrite",
         "hidden-size": "d-model hidden-dim n-hidden num-hidden rnn-size units",
         "init-from": "fine-tune finetune pretrained start-from",
+        "inspect": "info list ls show",
         "interactive": "chat repl",
         "json": "jsonl",
         "learning-rate": "lr rate",
@@ -35,6 +36,8 @@ SYNONYMS = {
         "prompt": "prefix prime primetext seed-text start start-text",
         "quiet": "silent",
         "resume": "continue",
+        "sample": "complete generate write",
+        "score": "eval evaluate perplexity ppl test",
         "seed": "random-seed",
         "seq-len context": "block-size bptt context-length seq-length sequence-length unroll",
         "split-on": "delimiter sep separator",

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from charrnn.cli.usage import check_attached
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, did_you_mean
 
 EXAMPLES = {
     "train": (
@@ -119,6 +119,11 @@ class Group(TyperGroup):
         except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
             # Without a home folder, say, or where a shell's start-up file is not UTF-8.
             raise ConfigError(f"cannot install completion: {error}") from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            ctx.fail(f"No such command: {args[0]}{did_you_mean(args[0], self.commands.keys())}")
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

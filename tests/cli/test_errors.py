@@ -114,7 +114,7 @@ ERRORS = [
     (TRAIN + "--seed", 2, "--seed"),
     (SAMPLE + "--top-p 0", 2, "above 0"),
     (SAMPLE + "too much", 2, "unexpected"),
-    ("paint", 2, "No such command 'paint'"),
+    ("paint", 2, "No such command: paint"),
     ("", 2, "Missing command"),
 ]
 

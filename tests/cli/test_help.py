@@ -146,6 +146,8 @@ def test_a_shell_completes_commands_options_names_and_choices(folder: Path) -> N
     assert completed("charrnn sample -c il", folder) == ["ilsang"]
     assert completed("charrnn score h -c ev", folder) == ["everyday"]
     assert completed("charrnn inspect -c no", folder) == []  # the shell looks for files
+    assert completed("charrnn paint ", folder) == [*COMMANDS]
+    assert completed("charrnn sample -caption --temp", folder) == ["--temperature"]
 
 
 def test_every_choice_is_completed() -> None:
@@ -196,8 +198,7 @@ def options_of(command: Any) -> dict[str, str]:
 @pytest.mark.parametrize("synonym", SYNONYMS)
 def test_what_other_tools_call_an_option_is_known(synonym: str) -> None:
     found = 0
-    for command in COMMANDS.values():
-        options = options_of(command)
+    for options in ({name: name for name in COMMANDS}, *map(options_of, COMMANDS.values())):
         if target := next((name for name in SYNONYMS[synonym] if name in options), None):
             assert synonym not in options
             assert did_you_mean(synonym, options) == f"; did you mean {options[target]!r}?"
@@ -280,7 +281,9 @@ def test_completion_needs_a_home_folder(
         ("sample -interesting", 2, "-interesting is read as -n teresting; put -- before"),
         ("score -5", 2, "No such option: -5; put -- before an argument that begins with -"),
         ("score -x", 2, "No such option: -x (charrnn score"),
-        ("trian", 2, "No such command 'trian'. Did you mean 'train'?"),
+        ("trian", 2, "No such command: trian; did you mean 'train'?"),
+        ("generate The", 2, "No such command: generate; did you mean 'sample'?"),
+        ("pain", 2, "No such command: pain (charrnn --help"),
         ("sample --lenght 3", 2, "No such option: --lenght; did you mean '--length'?"),
         ("train --hidden_size 3", 2, "No such option: --hidden_size; did you mean '--hidden-size'"),
         ("train helo", 1, "no such file: helo (bundled corpora are english, hello, korean); did "),
