@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import randbelow
 from typing import Any, TypedDict, Unpack
 
-from charrnn import archive, checkpoint
+from charrnn import checkpoint
 from charrnn.blas import one_thread
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig, check_int
@@ -180,10 +180,12 @@ class Model:
         """Write the model to a file that ends in .npz, whole or not at all.
 
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            ConfigError: the name is not one of a model.
+            CheckpointError: it cannot be written, or a run writes it that is not at its end; what
+                was there is intact.
         """
-        archive.check_writable(Path(path))
-        checkpoint.save(self.checkpoint, Path(path))
+        with claimed(Path(path)):
+            checkpoint.save(self.checkpoint, Path(path))
 
 
 def load(path: str | Path | None = None, *, threads: int | None = None) -> Model:

@@ -10,7 +10,6 @@ import math
 import os
 import re
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,15 +17,16 @@ from typing import IO, Any
 
 import numpy as np
 
+from charrnn import files
 from charrnn.errors import CheckpointError, ConfigError
+from charrnn.resources import PREVIOUS, RESUME
 
 Array = np.ndarray
 Header = tuple[str, tuple[int, ...]]  # type and shape of an array
 
 VERSION = 1
 SUFFIX = ".npz"
-_TEMPORARY = ".tmp"
-_METADATA = "metadata"
+_METADATA, _MEMBER = "metadata", ".npy"
 # A vocabulary of all Unicode with a long history fits into the limits of the metadata.
 _MAX_METADATA = 1 << 26  # bytes
 _MAX_VALUES, _MAX_FIELDS = 3 << 19, 1 << 18  # Python takes far more memory for them than a file
@@ -50,76 +50,18 @@ def write(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Mapping[st
         {"format": kind, "version": VERSION, **metadata}, allow_nan=False, ensure_ascii=False
     )
     members: dict[str, Any] = {_METADATA: np.array(text), **arrays}
-    with atomic_write(path) as file:
+    with files.atomic_write(path, file_kind(kind)) as file:
         np.savez(file, **members)
 
 
-@contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes the name `path` only once it is whole and on the disk.
-
-    Raises:
-        CheckpointError: the system refuses; nothing is left behind.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
-        with open(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what a process that was killed while writing `path` has left; no other may write."""
-    start = f".{path.name}."
-    with contextlib.suppress(OSError):
-        for file in path.parent.iterdir():
-            if file.name.startswith(start) and file.name.endswith(_TEMPORARY):
-                file.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a rename on the disk, where folders can be opened."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def check_writable(path: Path) -> None:
-    """Raise CheckpointError unless a file can be written to `path`, before hours of work."""
-    if path.suffix != SUFFIX:
-        raise CheckpointError(f"cannot write {path}: the name of a model ends in {SUFFIX}")
-    try:
-        if path.exists() and not path.is_file():
-            raise CheckpointError(f"cannot write {path}: it is there and is no file")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "wb", -1, None, None, _TEMPORARY, f".{path.name}.", path.parent
-        ):
-            pass  # the name that `atomic_write` needs, as it may be too long
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+def file_kind(kind: str) -> files.Kind:
+    """How `charrnn.files` tells a file of that kind: the JSON text comes first and begins so."""
+    text = f'{{"format": "{kind}", "version": '
+    encoded = (re.escape(text.encode(encoding)) for encoding in ("utf-32-le", "utf-32-be"))
+    start = re.compile(rb"(?s)PK\x03\x04.*(" + b"|".join(encoded) + b")")
+    return files.Kind(
+        "model", (SUFFIX,), start, reserved=(RESUME, PREVIOUS), streams=False, makes_folder=True
+    )
 
 
 @contextlib.contextmanager
@@ -145,9 +87,7 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
     except (*_DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
             raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
-        raise CheckpointError(
-            f"{path} is no checkpoint, or it is damaged; train it again or restore a copy"
-        ) from None
+        raise CheckpointError(f"{path} is not a charrnn model, or damaged") from None
 
 
 def _check_directory(file: IO[bytes], size: int) -> None:
@@ -179,20 +119,23 @@ class Archive:
 
     def __init__(self, archive: zipfile.ZipFile, file_size: int, kind: str) -> None:
         self._archive, self._file_size = archive, file_size
-        members = {info.filename: info for info in archive.infolist()}
-        if len(members) != len(archive.infolist()):
+        infos = archive.infolist()
+        if not all(info.filename.endswith(_MEMBER) for info in infos):
+            raise zipfile.BadZipFile  # or another would have the name without the ending
+        self._members = {info.filename.removesuffix(_MEMBER): info for info in infos}
+        if len(self._members) != len(infos):
             raise CheckpointError("it holds two members of one name")
-        total = sum(info.file_size for info in members.values())
-        if total > file_size or any(info.compress_type for info in members.values()):
+        total = sum(info.file_size for info in infos)
+        if total > file_size or any(info.compress_type for info in infos):
             raise CheckpointError("its members are compressed or overlap, which charrnn never does")
-        info = members.pop(_METADATA + ".npy", None)
-        if info is None:
-            raise CheckpointError("it holds no metadata, so it is no checkpoint of charrnn")
-        self.metadata = _parse(self._text(info), kind)
+        metadata = self._members.pop(_METADATA, None)
+        if metadata is None:
+            raise CheckpointError("it holds no metadata, so it is not a charrnn model")
+        self.metadata = _parse(self._text(metadata), kind)
         self.headers: dict[str, Header] = {}
-        for name, info in members.items():
+        for name, info in self._members.items():
             with archive.open(info) as file:
-                self.headers[name.removesuffix(".npy")] = _header(file)
+                self.headers[name] = _header(file)
 
     def check(self, layout: Mapping[str, Header]) -> None:
         """Raise CheckpointError unless the arrays have these names, types and shapes."""
@@ -220,7 +163,7 @@ class Archive:
         return arrays
 
     def _array(self, name: str, header: Header) -> Array:
-        info = self._archive.getinfo(f"{name}.npy")
+        info = self._members[name]
         with self._archive.open(info) as file:
             dtype, shape = _header(file)
             if info.file_size != file.tell() + _num_bytes(header):

@@ -28,11 +28,12 @@ from unicodedata import is_normalized
 
 import numpy as np
 
-from charrnn import archive
+from charrnn import archive, files
 from charrnn.archive import SUFFIX, Header
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, did_you_mean
 from charrnn.evaluation import Model
+from charrnn.history import best, history
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
 from charrnn.parameters import parameter_shapes
@@ -44,6 +45,7 @@ from charrnn.resources import RESUME as RESUME
 from charrnn.vocabulary import Vocabulary
 
 KIND = "charrnn"
+MODEL = archive.file_kind(KIND)
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
@@ -82,14 +84,22 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def beside(path: Path, ending: str) -> Path:
-    """The file beside a model that has its name with another ending."""
-    return path.with_name(path.name.removesuffix(SUFFIX) + ending)
+    """The file beside a model, or beside what a link to it leads to, with another ending.
+
+    Raises:
+        CheckpointError: links lead in a circle.
+    """
+    try:
+        target = files.follow(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot use {path}: {error.strerror}") from None
+    return target.with_name(target.name.removesuffix(SUFFIX) + ending)
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove what a trainer that was killed while writing the model has left of its files."""
     for file in (path, beside(path, RESUME), beside(path, PREVIOUS)):
-        archive.remove_leftovers(file)
+        files.remove_leftovers(file)
 
 
 def check_finite(log_prob: float) -> None:
@@ -101,9 +111,10 @@ def check_finite(log_prob: float) -> None:
 
 
 def keep_previous(path: Path) -> Path | None:
-    """Give the model at `path` the second name NAME.previous.npz; None where there is no model.
+    """Give the model at `path` a second name, NAME.previous.npz; None where there is no model.
 
-    At no moment is there no `path`.
+    At no moment is there no `path`. A model that has the second name already keeps it where it is
+    the better one, so that no number of short runs loses a good model.
 
     Raises:
         CheckpointError: the system refuses.
@@ -111,9 +122,29 @@ def keep_previous(path: Path) -> Path | None:
     if not path.exists():
         return None
     previous = beside(path, PREVIOUS)
-    with archive.atomic_write(previous) as file, path.open("rb") as model:
-        shutil.copyfileobj(model, file)
+    if not _is_better(previous, path):
+        with files.atomic_write(previous, MODEL, like=path) as file, path.open("rb") as model:
+            shutil.copyfileobj(model, file)
     return previous
+
+
+def _is_better(kept: Path, other: Path) -> bool:
+    """Whether one model is worth more than another: by validation where both learned the same
+    text, else by the time they took to train.
+    """
+    trained = []
+    for path in (kept, other):
+        try:
+            trained.append(peek(path)[2])
+        except CheckpointError:  # it is not there, or damaged
+            return path == other
+    one, two = map(history, trained)
+    texts = [training.get("corpus") for training in trained]
+    found = [each.val for each in (best(one), best(two)) if each and each.val is not None]
+    if texts[0] == texts[1] and len(found) == 2:
+        return found[0] < found[1]
+    seconds = [validations[-1].seconds or 0 if validations else 0 for validations in (one, two)]
+    return seconds[0] > seconds[1]
 
 
 def find(path: Path | None = None) -> Path:

@@ -58,8 +58,7 @@ def _model(name: str, path: Path) -> ListedModel:
     modified = size = None
     try:
         status = path.stat()
-        modified = datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat()
-        size = status.st_size
+        modified, size = _date(status.st_mtime), status.st_size
         config, parameters, training = peek(path)
     except (CharRNNError, OSError) as error:
         return ListedModel(name, modified, size, error=str(error))
@@ -73,6 +72,14 @@ def _model(name: str, path: Path) -> ListedModel:
         kept.val if kept else None,
         _text(corpus.get("name")) if isinstance(corpus, dict) else None,
     )
+
+
+def _date(seconds: float) -> str | None:
+    """A time since 1970 in ISO 8601; None where the calendar has no such year."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _cell(config: ModelConfig) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charrnn.errors import CheckpointError
+from charrnn.files import follow
 
 try:
     import fcntl
@@ -17,8 +18,9 @@ except ImportError:  # Windows, where two trainers on one output are the user's 
 def locked(path: Path) -> Iterator[None]:
     """Be the only process inside for this path.
 
-    The lock is on an open file, .NAME.lock beside it: the system takes it back when a process
-    ends, however that happens, so that what a dead one leaves locks nobody out.
+    The lock is on an open file, .NAME.lock beside it, or beside what a link leads to: the system
+    takes it back when a process ends, however that happens, so that what a dead one leaves locks
+    nobody out.
 
     Raises:
         CheckpointError: another process is inside, or the folder cannot be written.
@@ -26,9 +28,10 @@ def locked(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    lock = path.with_name(f".{path.name}.lock")
     handle = None
     try:
+        target = follow(path)
+        lock = target.with_name(f".{target.name}.lock")
         while handle is None or not _is(lock, handle):  # another has removed it on leaving
             if handle is not None:
                 os.close(handle)

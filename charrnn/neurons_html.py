@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from charrnn.archive import atomic_write
 from charrnn.display import visible
-from charrnn.errors import ConfigError
+from charrnn.files import MARK, PAGE, atomic_write, check
 from charrnn.neurons import LEVELS, Finding, shades, signed
 
 # Transparent colours, so that letters are legible on a light and on a dark background.
@@ -42,25 +41,19 @@ def write_page(
 
     Raises:
         ConfigError: the name ends in something else.
-        CheckpointError: the file cannot be written.
+        CheckpointError: the file cannot be written, or one of another kind is there.
     """
-    check_name(path)
+    check(path, PAGE)
     head = (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{MARK}'
         f"<title>{_shown(title)}</title><style>{_STYLE}{''.join(_colours())}</style></head>"
     )
-    with atomic_write(path) as file:
+    with atomic_write(path, PAGE) as file:
         file.write(f"{head}<body><h1>{_shown(title)}</h1><p>{_shown(note)}</p>{table}".encode())
         for passage in passages:
             heading = f"<h2>{_shown(passage.heading)}</h2>" if passage.heading else ""
             file.write(f"{heading}<pre>{''.join(_spans(passage))}</pre>\n".encode())
         file.write(b"</body></html>\n")
-
-
-def check_name(path: Path) -> None:
-    """Raise ConfigError unless a page may have this name, so that no text is written over."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"a page's name ends in .html, not as {path.name!r}")
 
 
 def findings_table(findings: Sequence[tuple[Finding, str]]) -> str:

@@ -10,6 +10,7 @@ from html import escape
 from itertools import groupby
 
 from charrnn.display import visible
+from charrnn.files import MARK
 from charrnn.shading import (
     BEFORE,
     SHADES,
@@ -102,7 +103,7 @@ def html_page(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]])
         "<!doctype html>\n<html>\n<head>\n<meta charset='utf-8'>\n"
         "<meta http-equiv='Content-Security-Policy' "
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        "<meta name='viewport' content='width=device-width'>\n"
+        f"{MARK}\n<meta name='viewport' content='width=device-width'>\n"
         f"<title>Surprise: {title}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
     )
     legend = " ".join(
@@ -149,7 +150,8 @@ def svg_picture(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]
     width, height = 2 * _MARGIN + _COLUMN * (_WIDTH + 1), 2 * _MARGIN + _LINE * len(lines)
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}">\n<style>\n{_PICTURE_STYLE}</style>\n'
+        f'viewBox="0 0 {width} {height}">\n{MARK}\n'
+        f"<style>\n{_PICTURE_STYLE}</style>\n"
         f'<rect class="back" width="{width}" height="{height}"/>\n'
     )
     for number, shapes in enumerate(lines):

@@ -5,20 +5,20 @@ matplotlib is an extra, `plot`, and is imported where a picture is drawn and now
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.archive import atomic_write
 from charrnn.config import check_choice
-from charrnn.errors import CheckpointError, ConfigError, MissingError
+from charrnn.errors import CheckpointError, MissingError
+from charrnn.files import PNG, SVG, Kind, atomic_write, check
 from charrnn.history import Validation, best
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("svg", "png")
 AXES = ("steps", "time")
 _SIZE, _DOTS = (8, 5), 150  # inches, and dots an inch
 _LINES = {"validation": "-", "training": "--"}
@@ -26,6 +26,7 @@ _LINES = {"validation": "-", "training": "--"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "charrnn"}  # text as text, the same each time
 _LONGEST_NAME = 60
+_CURVES = replace(SVG, endings=(*SVG.endings, *PNG.endings))  # what is not named .png
 
 
 def plot(runs: Mapping[str, Sequence[Validation]], path: Path, over: str = AXES[0]) -> None:
@@ -38,13 +39,12 @@ def plot(runs: Mapping[str, Sequence[Validation]], path: Path, over: str = AXES[
 
     Raises:
         ConfigError: the name ends in something else, or `over` is no such word.
-        CheckpointError: a run has nothing to draw, or the file cannot be written.
+        CheckpointError: a run has nothing to draw, the file cannot be written, or one of another
+            kind is there.
         MissingError: matplotlib is not installed.
     """
     check_choice("over", over, AXES)
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"a picture's name ends in .svg or .png, not as {path.name!r}")
+    kind = check_picture(path)
     for name, validations in runs.items():
         if not any(_points(validations, split, over) for split in _LINES):
             raise CheckpointError(f"{name} holds no history to draw; train it again")
@@ -55,10 +55,27 @@ def plot(runs: Mapping[str, Sequence[Validation]], path: Path, over: str = AXES[
             "a picture needs matplotlib, which is not installed: pip install matplotlib"
         ) from None
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with rc_context(_SETTINGS), warnings.catch_warnings(), atomic_write(path) as file:
+    with rc_context(_SETTINGS), warnings.catch_warnings(), atomic_write(path, kind) as file:
         warnings.simplefilter("ignore")  # of letters that its font does not have
-        metadata = {"Date": None} if kind == "svg" else {}
-        _figure(runs, over).savefig(file, format=kind, dpi=_DOTS, metadata=metadata)
+        figure = _figure(runs, over)
+        if kind is PNG:
+            figure.savefig(file, format="png", dpi=_DOTS, metadata={"Software": "charrnn"})
+        else:
+            figure.savefig(file, format="svg", metadata={"Creator": "charrnn", "Date": None})
+
+
+def check_picture(path: Path, inputs: Iterable[Path | str] = ()) -> Kind:
+    """The kind of picture that a name stands for.
+
+    Args:
+        inputs: files that are read for it.
+
+    Raises:
+        ConfigError, CheckpointError: as for `charrnn.files.check`.
+    """
+    kind = PNG if path.suffix.lower() in PNG.endings else _CURVES
+    check(path, kind, inputs)
+    return kind
 
 
 def _figure(runs: Mapping[str, Sequence[Validation]], over: str) -> "Figure":

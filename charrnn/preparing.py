@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import archive, checkpoint, resuming
+from charrnn import checkpoint, files, resuming
 from charrnn.baselines import expected_seconds
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
@@ -50,9 +50,12 @@ def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
         force: do so onto an unfinished one too.
 
     Raises:
-        CheckpointError: another process writes it, it is an unfinished run, or the system refuses.
+        ConfigError: the name is not one of a model.
+        CheckpointError: another process writes it, it is an unfinished run, a file of another kind
+            is there, or the system refuses.
     """
-    archive.check_writable(output)
+    resuming.check_output(output)
+    files.check_writable(output, checkpoint.MODEL)
     with locked(output):
         checkpoint.remove_leftovers(output)
         if not force:
@@ -101,7 +104,7 @@ def prepare(
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     if output is not None:
-        world.together(lambda: archive.check_writable(output), alone=True)
+        world.together(lambda: resuming.check_output(output), alone=True)
     check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:

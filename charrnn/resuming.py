@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from charrnn import archive
+from charrnn import archive, files
 from charrnn.archive import Header
-from charrnn.checkpoint import RESUME, beside, fields_of
+from charrnn.checkpoint import MODEL, PREVIOUS, RESUME, beside, fields_of
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.parameters import parameter_shapes
@@ -203,6 +203,18 @@ def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
     return replace(train, **budget)
 
 
+def check_output(path: Path) -> None:
+    """Raise an error unless a model can be written, and what a run keeps beside it.
+
+    Raises:
+        ConfigError: the name is not one of a model.
+        CheckpointError: something else is there, or the system would refuse.
+    """
+    files.check(path, MODEL)
+    files.check_replaceable(beside(path, RESUME), archive.file_kind(KIND))
+    files.check_replaceable(beside(path, PREVIOUS), MODEL)
+
+
 def check_finished(model: Path) -> None:
     """Raise CheckpointError where the model is that of a run which has not reached its end."""
     path = beside(model, RESUME)
@@ -215,7 +227,7 @@ def check_finished(model: Path) -> None:
     if not found.complete:
         raise CheckpointError(
             f"{model} is an unfinished run, at step {found.step:,} of {found.steps:,}: add "
-            "--resume to go on with it, or --force to start a new one"
+            "--resume to go on with it, choose another name, or --force to start a new one"
         )
 
 

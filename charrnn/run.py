@@ -116,6 +116,14 @@ class Run:
             return replace(progress, trouble="; ".join(filter(None, reasons)))
         return progress
 
+    @property
+    def previous(self) -> Path | None:
+        """The file of an older model that this output replaced, None where there is none."""
+        if self.output is None:
+            return None
+        found = checkpoint.beside(self.output, checkpoint.PREVIOUS)
+        return found if found.exists() else None
+
     def flags(self) -> str:
         """The options that were planned, with which `--steps` repeats the run exactly."""
         settings = asdict(self.model.config) | asdict(self.trainer.config)

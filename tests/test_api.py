@@ -150,7 +150,7 @@ def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
         (lambda model: model.sample(stop="\ud800"), "not valid Unicode"),
         (lambda model: model.next("\ud800"), "not valid Unicode"),
         (lambda model: model.score("\ud800"), "not valid Unicode"),
-        (lambda model: model.save("m.txt"), r"ends in \.npz"),
+        (lambda model: model.save("m.txt"), r"must end in \.npz"),
         (lambda model: charrnn.Model(model.checkpoint, threads=0).score("a"), "threads must be"),
         (lambda model: charrnn.load("everyda"), "did you mean 'everyday'"),
     ],
@@ -259,7 +259,7 @@ def test_a_setting_that_there_is_not_is_a_type_error_with_the_nearest_one() -> N
         ({"cell": "lstn"}, "cell must be one of .* did you mean 'lstm'"),
         ({"steps": 1, "lines": True, "split_on": "x"}, "split_on"),
         ({"steps": 1, "val_fraction": 2}, "val_fraction must be"),
-        ({"steps": 1, "output": "m.txt"}, r"ends in \.npz"),
+        ({"steps": 1, "output": "m.txt"}, r"must end in \.npz"),
         ({"steps": 1, "init_from": "no"}, "no"),
     ],
 )

@@ -27,7 +27,7 @@ Array = np.ndarray
 
 def test_a_file_that_is_not_there_or_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "gone.npz")
-    assert "no checkpoint" in refusal("x\0y.npz")
+    assert "not a charrnn model" in refusal("x\0y.npz")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes and devices")
@@ -46,7 +46,7 @@ def test_a_folder_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
 )
 def test_what_is_no_zip_is_no_checkpoint(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(data)
-    assert "no checkpoint" in refusal(tmp_path / "a.npz")
+    assert "not a charrnn model" in refusal(tmp_path / "a.npz")
 
 
 def test_an_archive_without_metadata_is_no_checkpoint(tmp_path: Path) -> None:

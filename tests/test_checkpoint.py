@@ -9,10 +9,11 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from charrnn.archive import VERSION, check_writable
-from charrnn.checkpoint import KIND, Checkpoint, find, keep_previous, load, save
+from charrnn.archive import VERSION
+from charrnn.checkpoint import KIND, MODEL, Checkpoint, find, keep_previous, load, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
+from charrnn.files import check_writable
 from charrnn.kneser_ney import count, fit
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram
@@ -387,11 +388,11 @@ def test_without_a_model_there_is_no_previous_one(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_written_is_said_before_the_work(path: Path) -> None:
     before = [*path.parent.iterdir()]
-    for wrong in (path.parent, path / "below.npz", path.with_name("x" * 250 + ".npz")):
+    for wrong in (path / "below.npz", path.with_name("x" * 250 + ".npz")):
         with pytest.raises(CheckpointError, match="cannot write"):
-            check_writable(wrong)
-    check_writable(path)
-    check_writable(path.with_name("new.npz"))
+            check_writable(wrong, MODEL)
+    check_writable(path, MODEL)
+    check_writable(path.with_name("new.npz"), MODEL)
     assert [*path.parent.iterdir()] == before
 
 

@@ -12,11 +12,11 @@ import charrnn
 
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
-    errors config distributed lock blas resources vocabulary functional parallel compression
+    errors config files distributed lock blas resources vocabulary functional parallel compression
     reading parts spread documents hashing corpus sources tokens batches optim cells parameters
     memory draws unrolled jordan model ngram kneser_ney leave_one_out residual
-    scheduled_sampling shards plan evaluation baselines budget training adaptation archive
-    checkpoint finetuning resuming scoring classification gradient_flow sampling history plot
+    scheduled_sampling shards plan evaluation baselines budget training adaptation history
+    archive checkpoint finetuning resuming scoring classification gradient_flow sampling plot
     listing properties neurons beam verbatim surprise dataset run preparing api display
     cli.completion neurons_html inspection shading pictures cli.options cli.interrupts
     cli.classify cli.neurons cli.texts cli.progress cli.scorer cli.per_char cli.figures

@@ -113,7 +113,9 @@ def inspect(
     from charrnn import checkpoint
     from charrnn.inspection import show_checkpoint, show_gradient_flow
 
+    inputs = [name for name in (file, neurons, gradient_flow, *(checkpoints or [])) if name]
     _check(file, neuron, neurons, html)
+    _check_outputs(html, plot, inputs)
     views = (everything or None, plot, neuron, neurons, gradient_flow)
     if sum(view is not None for view in views) > 1:
         raise ConfigError(
@@ -144,17 +146,24 @@ def inspect(
 
 
 def _check(file: str | None, neuron: str | None, neurons: str | None, html: Path | None) -> None:
-    """Raise ConfigError where options do not go together, or a page would have a wrong name."""
+    """Raise ConfigError where options do not go together."""
     if neuron is None and file is not None:
         raise ConfigError("a FILE goes with --neuron; --checkpoint names a model")
     if neuron is not None and file is None:
         raise ConfigError("--neuron needs a text to show: give a FILE, '-' is stdin")
-    if html is not None:
-        from charrnn.neurons_html import check_name
+    if html is not None and neuron is None and neurons is None:
+        raise ConfigError("--html goes with --neuron and --neurons")
 
-        check_name(html)
-        if neuron is None and neurons is None:
-            raise ConfigError("--html goes with --neuron and --neurons")
+
+def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path | str]) -> None:
+    """Raise an error where a page or a picture may not be written, before anything is read."""
+    from charrnn.files import PAGE, check
+    from charrnn.plot import check_picture
+
+    if html is not None:
+        check(html, PAGE, inputs)
+    if plot is not None:
+        check_picture(plot, inputs)
 
 
 def _show(fields: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:

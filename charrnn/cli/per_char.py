@@ -70,13 +70,15 @@ def show_surprise(surprises: Iterable["Surprise"]) -> None:
 
 def write_pictures(surprises: Sequence["Surprise"], html: Path | None, svg: Path | None) -> None:
     """Write the page and the picture that are asked for."""
+    from charrnn.files import PAGE, SVG, atomic_write
     from charrnn.pictures import html_page, svg_picture
 
     worst = _worst([surprise.worst(_WORST) for surprise in surprises])
-    for path, render in ((html, html_page), (svg, svg_picture)):
+    for path, kind, render in ((html, PAGE, html_page), (svg, SVG, svg_picture)):
         if path is not None:
-            with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.writelines(render(surprises, worst))
+            with atomic_write(path, kind) as file:
+                for piece in render(surprises, worst):
+                    file.write(piece.encode("utf-8", "backslashreplace"))
 
 
 def _worst(found: Iterable["Worst"]) -> "Worst":

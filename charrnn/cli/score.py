@@ -239,13 +239,14 @@ def score(
         },
         several=len(checkpoints) > 1,
     )
+    files = files or []
+    _check_pictures(html, svg, [*files, *checkpoints])
     if not processes.speaks:
         if adapt or html or svg or len(checkpoints) > 1:
             return  # rank 0 does these by itself
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if fail_over is not None:
         check_float("fail_over", fail_over, 0, sys.float_info.max)
-    files = files or []
     if not texts and not files and labels is None:
         files = [processes.together(_stdin, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
@@ -303,6 +304,15 @@ def _check_together(given: dict[str, bool], several: bool) -> None:
         for other in others:
             if given[option] and given[other]:
                 raise ConfigError(f"{option} goes without {other}: choose one of them")
+
+
+def _check_pictures(html: Path | None, svg: Path | None, inputs: list[Path]) -> None:
+    """Raise an error where a page or a picture may not be written, before anything is scored."""
+    from charrnn.files import PAGE, SVG, check
+
+    for path, kind in ((html, PAGE), (svg, SVG)):
+        if path is not None:
+            check(path, kind, inputs)
 
 
 def _scored(

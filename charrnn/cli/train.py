@@ -33,7 +33,6 @@ from charrnn.config import (
     TrainConfig,
     VocabularyConfig,
 )
-from charrnn.errors import CharRNNError, ConfigError
 
 if TYPE_CHECKING:
     from charrnn.cli.training_display import TrainingDisplay
@@ -241,7 +240,7 @@ def train(
     log: Annotated[
         Path | None,
         typer.Option(
-            help="Write the course of the run to a JSON Lines file.  [default: none]",
+            help="Append one line of JSON per step to this .jsonl file.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -274,12 +273,14 @@ def train(
     val_name = str(val) if val else None
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
     output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
+    _check_log(log, text, output)
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, world()))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         if resume:
             run = _resumed(text, set_by_hand, output, workers, stack)
+            _check_log(log, run.text, output)
         else:
             run = _fresh(
                 text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
@@ -291,9 +292,7 @@ def train(
         if run.complete:
             display.complete(run)
         else:
-            log_mode = "a" if resume else "w"
-            # Last, as it empties an old one.
-            write = stack.enter_context(_log_file(log if speaks else None, log_mode))
+            write = stack.enter_context(_log_file(log if speaks else None))
             display.begin(run)
             _train(run, display, write, sample_every)
             display.end(run)
@@ -347,6 +346,9 @@ def _resumed(
     from charrnn.preparing import resume
 
     def load() -> "Suspended":
+        resuming.check_output(output)
+        if set_by_hand.get("dry_run"):
+            return resuming.load(output)
         if checkpoint.beside(output, checkpoint.RESUME).exists():
             stack.enter_context(locked(output))
         suspended = resuming.load(output)
@@ -408,23 +410,29 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size, world)
 
 
+def _check_log(log: Path | None, text: "Text", output: Path) -> None:
+    """Raise an error where the log may not be written: onto a text, say, or onto the model."""
+    from charrnn.checkpoint import PREVIOUS, RESUME, beside
+    from charrnn.files import LOG, check
+
+    if log is not None:
+        written = [output, beside(output, RESUME), beside(output, PREVIOUS)]
+        check(log, LOG, [*written, *text.sources, *filter(None, [text.val])])
+
+
 @contextlib.contextmanager
-def _log_file(path: Path | None, mode: str) -> Iterator[Callable[["Progress"], None]]:
-    """A function that writes a step's progress as a line of JSON, if a file is asked for."""
+def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
+    """A function that adds a step's progress as a line of JSON to a file, if one is asked for."""
     if path is None:
         yield lambda progress: None
         return
-    if path.suffix != ".jsonl":  # so that a slip overwrites no text and no model
-        raise ConfigError(f"log must be a file whose name ends in .jsonl, not {path}")
-    try:
-        file = path.open(mode, encoding="utf-8")
-    except OSError as error:
-        raise CharRNNError(f"cannot write {path}: {error.strerror}") from None
-    with file:
+    from charrnn.files import LOG, append
+
+    with append(path, LOG) as file:
 
         def write(progress: "Progress") -> None:
             entry = {name: value for name, value in asdict(progress).items() if value is not None}
-            file.write(as_line(entry) + "\n")
+            file.write(f"{as_line(entry)}\n".encode())
             file.flush()
 
         yield write

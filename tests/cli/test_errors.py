@@ -19,7 +19,7 @@ from ..commands import TEXT, Run, assert_one_line, contents
 def bad_inputs(folder: Path, trained: Path) -> Path:
     """Files and folders that no command can use."""
     (folder / "model.npz").write_bytes(trained.read_bytes())
-    (folder / "old.log").write_text("of an earlier run\n")
+    (folder / "old.jsonl").write_text('{"step": 1, "epochs": 0.5}\n')
     (folder / "text.txt").write_text(TEXT)
     (folder / "empty.txt").touch()
     (folder / "newline.txt").write_text("\n")
@@ -43,7 +43,7 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     return folder
 
 
-TRAIN = "train text.txt --steps 2 --hidden-size 4 -o model.npz --log old.log "
+TRAIN = "train text.txt --steps 2 --hidden-size 4 -o model.npz --log old.jsonl "
 TUNE = "train text.txt --steps 2 -o model.npz --init-from "
 SAMPLE = "sample h -c model.npz --length 3 "
 ERRORS = [
@@ -63,17 +63,17 @@ ERRORS = [
     ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
     ("score --file nofile -c model.npz", 1, "nofile"),
     ("score --file folder -c model.npz", 1, "folder"),
-    ("sample -c text.txt", 1, "text.txt is no checkpoint"),
-    ("sample -c empty.txt", 1, "empty.txt is no checkpoint"),
-    ("sample -c cut.npz", 1, "cut.npz is no checkpoint"),
+    ("sample -c text.txt", 1, "text.txt is not a charrnn model"),
+    ("sample -c empty.txt", 1, "empty.txt is not a charrnn model"),
+    ("sample -c cut.npz", 1, "cut.npz is not a charrnn model"),
     ("sample -c nofile.npz", 1, "nofile.npz"),
     ("score hello -c version.npz", 1, "version 99"),
     ("inspect -c folder", 1, "folder"),
     ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
-    ("train hello --steps 2 -o folder", 1, "folder"),
-    ("train hello --steps 2 -o h.npz --log folder", 2, "ends in .jsonl"),
+    ("train hello --steps 2 -o folder", 2, "folder"),
+    ("train hello --steps 2 -o h.npz --log folder", 2, "must end in .jsonl"),
     ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
-    ("train hello --steps 2 -o h.txt", 1, "ends in .npz"),
+    ("train hello --steps 2 -o h.txt", 2, "must end in .npz"),
     ("inspect -c model.npz --gradient-flow text.txt", 1, "longer text"),
     ("score h -c model.npz --labels text.txt", 2, "several models"),
     ("score h -c model.npz -c model.npz", 2, "different names"),
@@ -98,7 +98,7 @@ ERRORS = [
     (TRAIN + "--split-on ; --whole", 2, "--split-on cannot be combined with"),
     ("score h -c model.npz --split-on ; --lines", 2, "--split-on cannot be combined with"),
     ("score h -c model.npz --split-on ; --streams 2", 2, "--streams is for whole files"),
-    (TUNE + "cut.npz", 1, "cut.npz is no checkpoint, or it is damaged"),
+    (TUNE + "cut.npz", 1, "cut.npz is not a charrnn model, or damaged"),
     (TUNE + "nofile.npz", 1, "cannot read nofile.npz"),
     (TUNE + "version.npz", 1, "version 99"),
     (TUNE + "counts.npz", 1, "counts.npz holds counts and no weights to start from"),
@@ -134,7 +134,7 @@ NUMBERS = {
         "--clip-norm", "--steps", "--min-count", "--sample-every", "--threads", "--vocab-size",
         "--max-size",
     ],
-    "train text.txt -o model.npz --log old.log ": ["--minutes", "--epochs"],
+    "train text.txt -o model.npz --log old.jsonl ": ["--minutes", "--epochs"],
     SAMPLE: ["--top-k", "--top-p", "--num-samples"],
     "score hello -c model.npz ": ["--threads"],
 }  # fmt: skip
