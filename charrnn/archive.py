@@ -59,9 +59,7 @@ def file_kind(kind: str) -> files.Kind:
     text = f'{{"format": "{kind}", "version": '
     encoded = (re.escape(text.encode(encoding)) for encoding in ("utf-32-le", "utf-32-be"))
     start = re.compile(rb"(?s)PK\x03\x04.*(" + b"|".join(encoded) + b")")
-    return files.Kind(
-        "model", (SUFFIX,), start, reserved=(RESUME, PREVIOUS), streams=False, makes_folder=True
-    )
+    return files.Kind("model", (SUFFIX,), start, reserved=(RESUME, *PREVIOUS), streams=False)
 
 
 @contextlib.contextmanager

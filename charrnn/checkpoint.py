@@ -98,7 +98,7 @@ def beside(path: Path, ending: str) -> Path:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what a trainer that was killed while writing the model has left of its files."""
-    for file in (path, beside(path, RESUME), beside(path, PREVIOUS)):
+    for file in (path, *(beside(path, ending) for ending in (RESUME, *PREVIOUS))):
         files.remove_leftovers(file)
 
 
@@ -110,40 +110,62 @@ def check_finite(log_prob: float) -> None:
         )
 
 
+def older_models(path: Path) -> list[Path]:
+    """The models that the one at `path` and those before it have replaced."""
+    kept = (beside(path, ending) for ending in PREVIOUS)
+    return [file for file in kept if file.exists()]
+
+
 def keep_previous(path: Path) -> Path | None:
     """Give the model at `path` a second name, NAME.previous.npz; None where there is no model.
 
-    At no moment is there no `path`. A model that has the second name already keeps it where it is
-    the better one, so that no number of short runs loses a good model.
+    At no moment is there no `path`. Of one text the best model is kept, so that no number of short
+    runs loses a good one, and of other texts up to two more: NAME.previous-2.npz and so on.
 
     Raises:
         CheckpointError: the system refuses.
     """
     if not path.exists():
         return None
-    previous = beside(path, PREVIOUS)
-    if not _is_better(previous, path):
-        with files.atomic_write(previous, MODEL, like=path) as file, path.open("rb") as model:
-            shutil.copyfileobj(model, file)
+    older, training = older_models(path), _training(path)
+    for kept in older:
+        found = _training(kept)
+        if _text_hash(found) == _text_hash(training):
+            if not _is_better(found, training):
+                _copy(path, kept)
+            return kept
+    free = [file for ending in PREVIOUS if (file := beside(path, ending)) not in older]
+    previous = free[0] if free else min(older, key=lambda file: file.stat().st_mtime_ns)
+    _copy(path, previous)
     return previous
 
 
-def _is_better(kept: Path, other: Path) -> bool:
-    """Whether one model is worth more than another: by validation where both learned the same
-    text, else by the time they took to train.
-    """
-    trained = []
-    for path in (kept, other):
-        try:
-            trained.append(peek(path)[2])
-        except CheckpointError:  # it is not there, or damaged
-            return path == other
-    one, two = map(history, trained)
-    texts = [training.get("corpus") for training in trained]
-    found = [each.val for each in (best(one), best(two)) if each and each.val is not None]
-    if texts[0] == texts[1] and len(found) == 2:
-        return found[0] < found[1]
-    seconds = [validations[-1].seconds or 0 if validations else 0 for validations in (one, two)]
+def _copy(model: Path, path: Path) -> None:
+    with files.atomic_write(path, MODEL, like=model) as file, model.open("rb") as opened:
+        shutil.copyfileobj(opened, file)
+
+
+def _training(path: Path) -> dict[str, Any]:
+    """How a model was trained; empty where its file is damaged."""
+    try:
+        return peek(path)[2]
+    except CheckpointError:
+        return {}
+
+
+def _text_hash(training: dict[str, Any]) -> Any:
+    corpus = training.get("corpus")
+    return corpus.get("sha256") if isinstance(corpus, dict) else None
+
+
+def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a model of the same text is better: by validation, else it was trained for longer."""
+    validations = [history(one), history(other)]
+    kept = [best(each) for each in validations]
+    bits = [each.val for each in kept if each is not None and each.val is not None]
+    if len(bits) == 2:
+        return bits[0] < bits[1]
+    seconds = [each[-1].seconds or 0 if each else 0 for each in validations]
     return seconds[0] > seconds[1]
 
 

@@ -2,7 +2,7 @@
 
 A file that exists is replaced only by one of its own kind, which its first bytes tell. A link stays
 a link: what it leads to is written. Pipes and devices, which hold nothing that could be lost, are
-written to as they are.
+written to as they are. Folders that are missing are created.
 """
 
 import contextlib
@@ -32,7 +32,6 @@ class Kind:
     start: re.Pattern[bytes]  # matches the first bytes of each such file, and of no other
     reserved: tuple[str, ...] = ()  # endings of what charrnn keeps beside such a file
     streams: bool = True  # whether a pipe or a device takes it too
-    makes_folder: bool = False  # whether a folder that is missing is created
 
 
 MARK = "<!-- written by charrnn -->"  # in pages and pictures
@@ -55,6 +54,8 @@ def check(path: Path, kind: Kind, others: Iterable[Path | str] = ()) -> None:
         CheckpointError: a file of another kind, or one of the others, is there, or the system
             would refuse.
     """
+    if "\0" in str(path):
+        raise ConfigError(f"cannot write {str(path)!r}: not a file name")
     with _named(path):
         target = follow(path)
         if kind.streams and _is_stream(target):
@@ -62,9 +63,9 @@ def check(path: Path, kind: Kind, others: Iterable[Path | str] = ()) -> None:
         _check_name(path, kind)
         for other in others:
             if _is_same(path, other):
-                raise CheckpointError(f"cannot write {path}: it is the same file as {other}")
+                raise CheckpointError(f"cannot write {path}: this command also uses it, as {other}")
         _check_replaceable(target, kind)
-        _check_folder(target.parent, kind)
+        _check_folder(target.parent)
 
 
 def check_replaceable(path: Path, kind: Kind) -> None:
@@ -73,16 +74,11 @@ def check_replaceable(path: Path, kind: Kind) -> None:
         _check_replaceable(follow(path), kind)
 
 
-def check_writable(path: Path, kind: Kind) -> None:
-    """Raise an error unless a file can be written, before hours of work: try to create one.
-
-    Raises:
-        ConfigError, CheckpointError: as for `check`.
-    """
-    check(path, kind)
+def check_writable(path: Path) -> None:
+    """Raise CheckpointError unless a file can be created at `path`, before hours of work."""
     with _named(path):
         target = follow(path)
-        _make_folder(target.parent, kind)
+        target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = _create_beside(target)  # its name may be too long
         os.close(handle)
         os.unlink(temporary)
@@ -110,7 +106,7 @@ def atomic_write(path: Path, kind: Kind, like: Path | None = None) -> Iterator[I
             return
         try:
             _check_replaceable(target, kind)
-            _make_folder(target.parent, kind)
+            target.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = _create_beside(target)
             with open(handle, "wb") as file:
                 yield file
@@ -137,6 +133,7 @@ def append(path: Path, kind: Kind) -> IO[bytes]:
         if _is_stream(target):
             return _opened(target)
         _check_replaceable(target, kind)
+        target.parent.mkdir(parents=True, exist_ok=True)
         file = open(target, "a+b")  # noqa: SIM115
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -179,15 +176,13 @@ def _named(path: Path) -> Iterator[None]:
 
 def _check_name(path: Path, kind: Kind) -> None:
     name = path.name.lower()
-    if "\0" in name:
-        raise ConfigError(f"{str(path)!r} is not a file name")
     if not name.endswith(kind.endings):
         endings = " or ".join(kind.endings)
         raise ConfigError(f"the name of a {kind.name} must end in {endings}, not {path.name!r}")
     if name.endswith(kind.reserved):
         raise ConfigError(
-            f"cannot write {path}: names in {' and '.join(kind.reserved)} are for files that "
-            f"charrnn keeps beside a {kind.name}; choose another name"
+            f"cannot write {path}: such a name is for a file that charrnn keeps beside a "
+            f"{kind.name}; choose another name"
         )
 
 
@@ -212,19 +207,14 @@ def _check_replaceable(target: Path, kind: Kind) -> None:
         )
 
 
-def _check_folder(folder: Path, kind: Kind) -> None:
-    """Refuse a folder that takes no new file; of one that would be created, the one above."""
-    while kind.makes_folder and not folder.exists() and folder != folder.parent:
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that takes no new file; where it is missing, the one to create it in."""
+    while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not stat.S_ISDIR(folder.stat().st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _make_folder(folder: Path, kind: Kind) -> None:
-    if kind.makes_folder:
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _create_beside(target: Path) -> tuple[int, str]:

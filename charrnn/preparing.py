@@ -55,7 +55,7 @@ def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
             is there, or the system refuses.
     """
     resuming.check_output(output)
-    files.check_writable(output, checkpoint.MODEL)
+    files.check_writable(output)
     with locked(output):
         checkpoint.remove_leftovers(output)
         if not force:

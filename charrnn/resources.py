@@ -5,7 +5,8 @@ from pathlib import Path
 
 BUNDLED_MODELS = ("everyday", "ilsang")  # the first one is the default
 FOLDER = Path("checkpoints")  # where models are written unless told otherwise
-RESUME, PREVIOUS = ".resume.npz", ".previous.npz"  # endings of files beside a model
+RESUME = ".resume.npz"  # ending of the file beside a model that resumes its run
+PREVIOUS = (".previous.npz", ".previous-2.npz", ".previous-3.npz")  # of models it replaced
 _PACKAGE = Path(__file__).parent
 
 
@@ -36,7 +37,7 @@ def trained_models(folder: Path = FOLDER) -> list[Path]:
         files = [file for file in folder.glob("*.npz") if not file.name.startswith(".")]
     except (OSError, ValueError):  # it may not be entered, or is no name of a folder
         return []
-    return [file for file in files if not file.name.endswith((RESUME, PREVIOUS))]
+    return [file for file in files if not file.name.endswith((RESUME, *PREVIOUS))]
 
 
 def peak_memory() -> int:

@@ -23,7 +23,7 @@ import numpy as np
 
 from charrnn import archive, files
 from charrnn.archive import Header
-from charrnn.checkpoint import MODEL, PREVIOUS, RESUME, beside, fields_of
+from charrnn.checkpoint import MODEL, RESUME, beside, fields_of, older_models
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.parameters import parameter_shapes
@@ -212,7 +212,8 @@ def check_output(path: Path) -> None:
     """
     files.check(path, MODEL)
     files.check_replaceable(beside(path, RESUME), archive.file_kind(KIND))
-    files.check_replaceable(beside(path, PREVIOUS), MODEL)
+    for older in older_models(path):
+        files.check_replaceable(older, MODEL)
 
 
 def check_finished(model: Path) -> None:

@@ -117,12 +117,9 @@ class Run:
         return progress
 
     @property
-    def previous(self) -> Path | None:
-        """The file of an older model that this output replaced, None where there is none."""
-        if self.output is None:
-            return None
-        found = checkpoint.beside(self.output, checkpoint.PREVIOUS)
-        return found if found.exists() else None
+    def older_models(self) -> list[Path]:
+        """The files of models that this output and those before it have replaced."""
+        return [] if self.output is None else checkpoint.older_models(self.output)
 
     def flags(self) -> str:
         """The options that were planned, with which `--steps` repeats the run exactly."""

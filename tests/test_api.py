@@ -160,6 +160,32 @@ def test_what_is_wrong_is_an_error_of_ours(model: charrnn.Model, call: Any, word
         call(model)
 
 
+@pytest.mark.parametrize("name", ["m.resume.npz", "m.previous.npz"])
+def test_a_model_is_not_saved_under_a_name_that_a_run_needs(
+    model: charrnn.Model, folder: Path, name: str
+) -> None:
+    for save in (model.save, lambda output: charrnn.train(TEXT, output=output, **TINY)):
+        with pytest.raises(charrnn.ConfigError, match="for a file that charrnn keeps beside"):
+            save(name)
+    assert [*folder.iterdir()] == []
+
+
+def test_a_model_is_not_saved_onto_an_unfinished_run_or_another_file(
+    model: charrnn.Model, folder: Path
+) -> None:
+    def stop(progress: charrnn.Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        charrnn.train(TEXT, output="m.npz", progress=stop, **TINY)
+    with pytest.raises(charrnn.CheckpointError, match=r"unfinished run.* another name"):
+        model.save("m.npz")
+    (folder / "a.npz").write_text("mine")
+    with pytest.raises(charrnn.CheckpointError, match="not a model that charrnn wrote"):
+        model.save("a.npz")
+    assert (folder / "a.npz").read_text() == "mine"
+
+
 def test_a_model_that_is_saved_is_the_same(model: charrnn.Model, folder: Path) -> None:
     model.save(folder / "below" / "m.npz")
     loaded = charrnn.load(str(folder / "below" / "m.npz"))

@@ -148,6 +148,28 @@ def test_members_of_one_name_are_refused(path: Path) -> None:
         assert "two members" in refusal(path)
 
 
+@pytest.mark.parametrize("name", ["head.weight", "metadata", "head.weight.npy.npy", "x/"])
+def test_a_member_without_the_ending_of_an_array_is_refused(path: Path, name: str) -> None:
+    old, new = ("head.weight.npy", name) if name != "metadata" else ("metadata.npy", name)
+    renamed = {new if each == old else each: data for each, data in members(path).items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, data in renamed.items():
+            archive.writestr(each, data)
+    message = refusal(path)
+    assert "not a charrnn model, or damaged" in message or "head.weight" in message
+
+
+@pytest.mark.parametrize("array", [np.zeros((5, 3), np.int32), np.array("text")])
+@pytest.mark.parametrize("first", [False, True])
+def test_no_second_member_stands_for_the_same_array(path: Path, array: Array, first: bool) -> None:
+    whole = members(path)
+    found = {**whole, "head.weight": whole["head.weight.npy"], "head.weight.npy": npy(array)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in sorted(found, reverse=first, key=lambda name: name == "head.weight"):
+            archive.writestr(name, found[name])
+    assert "not a charrnn model, or damaged" in refusal(path)
+
+
 def test_compressed_members_are_refused(path: Path) -> None:
     whole = members(path)
     for surroundings in (b"", bytes(60_000)):  # the sizes fit the file only with them

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from charrnn.archive import VERSION
-from charrnn.checkpoint import KIND, MODEL, Checkpoint, find, keep_previous, load, save
+from charrnn.checkpoint import KIND, Checkpoint, find, keep_previous, load, older_models, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
 from charrnn.files import check_writable
@@ -381,6 +381,67 @@ def test_the_previous_model_keeps_a_second_name(path: Path) -> None:
     assert {*path.parent.iterdir()} == {path, previous}
 
 
+def trained(
+    made: Checkpoint, text: str, val: float | None = None, seconds: float = 1
+) -> Checkpoint:
+    entry = {"step": 1, "seconds": seconds, "val_bits_per_char": val, "best": True}
+    training = {"corpus": {"sha256": text}, "history": [entry]}
+    return Checkpoint(made.model, made.vocabulary, made.separator, training)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ({"val": 2.0}, {"val": 2.1, "seconds": 9}, "old"),
+        ({"val": 2.1, "seconds": 9}, {"val": 2.0}, "new"),
+        ({"val": 2.0}, {"val": 2.0}, "new"),
+        ({"seconds": 2}, {"seconds": 1}, "old"),  # nothing was held out
+        ({"seconds": 1}, {"seconds": 2, "val": 2.0}, "new"),
+    ],
+)
+def test_of_one_text_the_better_model_is_kept(
+    path: Path,
+    make_checkpoint: MakeCheckpoint,
+    old: dict[str, float],
+    new: dict[str, float],
+    kept: str,
+) -> None:
+    written = {}
+    for name, figures in (("old", old), ("new", new)):
+        save(trained(make_checkpoint(), "a", **figures), path)
+        written[name] = path.read_bytes()
+        previous = keep_previous(path)
+    assert previous == path.with_name("tiny.previous.npz")
+    assert previous.read_bytes() == written[kept]
+    assert {*path.parent.iterdir()} == {path, previous}
+
+
+def test_models_of_three_other_texts_are_kept_at_most(
+    path: Path, make_checkpoint: MakeCheckpoint
+) -> None:
+    for time, text in enumerate("abcdb"):
+        save(trained(make_checkpoint(), text), path)
+        kept = keep_previous(path)
+        assert kept is not None
+        os.utime(kept, (time, time))
+    found = {file.name: load(file).training["corpus"]["sha256"] for file in older_models(path)}
+    assert found == {
+        "tiny.previous.npz": "d",
+        "tiny.previous-2.npz": "b",
+        "tiny.previous-3.npz": "c",
+    }
+    path.write_bytes(path.read_bytes()[:-1])
+    assert keep_previous(path) is not None  # a damaged one takes the place of the oldest
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_an_older_model_is_as_private_as_it_was(path: Path) -> None:
+    path.chmod(0o600)
+    previous = keep_previous(path)
+    assert previous is not None
+    assert previous.stat().st_mode == path.stat().st_mode
+
+
 def test_without_a_model_there_is_no_previous_one(tmp_path: Path) -> None:
     assert keep_previous(tmp_path / "a.npz") is None
     assert not [*tmp_path.iterdir()]
@@ -390,9 +451,9 @@ def test_where_nothing_can_be_written_is_said_before_the_work(path: Path) -> Non
     before = [*path.parent.iterdir()]
     for wrong in (path / "below.npz", path.with_name("x" * 250 + ".npz")):
         with pytest.raises(CheckpointError, match="cannot write"):
-            check_writable(wrong, MODEL)
-    check_writable(path, MODEL)
-    check_writable(path.with_name("new.npz"), MODEL)
+            check_writable(wrong)
+    check_writable(path)
+    check_writable(path.with_name("new.npz"))
     assert [*path.parent.iterdir()] == before
 
 

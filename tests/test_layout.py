@@ -126,6 +126,54 @@ def test_help_and_usage_errors_come_without_numpy(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+WRITES = {
+    *("write_text", "write_bytes", "touch", "mkdir", "makedirs", "rename", "link", "symlink_to"),
+    *("hardlink_to", "mkstemp", "NamedTemporaryFile", "copyfile", "copy2", "move", "tofile"),
+    *("savetxt", "np.save", "savez", "savefig", "FileHandler", "os.open", "os.replace"),
+}
+WRITERS = {  # what writes outside of `files`
+    "lock": {"os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 438)"},  # it holds nothing
+    "cli": {"open(os.devnull, mode)", "os.open(os.devnull, os.O_WRONLY)"},
+    "cli.score": {"open(os.devnull, 'w')"},
+    "archive": {"np.savez(file, **members)"},  # into a file that `files` has opened, as the next
+    "plot": {
+        "figure.savefig(file, format='png', dpi=_DOTS, metadata={'Software': 'charrnn'})",
+        "figure.savefig(file, format='svg', metadata={'Creator': 'charrnn', 'Date': None})",
+    },
+}
+
+
+def may_write(call: ast.Call) -> bool:
+    """Whether it puts something under a name, or opens a file to do so."""
+    name = ast.unparse(call.func)
+    method = name.rpartition(".")[2]
+    if method != "open" or name == "os.open":
+        return bool({name, method} & WRITES)
+    modes = [each.value for each in call.keywords if each.arg == "mode"]
+    modes += call.args[1:2] if name == "open" else call.args[:1]  # the second is the file
+    return any(
+        set(str(mode.value)) & set("wax+") if isinstance(mode, ast.Constant) else name == "open"
+        for mode in modes
+    )
+
+
+def written(code: str) -> set[str]:
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    return {ast.unparse(call) for call in calls if may_write(call)}
+
+
+def test_the_scan_finds_what_writes() -> None:
+    writing = ["open(a, 'w')", "open(a, mode=b)", "a.open('ab')", "open(a, b)", "a.open(mode='r+')"]
+    writing += ["a.write_text('')", "Path(a).touch()", "os.replace(a, b)", "tempfile.mkstemp()"]
+    assert all(written(code) == {code} for code in writing)
+    assert not written("open(a); open(a, 'rb'); a.open(); zip.open(a); b.replace('w', 'x')")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "files"])
+def test_one_module_writes_files(name: str) -> None:
+    assert written(MODULES[name].read_text(encoding="utf-8")) == WRITERS.get(name, set())
+
+
 def test_matplotlib_is_imported_inside_of_functions_only() -> None:
     outside = ast.parse(MODULES["plot"].read_text(encoding="utf-8")).body
     imports = [node for node in outside if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -59,6 +59,22 @@ def test_files_that_are_no_models_are_listed_as_such(folder: Path, path: Path) -
     assert "gone" not in found
 
 
+@pytest.mark.parametrize("time", [10**12, -(10**12), -1])
+def test_a_model_is_listed_whatever_its_time_stamp_says(
+    folder: Path, path: Path, time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.npz").write_bytes(path.read_bytes())
+
+    def stat(file: Path, **options: bool) -> os.stat_result:
+        found = os.stat(file, **options)
+        return os.stat_result((*found[:8], time, *found[9:10]), {"st_mtime_ns": time * 10**9})
+
+    monkeypatch.setattr(Path, "stat", stat)  # as no file system takes all of these
+    (found,) = listing.models()
+    assert found.modified == ("1969-12-31T23:59:59+00:00" if time == -1 else None)
+    assert (found.error, found.bytes) == (None, path.stat().st_size)
+
+
 def test_without_a_folder_there_are_no_models(folder: Path) -> None:
     folder.rmdir()
     assert listing.models() == []

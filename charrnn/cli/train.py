@@ -412,11 +412,11 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
 
 def _check_log(log: Path | None, text: "Text", output: Path) -> None:
     """Raise an error where the log may not be written: onto a text, say, or onto the model."""
-    from charrnn.checkpoint import PREVIOUS, RESUME, beside
+    from charrnn.checkpoint import RESUME, beside, older_models
     from charrnn.files import LOG, check
 
     if log is not None:
-        written = [output, beside(output, RESUME), beside(output, PREVIOUS)]
+        written = [output, beside(output, RESUME), *older_models(output)]
         check(log, LOG, [*written, *text.sources, *filter(None, [text.val])])
 
 

@@ -110,8 +110,8 @@ class TrainingDisplay:
         self.note("")
         for name, value in _results(run):
             self.note(f"{name:<11} {value}")
-        if (previous := run.previous) is not None:
-            self.note(f"{'older model':<11} {previous}")
+        for older in run.older_models:
+            self.note(f"{'older model':<11} {older}")
         path = shlex.quote(str(run.output))
         self.note(f"\nNow try:\n  charrnn sample -c {path}")
         self.note(f'  charrnn score -c {path} "one sentence" "and another"')
@@ -121,8 +121,8 @@ class TrainingDisplay:
         self.bar.close()
         where = visible(str(run.output))
         message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
-        if (previous := run.previous) is not None:
-            message(f"the older model is in {visible(str(previous))}")
+        for older in run.older_models:
+            message(f"an older model is in {visible(str(older))}")
         message(f"to go on:\n  {visible(command)}")
 
     def complete(self, run: "Run") -> None:

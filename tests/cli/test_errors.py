@@ -72,7 +72,11 @@ ERRORS = [
     ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
     ("train hello --steps 2 -o folder", 2, "folder"),
     ("train hello --steps 2 -o h.npz --log folder", 2, "must end in .jsonl"),
-    ("train hello --steps 2 -o h.npz --log folder/no/log.jsonl", 1, "cannot write folder"),
+    (
+        "train hello --steps 2 -o h.npz --log text.txt/log.jsonl",
+        1,
+        "cannot write text.txt/log.jsonl",
+    ),
     ("train hello --steps 2 -o h.txt", 2, "must end in .npz"),
     ("inspect -c model.npz --gradient-flow text.txt", 1, "longer text"),
     ("score h -c model.npz --labels text.txt", 2, "several models"),

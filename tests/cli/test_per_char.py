@@ -84,5 +84,5 @@ def test_a_picture_of_too_much_or_nowhere_is_one_line(run: Run, trained: Path) -
     Path("long.txt").write_text("a" * 200_001)
     command = ("score", "-c", trained, "-f", "long.txt", "--html", "x.html")
     assert_one_line(run(*command), 2, "at most 200,000 characters")
-    result = run("score", "hello", "-c", trained, "--svg", "no/x.svg")
-    assert_one_line(result, 1, "no/x.svg")
+    result = run("score", "hello", "-c", trained, "--svg", "long.txt/x.svg")
+    assert_one_line(result, 1, "cannot write long.txt/x.svg: Not a directory")

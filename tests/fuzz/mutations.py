@@ -152,8 +152,16 @@ def many_members(content: Content, rng: Rng) -> bytes:
 
 
 def member_names(content: Content, rng: Rng) -> bytes:
+    """Other names, also those of arrays without .npy, in place of a member or beside it."""
     entries = content.entries()
     if rng.random() < 0.5:
+        entry = choice(rng, entries)
+        name = entry.name.removesuffix(b".npy")
+        if rng.random() < 0.5:
+            entry.name = name
+        else:
+            entries.append(Entry(name, npy(choice(rng, [np.zeros(3, np.int32), np.array("x")]))))
+    elif rng.random() < 0.5:
         entries.append(Entry(b"", choice(rng, entries).data))
         entries[-1].name = choice(rng, NAMES).encode()
     else:
