@@ -69,6 +69,18 @@ def test_a_lock_that_another_removed_is_taken_anew(tmp_path: Path) -> None:
             assert (tmp_path / ".a.npz.lock").exists()
 
 
+def test_a_link_and_what_it_leads_to_have_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.npz").symlink_to("folder/a.npz")
+    with (
+        locked(tmp_path / "link.npz"),
+        pytest.raises(CheckpointError, match="another charrnn"),
+        locked(tmp_path / "folder" / "a.npz"),
+    ):
+        pass
+    assert not [*tmp_path.rglob("*.lock")]
+
+
 def test_a_lock_is_never_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("text")
     (tmp_path / ".a.npz.lock").symlink_to(tmp_path / "precious")

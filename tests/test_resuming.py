@@ -279,6 +279,18 @@ def test_an_unfinished_run_is_not_overwritten_unasked(text: Path, output: Path) 
         resuming.check_finished(output)
 
 
+def test_an_unfinished_run_is_found_through_a_link_and_goes_on_through_it(
+    text: Path, output: Path
+) -> None:
+    stop_at(begin(text, output), 10)
+    (link := output.with_name("link.npz")).symlink_to(output.name)
+    with pytest.raises(CheckpointError, match="unfinished run"):
+        resuming.check_finished(link)
+    run_to_end(go_on(text, link))
+    assert link.is_symlink()
+    resuming.check_finished(output)
+
+
 def test_a_diverged_run_keeps_its_best_and_is_not_gone_on_with(
     text: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

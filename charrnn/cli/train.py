@@ -79,7 +79,8 @@ def train(
         typer.Option(
             "--output",
             "-o",
-            help="The model to write.  [default: checkpoints/<corpus>.npz]",
+            help="The model to write; an older one is kept as NAME.previous.npz.  "
+            "[default: checkpoints/<corpus>.npz]",
             show_default=False,
         ),
     ] = None,
@@ -345,14 +346,15 @@ def _resumed(
     from charrnn.lock import locked
     from charrnn.preparing import resume
 
+    dry_run = set_by_hand.get("dry_run")
+
     def load() -> "Suspended":
-        resuming.check_output(output)
-        if set_by_hand.get("dry_run"):
-            return resuming.load(output)
-        if checkpoint.beside(output, checkpoint.RESUME).exists():
+        if not dry_run and checkpoint.beside(output, checkpoint.RESUME).exists():
             stack.enter_context(locked(output))
         suspended = resuming.load(output)
-        checkpoint.remove_leftovers(output)
+        resuming.check_output(output)
+        if not dry_run:
+            checkpoint.remove_leftovers(output)
         return suspended
 
     suspended = workers.world.together(load, alone=True)
