@@ -223,7 +223,8 @@ def _create_beside(target: Path) -> tuple[int, str]:
 
 
 def _is_same(path: Path, other: Path | str) -> bool:
-    """Whether both names are those of one file, which need not be there."""
+    """Whether both names are those of one file, which need not be there; "-" is standard input."""
+    other = "/dev/stdin" if str(other) == "-" else other
     try:
         return os.path.samefile(path, other)
     except OSError:

@@ -77,6 +77,20 @@ def test_a_file_that_the_command_uses_is_refused_by_any_of_its_names(tmp_path: P
     check(path, PAGE, [tmp_path / "b.html", "-"])
 
 
+@posix
+def test_standard_input_is_a_file_too(tmp_path: Path) -> None:
+    (path := tmp_path / "a.html").write_bytes(OURS)
+    before = os.dup(0)
+    try:
+        with path.open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        with pytest.raises(CheckpointError, match="also uses it, as -"):
+            check(path, PAGE, ["-"])
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
 def test_checking_creates_nothing(tmp_path: Path) -> None:
     check(tmp_path / "new" / "er" / "a.html", PAGE)
     (tmp_path / "text").touch()

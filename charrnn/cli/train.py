@@ -274,14 +274,14 @@ def train(
     val_name = str(val) if val else None
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
     output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
-    _check_log(log, text, output)
+    _check_outputs(output, log, text)
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, world()))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         if resume:
             run = _resumed(text, set_by_hand, output, workers, stack)
-            _check_log(log, run.text, output)
+            _check_outputs(output, log, run.text)
         else:
             run = _fresh(
                 text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
@@ -412,14 +412,15 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size, world)
 
 
-def _check_log(log: Path | None, text: "Text", output: Path) -> None:
-    """Raise an error where the log may not be written: onto a text, say, or onto the model."""
-    from charrnn.checkpoint import RESUME, beside, older_models
+def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
+    """Raise an error where the model or the log may not be written: onto a text, say."""
+    from charrnn.checkpoint import MODEL, RESUME, beside, older_models
     from charrnn.files import LOG, check
 
+    read = [*text.sources, *filter(None, [text.val])]
+    check(output, MODEL, read)
     if log is not None:
-        written = [output, beside(output, RESUME), *older_models(output)]
-        check(log, LOG, [*written, *text.sources, *filter(None, [text.val])])
+        check(log, LOG, [*read, output, beside(output, RESUME), *older_models(output)])
 
 
 @contextlib.contextmanager
@@ -434,7 +435,7 @@ def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
 
         def write(progress: "Progress") -> None:
             entry = {name: value for name, value in asdict(progress).items() if value is not None}
-            file.write(f"{as_line(entry)}\n".encode())
+            file.write(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
             file.flush()
 
         yield write
