@@ -178,7 +178,7 @@ def _check_name(path: Path, kind: Kind) -> None:
     name = path.name.lower()
     if not name.endswith(kind.endings):
         endings = " or ".join(kind.endings)
-        raise ConfigError(f"the name of a {kind.name} must end in {endings}, not {path.name!r}")
+        raise ConfigError(f"the name of a {kind.name} must end in {endings}, not {str(path)!r}")
     if name.endswith(kind.reserved):
         raise ConfigError(
             f"cannot write {path}: such a name is for a file that charrnn keeps beside a "
