@@ -49,7 +49,7 @@ def test_an_empty_file_and_one_of_the_same_kind_are_replaced(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("kind", "name", "words"),
     [
-        (PAGE, "text.txt", r"a page must end in \.html or \.htm, not 'text\.txt'"),
+        (PAGE, "text.txt", r"a page must end in \.html or \.htm, not '.*text\.txt'"),
         (SVG, "a.png", r"a picture must end in \.svg"),
         (PNG, "a", r"a picture must end in \.png"),
         (LOG, ".json", r"a log must end in \.jsonl"),
