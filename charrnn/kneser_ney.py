@@ -10,6 +10,23 @@ At length n c counts occurrences, below it the different tokens seen before the 
 starts with a marker that is only ever context; k-grams that begin with it have nothing before them
 and keep their occurrences.
 
+The share D(c)/c of a count that is taken never grows with c (`_discounts`). From this follows that
+seeing something more often never makes it less probable. Let p be P(w | shorter context), P be
+P(w | context), and r(c) be D(c)/c, with 1 > r(1) ≥ r(2) ≥ …, so that D(c + 1) - D(c) ≤ r(c).
+
+1. Of two tokens after one context with the same p, the more frequent one has the larger P, as
+   c - D(c) = c·(1 - r(c)) grows with c.
+2. One more occurrence of w after a context, with equal discounts, never lowers P. The new P is
+   (C·P + 1 - δ·(1 - p)) / (C + 1) with δ = D(c + 1) - D(c), so this says 1 - P ≥ δ·(1 - p). The
+   discounts of all other tokens are at most their counts, C - c together, so that
+   1 - P ≥ (1 - p)·(C - c + D(c)) / C ≥ (1 - p)·r(c) ≥ (1 - p)·δ; for c = 0 P ≤ p and δ < 1. P also
+   grows with p, so the same holds where shorter k-grams, which end in w too, count one more.
+3. Copies of a whole text change no count but those of n-grams and of k-grams at a start, which are
+   multiplied. From two copies on all discounts stay as they are. So where one token alone follows
+   each context of a text, every further copy makes the text more probable.
+
+Discounts are estimated from the text, so any other change to the text may move them a little.
+
 A model can be pruned to a stated size. What goes are the k-grams without which the text would lose
 the least log-likelihood (the weighted difference of Seymore & Rosenfeld 1996); what stays keeps its
 probability, and what the others had goes to the shorter contexts.
@@ -152,11 +169,11 @@ def count(config: ModelConfig, tokens: Array) -> list[Counts]:
         number[places[order]] = np.repeat(np.arange(len(keys), dtype=np.int32), times)
     counted = []
     for k, (keys, contexts, shorter, times) in enumerate(found, start=1):
-        counts = times
+        before = times
         if k < len(found):
-            different = np.bincount(found[k][2], minlength=len(times))
-            counts = np.where(different > 0, different, times)
-        counted.append(Counts(keys, contexts, shorter, times, counts, _discounts(counts)))
+            before = np.bincount(found[k][2], minlength=len(times))  # 0 at a start
+        counts = np.where(before > 0, before, times)
+        counted.append(Counts(keys, contexts, shorter, times, counts, _discounts(before)))
     return counted
 
 
@@ -181,15 +198,34 @@ def _grouped(keys: Array, limit: int) -> tuple[Array, Array, Array]:
 
 
 def _discounts(counts: Array) -> Array:
-    """What to take from a k-gram that was counted 0, 1, 2, and 3 times or more."""
-    n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
-    if not n1 or not n2:
-        return np.array([0.0, 0.5, 0.5, 0.5])  # too little text to estimate them from
-    y = n1 / (n1 + 2 * n2)
-    d1 = 1 - 2 * y * n2 / n1
-    d2 = 2 - 3 * y * n3 / n2
-    d3 = 3 - 4 * y * n4 / n3 if n3 else d2
-    return np.array([0.0, *np.clip((d1, d2, d3), 0.01, (1, 2, 3))])
+    """What to take from a k-gram that was counted 0, 1, 2, and 3 times or more.
+
+    Estimated from n1 to n4, where nc k-grams have the count c (Chen & Goodman 1998), with these
+    repairs, without which few or odd counts give discounts below zero or of a whole count:
+
+    - 4/c is added to nc. With nothing else the discounts would be 0.5, 1 and 1.5, which other
+      programs fall back on (KenLM).
+    - Where the share D(c)/c would grow with c, neighbors get their mean share (isotonic
+      regression). No discount is smaller than the one before.
+    - If nothing was counted once, as in a text that is there twice, all discounts are 0.5.
+
+    Returns:
+        (4,) with 0 < D(1) ≤ D(2) ≤ D(3) and 1 > D(1) ≥ D(2)/2 ≥ D(3)/3.
+    """
+    found = np.bincount(np.minimum(counts, 5), minlength=5)[1:5]
+    if not found[0]:
+        return np.array([0.0, 0.5, 0.5, 0.5])
+    n = found + 4 / np.arange(1, 5)
+    y = n[0] / (n[0] + 2 * n[1])
+    times = np.arange(1, 4)
+    sizes = times * n[:3]  # what was counted so many times, in all
+    taken = sizes - (times + 1) * y * n[1:]  # of that, by the estimate
+
+    def share(i: int, j: int) -> float:
+        return float(taken[i:j].sum() / sizes[i:j].sum())
+
+    shares = [min(max(share(i, j) for j in range(c, 4)) for i in range(c)) for c in (1, 2, 3)]
+    return np.append(0.0, np.maximum.accumulate(times * shares))
 
 
 def _smoothed(counted: Sequence[Counts]) -> list[_Order]:

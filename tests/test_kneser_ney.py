@@ -3,14 +3,17 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from charrnn import kneser_ney
 from charrnn.config import ModelConfig
 from charrnn.functional import IGNORE
-from charrnn.kneser_ney import _discounts, count
+from charrnn.kneser_ney import _discounts, _smoothed, count
 from charrnn.ngram import NONE, NGram
 from charrnn.vocabulary import EOS, UNK
 
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.figures
 Array = np.ndarray
 Gram = tuple[int, ...]
 V = 6
+small = settings(deadline=None, max_examples=60, derandomize=True)
 START = -9  # a marker that no token can be mistaken for
 
 
@@ -35,7 +39,7 @@ class Literal:
                         self.raw[k][padded[i : i + k]] += 1
         self.n = n
         self.counts = self.counted()
-        self.discounts = [self.estimated([*counts.values()]) for counts in self.counts]
+        self.discounts = [self.estimated(self.evidence(k)) for k in range(n + 1)]
 
     def counted(self) -> list[dict[Gram, int]]:
         """What is counted of each length: occurrences, or different tokens before."""
@@ -49,15 +53,29 @@ class Literal:
                     counts[k][gram] = len(before[gram])
         return counts
 
+    def evidence(self, k: int) -> list[int]:
+        """The counts that tell how much to take at a length: below n, not those at a start."""
+        longest = k == self.n or not self.raw[k + 1]
+        return [c for gram, c in self.counts[k].items() if longest or gram[0] != START]
+
     def estimated(self, counts: Sequence[int]) -> list[float]:
         """What to take from a count of 1, 2, and 3 and more."""
-        n = [counts.count(times) for times in range(5)]
-        if not n[1] or not n[2]:
+        if 1 not in counts:
             return [0.5, 0.5, 0.5]
-        y = n[1] / (n[1] + 2 * n[2])
-        d = [1 - 2 * y * n[2] / n[1], 2 - 3 * y * n[3] / n[2]]
-        d.append(3 - 4 * y * n[4] / n[3] if n[3] else d[1])
-        return [min(max(value, 0.01), times) for times, value in enumerate(d, start=1)]
+        n1, n2, n3, n4 = (counts.count(times) + 4 / times for times in (1, 2, 3, 4))
+        y = n1 / (n1 + 2 * n2)
+        d1, d2, d3 = 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3
+        # Pool adjacent violators: neighbors whose shares grow get the share of both together.
+        blocks: list[tuple[float, float, int]] = []  # taken, of how much, from how many of the d
+        for taken, size in ((n1 * d1, n1), (n2 * d2, 2 * n2), (n3 * d3, 3 * n3)):
+            blocks.append((taken, size, 1))
+            while len(blocks) > 1 and blocks[-1][0] / blocks[-1][1] > blocks[-2][0] / blocks[-2][1]:
+                last, before = blocks.pop(), blocks.pop()
+                blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
+        shares = [taken / size for taken, size, times in blocks for _ in range(times)]
+        d1 = shares[0]
+        d2 = max(d1, 2 * shares[1])
+        return [d1, d2, max(d2, 3 * shares[2])]
 
     def discount(self, k: int, count: int) -> float:
         return self.discounts[k][min(count, 3) - 1] if count else 0
@@ -171,20 +189,113 @@ def test_probabilities_are_those_of_the_formulas(n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "expected"),
+    ("number", "expected"),  # of k-grams counted 1, 2, 3, 4 and 5 times
     [
-        ([1] * 4 + [2] * 2 + [3], [0, 1 / 2, 5 / 4, 3]),
-        ([1, 1, 2, 5, 9], [0, 1 / 2, 2, 2]),  # no three
-        ([1] * 4 + [2] + [3] * 4, [0, 2 / 3, 0.01, 3]),  # -6 for a two
-        ([1, 2, 3, 4, 4, 4], [0, 1 / 3, 1, 0.01]),  # -1 for a three
-        ([1, 1, 3, 4], [0, 0.5, 0.5, 0.5]),
-        ([2, 3, 4], [0, 0.5, 0.5, 0.5]),
+        ((0, 0, 0, 0, 0), (0.5, 0.5, 0.5)),
+        ((0, 9, 0, 0, 0), (0.5, 0.5, 0.5)),  # each line is there twice
+        ((0, 0, 9, 2, 7), (0.5, 0.5, 0.5)),
+        ((8000, 2000, 800, 400, 70), (2 / 3, 6 / 5, 5 / 3)),  # as Chen & Goodman have them
+        ((12, 6, 4, 3, 70), (0.5, 1, 1.5)),
+        ((8000, 0, 0, 0, 0), (1, 1, 1)),  # just below it
+        ((260_000, 227_000, 160_000, 82_000, 0), (0.615, 1.230, 1.845)),  # not 0.36, 1.23, 2.25
+        ((4000, 2000, 4000, 0, 0), (0.6, 1.2, 1.8)),  # not 0.5, -1, 3
+        ((4000, 200, 400, 0, 0), (0.909, 0.909, 0.955)),  # not D(2) = -3.5, D(3) = 3
     ],
 )
-def test_a_discount_is_positive_and_no_more_than_the_count(
-    counts: list[int], expected: list[float]
+def test_discounts_are_those_of_the_counts_of_counts(
+    number: tuple[int, ...], expected: tuple[float, ...]
 ) -> None:
-    np.testing.assert_allclose(_discounts(np.array([0, *counts])), expected)
+    counts = np.repeat(np.arange(len(number) + 1), (5, *number))  # a count of 0 tells nothing
+    np.testing.assert_allclose(_discounts(counts), (0, *expected), atol=3e-3)
+
+
+@small
+@given(st.lists(st.integers(0, 40), min_size=6, max_size=6))
+def test_a_discount_takes_a_share_of_a_count_that_never_grows_with_it(number: list[int]) -> None:
+    zero, *discounts = _discounts(np.repeat(np.arange(6), number))
+    assert zero == 0
+    assert 0 < discounts[0] <= discounts[1] <= discounts[2]
+    shares = discounts / np.arange(1, 4)
+    assert 1 > shares[0] >= shares[1] - 1e-12
+    assert shares[1] >= shares[2] - 1e-12
+    literal = Literal([], 1).estimated(np.repeat(np.arange(6), number).tolist())
+    np.testing.assert_allclose(discounts, literal, rtol=1e-12)
+
+
+lines = st.lists(st.lists(st.integers(2, V - 1), min_size=1, max_size=9), min_size=1, max_size=6)
+
+
+def text_of(documents: Sequence[Sequence[int]]) -> Array:
+    return np.array([token for document in documents for token in (*document, EOS)])
+
+
+def log_prob(documents: Sequence[Sequence[int]], document: Sequence[int], n: int) -> float:
+    """log P of one document to the model of some."""
+    model = kneser_ney.fit(config(n), count(config(n), text_of(documents)), dtype=np.float64)
+    tokens = np.array([[EOS, *document, EOS]]).T
+    found, _ = model.log_probs(tokens[:-1], tokens[1:], model.zero_state(1))
+    return float(found.sum())
+
+
+@small
+@given(lines, st.integers(1, 5), st.booleans(), st.data())
+def test_one_occurrence_more_never_makes_it_less_probable(
+    documents: list[list[int]], n: int, shorter_too: bool, data: st.DataObject
+) -> None:
+    counted = count(config(n), text_of(documents))
+    more, k = [*counted], len(counted) - 1
+    gram = place = data.draw(st.integers(0, len(counted[k].keys) - 1))
+    while k >= 0 and (k == len(counted) - 1 or shorter_too):
+        counts = counted[k].counts.copy()
+        counts[gram] += 1
+        more[k] = replace(counted[k], counts=counts)
+        gram, k = counted[k].shorter[gram], k - 1
+    before, after = (_smoothed(grams)[-1].probs for grams in (counted, more))
+    assert after[place] >= before[place] - 1e-12
+
+
+@small
+@given(lines, st.integers(1, 5))
+def test_of_two_tokens_the_one_seen_more_often_is_more_probable(
+    documents: list[list[int]], n: int
+) -> None:
+    counted = count(config(n), text_of(documents))
+    *lower, top = _smoothed(counted)
+    grams = counted[-1]
+    expected = lower[-1].probs[grams.shorter] if lower else np.zeros(V)
+    for one in range(len(grams.keys)):
+        rivals = (grams.contexts == grams.contexts[one]) & (grams.counts < grams.counts[one])
+        rivals &= expected <= expected[one] + 1e-12
+        assert (top.probs[rivals] < top.probs[one]).all()
+
+
+@settings(small, max_examples=12)
+@given(lines, st.integers(1, 6))
+def test_a_text_that_is_there_more_often_is_never_less_probable(
+    documents: list[list[int]], n: int
+) -> None:
+    found = [log_prob([documents[0]] * times, documents[0], n) for times in range(1, 11)]
+    assert (np.diff(found) >= -1e-9).all()
+    found = [
+        sum(log_prob(documents * times, document, n) for document in documents)
+        for times in range(1, 6)
+    ]
+    assert (np.diff(found) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("times", range(1, 11))
+def test_a_line_of_its_own_becomes_more_probable_with_each_copy(times: int) -> None:
+    line = [2, 3, 4, 5]
+    assert log_prob([line] * (times + 1), line, 6) > log_prob([line] * times, line, 6) + 1e-3
+
+
+def test_what_came_three_times_is_more_probable_than_what_came_once() -> None:
+    go, west, east, stay, put = range(2, 7)
+    documents = [[go, west]] * 3 + [[go, east]] + [[stay, put]] * 2
+    model = kneser_ney.fit(config(3, 7), count(config(3, 7), text_of(documents)))
+    found = after(model, (START, go))
+    assert found.argmax() == west
+    assert found[west] > 1.5 * found[east]
 
 
 def test_the_k_grams_are_those_of_the_text_and_the_start_is_none() -> None:
