@@ -96,7 +96,7 @@ class ResidualRNN:
         """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
 
         Args:
-            training: in `gradient`, leave out of the counts what is predicted.
+            training: leave each target out of the counts.
         """
         left_out = self.left_out if training else None
         ngram = left_out.ngram if left_out else self.ngram
@@ -119,12 +119,18 @@ class UnrolledResidual:
         network, contexts = self._split(state)
         return _joined(self.unrolled.run(inputs, network), self.ngram.read(inputs, contexts)[1])
 
-    def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """The logits (T, V, B) of what follows each input, and the state after the last step."""
-        if inputs.size == 1:
+    def forward(
+        self, inputs: Array, state: Array, *, targets: Array | None = None
+    ) -> tuple[Array, Array]:
+        """The logits (T, V, B) of what follows each input, and the state after the last step.
+
+        Args:
+            targets: (T, B) what follows in the text, which training leaves out of the counts.
+        """
+        if inputs.size == 1 and targets is None:
             return self._follow(inputs, state)
         network, contexts = self._split(state)
-        prior, after = self._prior(inputs, contexts)
+        prior, after = self._prior(inputs, contexts, targets)
         logits, network = self.unrolled.forward(inputs, network, prior)
         return logits, _joined(network, after)
 

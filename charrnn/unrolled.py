@@ -104,9 +104,17 @@ class Unrolled:
             return self._run_layers(steps, state, top, dropout)
 
     def forward(
-        self, inputs: Array, state: Array, prior: Prior | None = None
+        self,
+        inputs: Array,
+        state: Array,
+        prior: Prior | None = None,
+        *,
+        targets: Array | None = None,
     ) -> tuple[Array, Array]:
-        """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        """The logits (T, V, B) of what follows each input, and the state after the last step.
+
+        Only a network beside an n-gram model makes use of the targets.
+        """
         state = self.run(inputs, state)
         with np.errstate(all="ignore"):
             logits = self.parameters["head.weight"] @ self.head

@@ -14,6 +14,7 @@ from charrnn.model import CharRNN
 from charrnn.scheduled_sampling import ScheduledSampling
 from charrnn.vocabulary import EOS, UNK
 
+from .test_residual import text, with_ngram
 from .test_unrolled import B, V, every_network, make, random_state
 
 pytestmark = pytest.mark.figures
@@ -86,6 +87,33 @@ def test_draws_follow_the_distribution_of_the_model_without_eos_and_unk() -> Non
     expected = columns * probs[UNK + 1 :] / probs[UNK + 1 :].sum()
     counts = np.bincount(found, minlength=V)[UNK + 1 :]
     assert (np.square(counts - expected) / expected).sum() < 18.5  # chi-square, once in a thousand
+
+
+def test_beside_an_ngram_model_the_true_token_is_left_out_of_the_counts() -> None:
+    model = with_ngram(make(ngram=4, ngram_scale=1.0), text())
+    model.parameters["head.weight"][:] = 0  # the n-gram model alone decides
+    left_out, columns, place = model.left_out, 20_000, 40
+    assert left_out is not None
+    before, state = text()[:place, None], model.zero_state(1)
+    state = model.unroll(place, 1, training=True).run(before, state).repeat(columns, axis=1)
+    inputs = np.repeat(text()[place : place + 2, None], columns, axis=1)
+    assert (inputs > EOS).all()
+    sampling = ScheduledSampling(model, columns, Draws(np.random.default_rng(0)))
+    drawn = sampling.replace(inputs, state, 1.0)[1]
+
+    contexts, _ = left_out.ngram.read(inputs[:1, :1], state[-3:, :1].astype(np.int64))
+    expected, known = (
+        np.exp(log_probs[UNK + 1 :, 0])
+        for log_probs in (
+            left_out.distributions(contexts[:, 0], inputs[1, :1]),
+            left_out.ngram.distributions(contexts[:, 0]),
+        )
+    )
+    own = inputs[1, 0] - UNK - 1
+    assert known[own] > 2 * expected[own]
+    expected *= columns / expected.sum()
+    counts = np.bincount(drawn, minlength=V)[UNK + 1 :]
+    assert (np.square(counts - expected) / expected).sum() < 18.5
 
 
 def test_a_seed_gives_the_same_draws() -> None:
