@@ -38,6 +38,7 @@ start marker has the id of <EOS>, which is never context. So a model that has a 
 context too; the k-gram less its first token may have been pruned.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -140,18 +141,25 @@ def _rounded(alpha: Array, dtype: np.dtype) -> Array:
     return found
 
 
-def count(config: ModelConfig, tokens: Array) -> list[Counts]:
+def count(
+    config: ModelConfig, tokens: Array, max_size: float = math.inf, *, shorten: bool = False
+) -> list[Counts]:
     """The k-grams of tokens (N,) for k = 1..n, less where no document is that long.
 
     Args:
         tokens: as `tokens.encode_documents` gives it.
+        max_size: at most so many k-grams of all lengths.
+        shorten: leave out lengths for which there are too many, instead of raising.
+
+    Raises:
+        ValueError: there are more than `max_size`; says which order fits.
     """
     vocab_size = config.vocab_size
     predicted = tokens != IGNORE
     starts = np.append(True, tokens[:-1] <= EOS)
     none = np.zeros(vocab_size, np.int64)  # the empty context
     times = np.bincount(tokens[predicted], minlength=vocab_size)
-    found = [(np.arange(vocab_size), none, none, times)]
+    found, size = [(np.arange(vocab_size), none, none, times)], vocab_size
     number = tokens.astype(np.int32)  # of the k-gram that ends at each place
     for k in range(2, config.order + 1):
         context = np.append(np.int32(NONE), number[:-1])
@@ -163,6 +171,14 @@ def count(config: ModelConfig, tokens: Array) -> list[Counts]:
         keys *= vocab_size
         keys += tokens[places]
         keys, order, firsts = _grouped(keys, len(found[-1][0]) * vocab_size)
+        size += len(keys)
+        if size > max_size and shorten:
+            break
+        if size > max_size:
+            raise ValueError(
+                f"the text has more than {max_size:,} different k-grams of up to {k} tokens; the "
+                f"highest order that fits is {k - 1}"
+            )
         times = np.diff(firsts, append=len(order))
         found.append((keys, keys // vocab_size, number[places[order[firsts]]], times))
         number = np.full_like(number, NONE)

@@ -5,6 +5,7 @@ Letters: P parameters, T steps, B streams, V tokens; of a layer D inputs, H unit
 
 import math
 import os
+import sys
 
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import CharRNNError
@@ -12,6 +13,8 @@ from charrnn.parameters import parameter_shapes
 
 _BYTES = 4  # of a number
 _GATES = {"rnn": 1, "lstm": 4, "gru": 3, "jordan": 1}
+_COUNTING = 45  # bytes a token while n-grams are counted
+_COUNTED = 130  # bytes a k-gram until a model is made of it
 _LAYER = {"rnn": 0, "lstm": 2, "gru": 0, "jordan": 0}  # numbers a unit beside block and gates
 
 
@@ -46,6 +49,12 @@ def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
     head = 1 + 2 * H + (2 * V if model.cell == "jordan" else 0)
     weights = P * (7 if train.accumulate == 1 else 9)
     return _BYTES * (weights + train.seq_len * train.batch_size * (layers + copies + head))
+
+
+def most_ngrams(num_tokens: int) -> int:
+    """About how many k-grams of so many tokens can be counted in the memory of the machine."""
+    left = physical_memory() - _COUNTING * num_tokens
+    return int(max(0, min(left, sys.maxsize)) / _COUNTED)
 
 
 def physical_memory() -> float:

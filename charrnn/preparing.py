@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
 from charrnn.dataset import Dataset
+from charrnn.distributed import World
 from charrnn.documents import Documents
 from charrnn.errors import CheckpointError, ConfigError, CorpusError
 from charrnn.finetuning import Pretrained
 from charrnn.functional import IGNORE
-from charrnn.kneser_ney import count, fit, fit_into
+from charrnn.kneser_ney import Counts, count, fit, fit_into
 from charrnn.leave_one_out import LeaveOneOut
 from charrnn.lock import locked
-from charrnn.memory import check_memory
+from charrnn.memory import check_memory, most_ngrams
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
 from charrnn.plan import REFERENCE, plan
@@ -94,6 +95,7 @@ def prepare(
         ConfigError: an option is out of range, or does not fit the trained model.
         CheckpointError: the output cannot be written.
     """
+    shorten = options.get("ngram") is None
     if init_from is not None:
         options = init_from.settings(options)
     started = time.monotonic() if started is None else started
@@ -106,7 +108,7 @@ def prepare(
     if output is not None:
         world.together(lambda: resuming.check_output(output), alone=True)
     check_memory(*configs)
-    trainer = _trainer(*configs, data, workers, started, init_from)
+    trainer = _trainer(*configs, data, workers, started, init_from, shorten)
     if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
         trainer.budget.reserve += expected_seconds(split)
         trainer.measure()
@@ -163,14 +165,24 @@ def _trainer(
     workers: Workers,
     started: float,
     init_from: Pretrained | None = None,
+    shorten: bool = False,
 ) -> Trainer | NGramTrainer:
-    """A network and the batches to train it on, or an n-gram model that is to be counted."""
+    """A network and the batches to train it on, or an n-gram model that is to be counted.
+
+    Args:
+        shorten: use a lower order beside the network where there are too many k-grams.
+    """
     documents, count_eos = data.split.train, data.corpus.count_eos
     if model_config.cell == "ngram":
         train = Encoded(data.train.array(), documents.chars)
         return NGramTrainer(
             model_config, train, data.validation, config, count_eos=count_eos, workers=workers
         )
+    counted = []
+    if model_config.ngram:
+        counted = _counted(model_config, data.train.array(), workers.world, shorten)
+        if shorten:
+            model_config = replace(model_config, ngram=len(counted))
     line_end = int(data.vocabulary.encode("\n")[0])
     batches = Batches(
         data.train,
@@ -189,7 +201,7 @@ def _trainer(
     )
     model: Network = network
     if model_config.ngram:
-        model = _with_ngram(network, data.train.array(), documents, config.max_ngrams)
+        model = _with_ngram(network, counted, documents, config.max_ngrams)
     return Trainer(
         model,
         batches,
@@ -213,20 +225,25 @@ def _chars_per_minute(workers: Workers) -> float:
         return 60 * config.tokens_per_step / trainer.measure()
 
 
+def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:
+    """The k-grams of the training text, no more than can stand beside a network."""
+    most = world.broadcast(min(MAX_NGRAMS, most_ngrams(len(tokens))))
+    try:
+        return count(ngram_config(config), tokens, most, shorten=shorten)
+    except ValueError as error:
+        raise ConfigError(f"{error}: lower --ngram") from None
+
+
 def _with_ngram(
-    network: CharRNN, tokens: np.ndarray, documents: Documents, max_size: int | None
+    network: CharRNN, counted: Sequence[Counts], documents: Documents, max_size: int | None
 ) -> ResidualRNN:
     """The network on top of the n-gram model of the text that it is trained on."""
     ngram = ngram_config(network.config)
-    counted = count(ngram, tokens)
     if max_size is None:
         model = fit_into(ngram, counted, min(_bytes(documents), _MAX_NGRAM_BYTES))
     else:
         model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
-    try:
-        return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
-    except ValueError as error:
-        raise ConfigError(f"{error}; use a lower --ngram than {ngram.order}") from None
+    return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
 
 
 def _bytes(documents: Documents) -> int:

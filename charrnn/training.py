@@ -16,11 +16,12 @@ import numpy as np
 from charrnn.batches import Batches
 from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.errors import DivergedError
+from charrnn.errors import ConfigError, DivergedError
 from charrnn.evaluation import Evaluation, evaluate
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import MAX_SIZE, fit
 from charrnn.kneser_ney import count as count_ngrams
+from charrnn.memory import most_ngrams
 from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import weights_of
@@ -428,9 +429,15 @@ class NGramTrainer:
 
         Yields:
             The progress at the end.
+
+        Raises:
+            ConfigError: there are more k-grams than the machine can hold.
         """
-        clock = time.monotonic()
-        counted = count_ngrams(self.model_config, self.split.tokens)
+        clock, tokens = time.monotonic(), self.split.tokens
+        try:
+            counted = count_ngrams(self.model_config, tokens, most_ngrams(len(tokens)))
+        except ValueError as error:
+            raise ConfigError(f"{error}: lower --order") from None
         self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
         self.step, self.chars = 1, self.split.count(eos=True)
         self.seconds = time.monotonic() - clock

@@ -492,6 +492,18 @@ def test_a_model_fits_into_so_many_bytes_and_fills_them(max_bytes: int) -> None:
     assert model.num_bytes >= 0.8 * min(max_bytes, full.num_bytes)
 
 
+def test_lengths_for_which_there_is_no_room_are_left_out_or_an_error() -> None:
+    text = corpus()[1]
+    sizes = np.cumsum([len(grams.keys) for grams in count(config(6), text)])
+    for k in (1, 3, 5):
+        for room in (sizes[k - 1], sizes[k] - 1):
+            found = kneser_ney.fit(config(6), count(config(6), text, room, shorten=True))
+            assert_same(found, fit(k, dtype=np.float16))
+            with pytest.raises(ValueError, match=f"up to {k + 1} tokens; .* fits is {k}$"):
+                count(config(6), text, room)
+    assert len(count(config(6), text, sizes[-1])) == 6
+
+
 @pytest.mark.parametrize("limit", [10**4, 1 << 62])
 def test_keys_are_grouped_whether_or_not_they_fit_beside_their_places(limit: int) -> None:
     keys = np.random.default_rng(0).integers(0, 50, 200)

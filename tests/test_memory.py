@@ -8,7 +8,7 @@ import pytest
 
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import CharRNNError
-from charrnn.memory import bytes_to_train, check_memory, physical_memory
+from charrnn.memory import bytes_to_train, check_memory, most_ngrams, physical_memory
 
 MEASURE = """
 import sys, re
@@ -55,3 +55,14 @@ def test_what_cannot_fit_is_refused() -> None:
     ):
         with pytest.raises(CharRNNError, match=r"GB of memory.*--hidden-size"):
             check_memory(model, train)
+
+
+def test_counting_takes_a_share_of_the_memory_for_each_token_and_k_gram(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("charrnn.memory.physical_memory", lambda: 1e9)
+    assert 5e6 < most_ngrams(0) < 1e7  # about a hundred bytes each
+    assert most_ngrams(10**7) < most_ngrams(10**6)
+    assert most_ngrams(10**9) == 0
+    monkeypatch.setattr("charrnn.memory.physical_memory", lambda: math.inf)
+    assert most_ngrams(10**9) > 1e12

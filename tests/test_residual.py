@@ -329,11 +329,35 @@ def test_it_is_trained_from_a_corpus_to_a_checkpoint(workers: Workers, tmp_path:
     np.testing.assert_equal(loaded.model.arrays, run.model.arrays)
 
 
-def test_a_corpus_with_too_many_k_grams_is_an_error_of_one_line(
-    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+TWO_LINES = ["the cat sat on the mat\n", "the dog sat on the log\n"] * 60
+
+
+@pytest.mark.parametrize("size", [60, 120])
+def test_a_planned_order_falls_to_what_can_stand_beside_a_network(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("charrnn.residual.MAX_NGRAMS", 60)
-    corpus = corpus_of(["the cat sat on the mat\n", "the dog sat on the log\n"] * 20)
-    options = {"ngram": 3, "max_ngrams": 50, "steps": 1}
-    with pytest.raises(ConfigError, match=r"too large .* lower --ngram than 3"):
-        prepare(corpus, split_corpus(corpus), options, output=tmp_path / "x.npz", workers=workers)
+    monkeypatch.setattr("charrnn.preparing.MAX_NGRAMS", size)
+    corpus = corpus_of(TWO_LINES)
+    split = split_corpus(corpus)
+    options = {"steps": 2, "hidden_size": 8, "batch_size": 2}
+    run = prepare(corpus, split, options, output=None, workers=workers)
+    order = run.model.config.ngram
+    assert 1 < order < 6
+    assert f"--ngram {order} " in run.flags()
+    asked = prepare(corpus, split, {**options, "ngram": order}, output=None, workers=workers)
+    np.testing.assert_equal(asked.model.arrays, run.model.arrays)
+    with pytest.raises(ConfigError, match=rf"more than {size} .* fits is {order}: lower --ngram"):
+        prepare(corpus, split, {**options, "ngram": order + 1}, output=None, workers=workers)
+
+
+def test_counting_is_refused_that_needs_more_memory_than_there_is(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = corpus_of(TWO_LINES)
+    split, options = split_corpus(corpus), {"cell": "ngram", "steps": 1}
+    run = prepare(corpus, split, options, output=None, workers=workers)
+    monkeypatch.setattr("charrnn.training.most_ngrams", lambda num_tokens: 60)
+    with pytest.raises(ConfigError, match="highest order that fits is 2: lower --order"):
+        list(run.train())
+    fits = prepare(corpus, split, {**options, "order": 2}, output=None, workers=workers)
+    assert len(list(fits.train())) == 1
