@@ -16,6 +16,9 @@ from charrnn.vocabulary import EOS, UNK
 Array = np.ndarray
 
 _SEGMENT = 1 << 20  # tokens drawn at a time
+_LOOKED_AT = 1 << 20  # tokens that tell how often a paragraph or a line begins
+_RARE = 4096  # tokens between two beginnings; where they are rarer, they are too few to learn from
+_ANYWHERE, _LINES, _PARAGRAPHS = range(3)  # newlines before a restart
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class Batches:
     Args:
         tokens: (N,) ids, each document ending with <EOS> or IGNORE.
         unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
-        restart_rate: share of the chunks of a stream in which it starts afresh once.
-        line_end: the token after which such a restart is placed, if the chunk has one.
+        restart_rate: share of the chunks of a stream in which it starts afresh once: where a
+            paragraph begins, a line if the text has no paragraphs, anywhere if it has no lines.
+        line_end: the token of a newline; IGNORE if the text has none.
         streams: which of the B streams are read; None: all.
     """
 
@@ -68,11 +72,11 @@ class Batches:
                 continue
             rng = np.random.default_rng((self.seed, number, 1 + first))
             tokens = self._draw(ring, starts + first * T, steps * T, rng)
-            restarts = (rng.random((steps, B)) < self.restart_rate)[:, self._columns]
+            restarts = (rng.random((steps, B)) < self._restarts[1])[:, self._columns]
             for step in range(max(0, start_step - first), steps):
                 chunk = tokens[step * T :][: T + 1]
                 inputs, targets = chunk[:-1].copy(), chunk[1:]
-                self._restart(inputs, restarts[step])
+                self._restart(inputs, targets, restarts[step])
                 yield inputs, targets
 
     @property
@@ -96,7 +100,29 @@ class Batches:
         inner[rows, columns] = np.where(inner[rows, columns] > EOS, UNK, inner[rows, columns])
         return tokens
 
-    def _restart(self, inputs: Array, chosen: Array) -> None:
+    @cached_property
+    def _restarts(self) -> tuple[int, float]:
+        """Where to restart, and in what share of the chunks that have such a place."""
+        if self.restart_rate and self.line_end != IGNORE:
+            tokens = self._source.read(0, min(len(self.tokens), _LOOKED_AT))
+            for kind in (_PARAGRAPHS, _LINES):
+                places = np.flatnonzero(self._begins(tokens[:-1], tokens[1:], kind))
+                if places.size * _RARE >= len(tokens):
+                    share = len(np.unique(places // self.seq_len)) * self.seq_len / len(tokens)
+                    return kind, min(1.0, self.restart_rate / share)
+        return _ANYWHERE, self.restart_rate
+
+    def _begins(self, before: Array, after: Array, kind: int) -> Array:
+        """Between which tokens (N,) a paragraph or a line begins."""
+        found: Array = (before == self.line_end) & (after != self.line_end) & (after > EOS)
+        if kind == _PARAGRAPHS:
+            found[1:] &= before[:-1] == self.line_end
+            found[:1] = False  # what was before is not known
+        return found
+
+    def _restart(self, inputs: Array, targets: Array, chosen: Array) -> None:
+        kind, _ = self._restarts
         for column in np.flatnonzero(chosen):
-            line_ends = np.flatnonzero(inputs[:, column] == self.line_end)
-            inputs[line_ends[0] if line_ends.size else 0, column] = EOS
+            begins = self._begins(inputs[:, column], targets[:, column], kind)
+            if kind == _ANYWHERE or begins.any():
+                inputs[begins.argmax(), column] = EOS

@@ -128,18 +128,42 @@ def test_unk_is_drawn_at_its_rate_and_afresh_in_each_pass() -> None:
     assert len(replaced[0] & replaced[1]) < 20
 
 
-@pytest.mark.parametrize("line_end", [IGNORE, 5, 10_000])
-def test_a_restart_is_an_eos_after_a_line_end_and_leaves_the_targets_alone(line_end: int) -> None:
-    tokens = np.random.default_rng(0).integers(2, 12, 3000, dtype=np.int32)
-    tokens[-1] = IGNORE
-    plain, restarted = (Batches(tokens, 5, 20, 0, 0.0, rate, line_end) for rate in (0.0, 1.0))
+NEWLINE = 5
+
+
+def beginnings(text: str, T: int = 20, B: int = 5) -> tuple[list[str], float]:
+    """What stands around each restart, with / for a newline; their share of the chunks."""
+    tokens = np.array([NEWLINE if char == "/" else 6 + ord(char) for char in text] + [IGNORE])
+    plain, restarted = (Batches(tokens, B, T, 0, 0.0, rate, NEWLINE) for rate in (0.0, 0.25))
+    found, chunks = [], 0
     for (inputs, targets), (changed, same) in zip(plain.epoch(0), restarted.epoch(0), strict=True):
         np.testing.assert_array_equal(same, targets)
-        expected = inputs.copy()
-        for column in expected.T:
-            places = [place for place, token in enumerate(column) if token == line_end]
-            column[places[0] if places else 0] = EOS
-        np.testing.assert_array_equal(changed, expected)
+        rows, columns = np.nonzero(inputs != changed)
+        assert (changed[rows, columns] == EOS).all()
+        chunks += B
+        for row, column in zip(rows, columns, strict=True):
+            around = [*inputs[max(0, row - 1) : row + 1, column], targets[row, column]]
+            found.append("".join("/" if t == NEWLINE else chr(t - 6) for t in around))
+    return found, len(found) / chunks
+
+
+def test_a_restart_is_where_a_paragraph_begins() -> None:
+    found, share = beginnings("This is a line/and another///" * 400)
+    assert {*found} == {"//T"}
+    assert 0.2 < share < 0.3  # as often as asked for, though not every chunk has a paragraph
+
+
+def test_a_restart_is_where_a_line_begins_if_paragraphs_are_rare() -> None:
+    found, share = beginnings("This is a line/and Another/" * 400 + "//")
+    assert {each[-2:] for each in found} == {"/a", "/T"}
+    assert 0.2 < share < 0.3
+
+
+def test_a_restart_is_anywhere_in_a_text_without_lines() -> None:
+    for text in ("This is no line " * 400, "Few lines are too few to learn from " * 300 + "/A"):
+        found, share = beginnings(text)
+        assert len({*found}) > 5
+        assert 0.2 < share < 0.3
 
 
 def test_a_share_of_the_chunks_restarts() -> None:
