@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,8 +17,9 @@ from charrnn.distributed import ALONE, World
 from charrnn.documents import END, LINE_END, Documents
 from charrnn.errors import CorpusError, did_you_mean
 from charrnn.hashing import BlockHash, hash_together
+from charrnn.kinds import kind_of
 from charrnn.parts import Part, read_part, share_out
-from charrnn.reading import strip_pieces
+from charrnn.reading import refuse_url, strip_pieces
 from charrnn.resources import bundled_corpora, bundled_corpus
 
 Array = np.ndarray
@@ -26,6 +29,7 @@ MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
 MAX_VALIDATION_CHARS = 1_000_000  # more cost time and tell nothing new
 VALIDATION_FRACTION = 0.1
 _MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
+_HEAD = 512  # bytes that tell what a file is
 _SPLIT_SEED = 20_240_229  # fixed: the split does not change with the seed of a run
 
 
@@ -219,6 +223,7 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
         return ["-"], False
     if not source:
         raise CorpusError("no such file: the name is empty")
+    refuse_url(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
         files = _text_files(path) if is_folder else []
@@ -226,7 +231,7 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
         raise CorpusError(f"cannot read {error.filename or source}: {error.strerror}") from None
     if is_folder:
         if not files:
-            raise CorpusError(f"the folder {source} holds no *.txt file")
+            raise CorpusError(f"the folder {source} holds no *.txt file{_other_files(path)}")
         return files, False
     if exists:
         return [path], False
@@ -275,6 +280,27 @@ def _text_files(folder: Path) -> list[Path]:
             if _is_text_file(name) and file.is_file():
                 found.setdefault(file.with_name(plain_name(name)), file)
     return sorted(found.values())
+
+
+def _other_files(folder: Path) -> str:
+    """The end of an error: what a folder without text files holds, and what to type for it."""
+    suffixes: Counter[str] = Counter()
+    first: dict[str, Path] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names)[:_MOST_NEIGHBOURS]:
+            if (suffix := Path(name).suffix) and not name.startswith("."):
+                suffixes[suffix] += 1
+                first.setdefault(suffix, Path(place, name))
+    if not suffixes:
+        return ""
+    ((suffix, number),) = suffixes.most_common(1)
+    found = f", but {number:,} *{suffix}"
+    with first[suffix].open("rb") as file:
+        if kind := kind_of(file.read(_HEAD), first[suffix].name):
+            return f"{found}, which look like {kind[0]}"
+    where = shlex.quote(str(first[suffix].parent))
+    return f"{found}; give them by name: {where}/*{suffix}"
 
 
 def _is_text_file(name: str) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charrnn.compression import compression, compression_of, unpack
+from charrnn.encodings import excerpt_of, likely_encodings
 from charrnn.errors import ConfigError, CorpusError
+from charrnn.kinds import refuse
 from charrnn.vocabulary import normalize
 
 _PART = 1 << 18  # bytes read at a time
@@ -27,7 +29,10 @@ _COMPOSABLE = re.compile(
 )
 _BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
 _NUL = "\0"
-_LOOK_AHEAD = 100  # parts that are read to say which encoding would do
+_BOM = "\ufeff"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LOOK_AHEAD = 20  # parts that are read to say which encoding would do
+_URL = re.compile(r"(?:https?|ftp):/")  # a path has one slash of two
 
 
 def read_pieces(
@@ -66,9 +71,16 @@ def read_pieces(
                     parts = _between(file, start, stop)
                 yield from decode(parts, str(path), encoding, compose=compose, begins=not start)
     except OSError as error:
+        refuse_url(str(path))
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
+
+
+def refuse_url(name: str) -> None:
+    """Raise CorpusError if what should be the name of a file is an address on the web."""
+    if _URL.match(name):
+        raise CorpusError(f"{name} is a URL, not a file; download it first, such as with curl -O")
 
 
 def name_of(path: Path | str) -> str:
@@ -125,7 +137,9 @@ def decode(
     compose: bool = True,
     begins: bool = True,
 ) -> Iterator[str]:
-    """Bytes as text in NFC, without byte-order mark, with `\\n` for every line end, in pieces.
+    """Bytes as text in NFC, without byte-order marks, with `\\n` for every line end, in pieces.
+
+    A mark is dropped wherever it stands, as files that were put together each begin with one.
 
     Args:
         source: what the bytes are called in an error.
@@ -141,11 +155,7 @@ def decode(
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
     pieces = _decoded(iter(parts), source, encoding, begins)
-    if compose:
-        pieces = regroup(pieces, _COMPOSABLE)
-    if begins:
-        pieces = chain([next(pieces, "").removeprefix("\ufeff")], pieces)
-    yield from map(normalize, pieces) if compose else pieces
+    yield from map(normalize, regroup(pieces, _COMPOSABLE)) if compose else pieces
 
 
 def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -> Iterator[str]:
@@ -153,6 +163,10 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
     size, head = 0, ""  # what is looked at to see whether it is text
     looking = begins and codecs.lookup(encoding) != codecs.lookup(_BYTES)
+    if looking:
+        first = next(parts, b"")
+        refuse(first, source)
+        parts = chain([first], parts)
     for data in chain(parts, [b""]):
         size += len(data)
         try:
@@ -168,7 +182,7 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -
             looking = size < _PART and bool(data)
             if not looking:
                 _refuse_binary(head, source)
-        yield text
+        yield text.replace(_BOM, "")
 
 
 def _refuse_binary(text: str, source: str) -> None:
@@ -186,12 +200,12 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
     """What to do with a file of which `data` is not valid and `rest` is not yet read."""
     if suffix := compression_of(data):
         return f"it is compressed: give it a name that ends in {suffix}"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        candidates = ["utf-16"]
+    if data[:2] in _UTF16:
+        candidates = {"utf-16": excerpt_of(data.decode("utf-16", "replace"))}
     elif b"\0" in data:
         return f"it looks binary; --encoding {_BYTES} would read its bytes as characters"
     else:
-        candidates = ["cp949", "cp1252"]
+        candidates = likely_encodings(data)
     decoders = {name: codecs.getincrementaldecoder(name)() for name in candidates}
     for part in chain([data], islice(rest, _LOOK_AHEAD), [b""]):
         for name, decoder in [*decoders.items()]:
@@ -201,7 +215,9 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
                 del decoders[name]
     if not decoders:
         return "name its encoding with --encoding"
-    return f"--encoding {next(iter(decoders))} would read it"
+    name, *others = decoders
+    also = "".join(f", {other} as {candidates[other]!r}" for other in others)
+    return f"--encoding {name} would read it as {candidates[name]!r}{also}"
 
 
 def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:

@@ -129,4 +129,4 @@ def _mark_documents(texts: Iterable[str]) -> Iterator[str]:
 
 def _as_read(text: str) -> str:
     """A text as `charrnn.reading.decode` would return it."""
-    return normalize(re.sub("\r\n?", "\n", text.removeprefix("\ufeff")))
+    return normalize(re.sub("\r\n?", "\n", text))

@@ -25,7 +25,23 @@ EOS, UNK = 0, 1
 EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
 CODE_POINTS = 0x110000
+_BOM = "\ufeff"
 _JOINERS = "\u200c\u200d"
+# How the names of such characters begin, but for katakana, which spells words from abroad.
+_UNSPACED = (
+    *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ", "YI ", "TANGUT ", "NUSHU "),
+    *(
+        "THAI ",
+        "LAO ",
+        "KHMER ",
+        "MYANMAR ",
+        "TAI ",
+        "NEW TAI ",
+        "TIBETAN ",
+        "JAVANESE ",
+        "BALINESE ",
+    ),
+)
 _FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 _CHARACTERS = VocabularyConfig()
 _LONG = 256  # more marks on a letter than any text has
@@ -33,7 +49,7 @@ _NO_STARTERS = "\u0f73\u0f75\u0f81"  # of combining class 0, but made of marks
 
 
 def normalize(text: str) -> str:
-    """The canonical form of a text: NFC, so that one character has one spelling.
+    """The canonical form of a text: NFC without byte-order marks, one spelling a character.
 
     Raises:
         CorpusError: it holds half a surrogate pair, as bytes that are no text leave it.
@@ -46,6 +62,10 @@ def normalize(text: str) -> str:
         raise CorpusError(
             f"the text is not valid Unicode at character {error.start}; is it UTF-8?"
         ) from None
+    return _composed(text.replace(_BOM, ""))
+
+
+def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", _order_marks(text))
 
 
@@ -90,18 +110,37 @@ def split_words(text: str) -> list[str]:
     """Words, numbers and single signs, each with the spaces before it; a newline is one by itself.
 
     So that a word at the start of a line is the one at the start of a document, and joined they are
-    the text. Marks and joiners stay with the character before them (Unicode Standard Annex 29).
+    the text. Scripts that put no spaces between words, such as Chinese and Thai, are cut into
+    characters. Marks and joiners stay with the character before them (Unicode Standard Annex 29).
     """
     return _word().findall(text)
 
 
 @cache
 def _word() -> re.Pattern[str]:
-    marks = [code for code in range(CODE_POINTS) if unicodedata.category(chr(code))[0] == "M"]
-    runs = [[*run] for _, run in groupby(enumerate(marks), lambda pair: pair[1] - pair[0])]
-    extend = _JOINERS + "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in runs)
-    word = rf"\w[\w{extend}]*+(?:['’][\w{extend}]++)*+"
-    return re.compile(rf"\n|[^\S\n]*+(?:{word}|\S[{extend}]*+)|[^\S\n]++")
+    characters = [*map(chr, range(CODE_POINTS))]
+    marks = _JOINERS + _ranges(char for char in characters if unicodedata.category(char)[0] == "M")
+    letters = _ranges(filter(_is_in_words, characters))
+    word = rf"[{letters}][{letters}{marks}]*+(?:['’][{letters}{marks}]++)*+"
+    return re.compile(rf"\n|[^\S\n]*+(?:{word}|\S[{marks}]*+)|[^\S\n]++")
+
+
+def _is_in_words(char: str) -> bool:
+    """Whether words hold a character, and not a word each: unless its script has no spaces."""
+    if char.isalpha():
+        return not unicodedata.name(char, "").startswith(_UNSPACED)
+    return char.isalnum() or char == "_"
+
+
+def _ranges(characters: Iterable[str]) -> str:
+    """What a character class of a regular expression holds, in ranges.
+
+    Args:
+        characters: in code point order, none with a meaning there.
+    """
+    numbered = enumerate(map(ord, characters))
+    runs = [[*run] for _, run in groupby(numbered, lambda pair: pair[1] - pair[0])]
+    return "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in runs)
 
 
 def code_points(text: str) -> np.ndarray:
@@ -244,14 +283,14 @@ class Composer:
     @property
     def held(self) -> str:
         """What is held back, composed."""
-        return normalize("".join(part for part, _ in self._parts))
+        return _composed("".join(part for part, _ in self._parts))
 
     def push(self, character: str, log_prob: float) -> list[tuple[str, float]]:
         """Take in a character, and return those settled by now, each with the sum of its log P."""
         settled = []
         if not unicodedata.combining(character):
             apart = self.held + character
-            if normalize(apart) == apart:
+            if _composed(apart) == apart:
                 settled = self.flush()
         self._parts.append((character, log_prob))
         return settled

@@ -195,8 +195,39 @@ def test_a_file_without_text_is_an_error(
 
 def test_a_folder_without_text_files_is_an_error(tmp_path: Path) -> None:
     written(tmp_path, "a.md", "text")
-    with pytest.raises(CorpusError, match=r"holds no \*\.txt"):
+    with pytest.raises(
+        CorpusError, match=r"holds no \*\.txt file, but 1 \*\.md; give them by name"
+    ):
         read_corpus([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "no *.txt file"),
+        ([".hidden.md", ".git/a.md", "Makefile"], "no *.txt file"),
+        (["b.md", "c.md", "a.py"], "no *.txt file, but 2 *.md; give them by name: my notes'/*.md"),
+        (
+            ["in/b.md", "in/x/c.md"],
+            "no *.txt file, but 2 *.md; give them by name: my notes/in'/*.md",
+        ),
+        (["a.pdf"], "no *.txt file, but 1 *.pdf, which look like a PDF"),
+    ],
+)
+def test_a_folder_without_text_files_says_what_to_type(
+    tmp_path: Path, files: list[str], words: str
+) -> None:
+    (tmp_path / "my notes").mkdir()
+    for name in files:
+        written(tmp_path / "my notes", name, "%PDF-1" if name.endswith("pdf") else "text")
+    with pytest.raises(CorpusError) as error:
+        read_corpus([str(tmp_path / "my notes")])
+    assert str(error.value).replace(f"'{tmp_path}/", "").endswith(words)
+
+
+def test_a_url_is_to_be_downloaded_first() -> None:
+    with pytest.raises(CorpusError, match="is a URL, not a file; download it first"):
+        read_corpus(["https://example.org/a.txt"])
 
 
 def test_an_empty_file_beside_a_full_one_is_left_out(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from charrnn.vocabulary import (
     Vocabulary,
     _is_mark,
     normalize,
+    places_of_parts,
     split_words,
     sum_composed,
 )
@@ -132,6 +133,10 @@ def test_normalize_gives_all_canonical_spellings_the_same_form(text: str) -> Non
     assert normalize(unicodedata.normalize("NFD", text)) == normal
     assert normalize(normal) == normal
     assert unicodedata.is_normalized("NFC", normal)
+
+
+def test_byte_order_marks_are_dropped_before_composing() -> None:
+    assert normalize("\ufeffe\ufeff\u0301x\ufeff") == "éx"
 
 
 @pytest.mark.parametrize("text", ["a\ud800", "é\udfff가", "x\udc80"])
@@ -272,7 +277,10 @@ def test_no_word_is_parted_from_its_marks(text: str) -> None:
         ("x\u0304y \u0304z", "x\u0304y| \u0304|z"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("❤\ufe0fab 👩\u200d👧!", "❤\ufe0f|ab| 👩\u200d|👧|!"),
-        ("日本語、한국어", "日本語|、|한국어"),
+        ("日本語、한국어", "日|本|語|、|한국어"),
+        ("今天 天气很好。", "今|天| 天|气|很|好|。"),
+        ("ラーメンを食べた々", "ラーメン|を|食|べ|た|々"),
+        ("ไปที่ park 12 ๑๒", "ไ|ป|ที่| park| 12| ๑๒"),
         ("", ""),
     ],
 )
@@ -294,7 +302,10 @@ NASTY = [
     *"\u09c7\u09be\u0dd9\u0dcf\u0dca\u0cc6\u0cc2\u0cd5\u1025\u102e",  # composites of two starters
     *"\u0f71\u0f72\u0f74\u0f80\u302a\u3099か\ufffd \n",
 ]
-nasty = st.lists(st.one_of(st.sampled_from(NASTY), st.characters(codec="utf-8")), max_size=12)
+nasty = st.lists(
+    st.one_of(st.sampled_from(NASTY), st.characters(codec="utf-8", exclude_characters="\ufeff")),
+    max_size=12,
+)
 
 
 def composed(characters: str) -> list[tuple[str, float]]:
@@ -331,6 +342,16 @@ def test_each_composed_character_has_the_sum_of_its_parts(parts: list[str]) -> N
     assert [f"{int(total):b}".count("1") for total in sums] == [
         len(unicodedata.normalize("NFD", char)) for char in text
     ]
+
+
+@thorough
+@given(nasty)
+def test_the_parts_of_a_character_are_told_from_those_of_its_neighbours(parts: list[str]) -> None:
+    text = normalize("".join(parts))
+    found: dict[int, str] = dict.fromkeys(range(len(text)), "")
+    for char, place in zip(unicodedata.normalize("NFD", text), places_of_parts(text), strict=True):
+        found[place] += char
+    assert [*found.values()] == [unicodedata.normalize("NFD", char) for char in text]
 
 
 def test_a_mark_between_a_letter_and_its_accent_is_not_counted_to_it() -> None:

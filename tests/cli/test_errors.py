@@ -58,7 +58,7 @@ ERRORS = [
     ("score --file bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
     ("sample --prompts bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
     ("inspect --gradient-flow bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
-    ("train model.npz", 1, "model.npz is not valid UTF-8"),
+    ("train model.npz", 1, "model.npz is not text: it looks like a model"),
     ("train zeros", 1, "zeros is binary, full of NULs; --encoding latin-1 would read it"),
     ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
     ("score --file nofile -c model.npz", 1, "nofile"),
