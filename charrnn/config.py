@@ -153,7 +153,7 @@ class TrainConfig:
     weight_decay: float = 0.1  # decoupled, on matrices
     clip_norm: float = 1.0  # largest global norm of the gradient
     unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
-    restart_rate: float = 0.02  # share of a whole file's chunks that start afresh
+    restart_rate: float = 0.05  # share of a whole file's chunks that start afresh
     scheduled_sampling: float = 0.0  # share of inputs that the model draws, at the end of the run
     max_ngrams: int | None = None  # that are kept: those that say least go; None: by the corpus
     evaluations: int = 10  # validations in a run

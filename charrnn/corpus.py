@@ -150,25 +150,46 @@ def read_documents(
 def _marked(part: Part, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
     """The text of a part of a file in pieces, with END or LINE_END where a document ends."""
     pieces = read_part(part, encoding, max_size)
-    return mark(pieces, separator, begins=part.start == 0, ends=part.stop is None)
+    rest = None if part.stop is None else read_part(Part(part.file, part.stop), encoding, max_size)
+    return mark(pieces, separator, begins=part.start == 0, rest=rest)
 
 
 def mark(
-    pieces: Iterable[str], separator: str, *, begins: bool = True, ends: bool = True
+    pieces: Iterable[str],
+    separator: str,
+    *,
+    begins: bool = True,
+    rest: Iterable[str] | None = None,
 ) -> Iterator[str]:
     """A text in NFC, given in pieces, with END or LINE_END where a document ends.
+
+    A separator that is a line by itself takes the newlines before and after it along.
 
     Args:
         begins: whether the text begins here, or the pieces are only a part of it, as of a file in
             `charrnn.parts`.
-        ends: whether it ends here.
+        rest: the text that comes after the newline that ends this part of it, of which little is
+            read; None: the text ends here.
     """
     if separator == WHOLE:
-        return _marked_whole(pieces, begins) if ends else iter(pieces)
-    if separator.strip("\n"):
-        return _marked_parts(pieces, separator, begins, ends)
-    # The text ends as its other parts do; and one after newlines begins as all of it does.
-    return _marked_parts(chain(pieces, separator), separator, True, True)
+        return _marked_whole(pieces, begins) if rest is None else iter(pieces)
+    if not separator.strip("\n"):
+        # The text ends as its other parts do; and one after newlines begins as all of it does.
+        return _marked_parts(chain(pieces, separator), separator, True, True)
+    if rest is not None and "\n" not in separator:
+        pieces = chain(strip_pieces(pieces), _newline_before(rest, separator))
+    return _marked_parts(pieces, separator, begins, rest is None)
+
+
+def _newline_before(rest: Iterable[str], separator: str) -> Iterator[str]:
+    """The newline that ends a part of a text, unless the line after it is a separator."""
+    text = ""
+    for piece in rest:
+        text += piece
+        if len(text) > len(separator):
+            break
+    if not f"{text}\n".startswith(f"{separator}\n"):
+        yield "\n"
 
 
 def _marked_parts(pieces: Iterable[str], separator: str, begins: bool, ends: bool) -> Iterator[str]:
@@ -187,13 +208,21 @@ def _marked_parts(pieces: Iterable[str], separator: str, begins: bool, ends: boo
 
 def _with_ends(pieces: Iterable[str], separator: str) -> Iterator[str]:
     """The same text with END in place of each separator, which may lie across pieces."""
-    rest = ""
-    for piece in pieces:
-        text = (rest + piece).replace(separator, END)
-        stop = max(text.rfind(END), len(text) - len(separator)) + 1
-        yield text[:stop]
-        rest = text[stop:]  # it may be the start of a separator
-    yield rest
+    anywhere = re.escape(separator)
+    alone = rf"\n?(?<![^\n]){anywhere}(?![^\n])\n?"  # on its line
+    pattern = re.compile(anywhere if "\n" in separator else f"{alone}|{anywhere}")
+    text = "\n"  # what is not yet looked at, after the character before it
+    for piece in chain(filter(None, pieces), [""]):
+        text += piece
+        found, done = "", 1
+        for match in pattern.finditer(text, 1):
+            if piece and match.end() == len(text):
+                break  # the next piece may belong to it
+            found += text[done : match.start()] + END
+            done = match.end()
+        stop = max(done, len(text) - len(separator) - 2) if piece else len(text)
+        yield found + text[done:stop]
+        text = text[stop - 1 :]
 
 
 def _marked_whole(pieces: Iterable[str], begins: bool) -> Iterator[str]:

@@ -248,6 +248,9 @@ def documents_by_hand(text: str, separator: str) -> list[str]:
     if separator == WHOLE:
         return [text] if text.removesuffix("\n") else []
     parts = text.split(separator)
+    if "\n" not in separator:
+        lines = ("\0" if line == separator else line for line in text.split("\n"))
+        parts = re.split(f"\n?\0\n?|{separator}", "\n".join(lines))
     if separator.strip("\n"):
         parts[-1] = parts[-1].removesuffix("\n")
     else:
@@ -298,7 +301,9 @@ def test_a_document_begins_and_ends_where_the_separator_does() -> None:
     for text in ("a\nb\n\nc", "\na\nb\n\n\nc\n", "\n\n\na\nb\n\n\n\n\nc\n\n\n"):
         assert [*read_text(text, "\n\n").documents] == ["a\nb", "c"]
     stories = "one\n<end>\ntwo\n<end>\n"
-    assert [*read_text(stories, "<end>").documents] == ["one\n", "\ntwo\n"]
+    assert [*read_text(stories, "<end>").documents] == ["one", "two"]
+    assert [*read_text("<end>\n\n one\n\n<end>\n", "<end>").documents] == ["\n one\n"]
+    assert [*read_text("a\n<end>b<end>\nc\n", "<end>").documents] == ["a\n", "b", "\nc"]
     assert [*read_text(stories, "\n<end>\n").documents] == ["one", "two"]
 
 
