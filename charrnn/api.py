@@ -222,7 +222,8 @@ def train(
 
     Args:
         text: a string is the text itself, or the name of a bundled corpus; a Path is a file or a
-            folder, and so is each of a list of them; a list of strings is one of documents.
+            folder, and so is each of a list of them; a list of strings is one of documents. A
+            string that is the name of a file is an error, unless a newline ends it.
         output: the model's file, written as `charrnn train` does; None writes nothing.
         val: a text to validate on, instead of a part of `text`.
         val_fraction: share of the characters held out for validation; None is a tenth.

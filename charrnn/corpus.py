@@ -15,6 +15,7 @@ from charrnn.compression import plain_name
 from charrnn.config import LINES, WHOLE
 from charrnn.distributed import ALONE, World
 from charrnn.documents import END, LINE_END, Documents
+from charrnn.duplicates import fingerprints
 from charrnn.errors import CorpusError, did_you_mean
 from charrnn.hashing import BlockHash, hash_together
 from charrnn.kinds import kind_of
@@ -26,6 +27,8 @@ Array = np.ndarray
 
 DEFAULT_CORPUS = "english"
 MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
+FEW_CHARS = 1000  # fewer say little
+_ENOUGH_CHARS = 900  # where a thousand and more are wanted
 MAX_VALIDATION_CHARS = 1_000_000  # more cost time and tell nothing new
 VALIDATION_FRACTION = 0.1
 _MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
@@ -349,8 +352,8 @@ def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
     """Hold out a share of the corpus for validation.
 
     One document: its last characters, counted before its last newline is stripped. Several: whole
-    documents, drawn with a fixed seed until the share is reached; where each is larger than the
-    share, the last characters of the first one drawn.
+    documents, drawn with a fixed seed until the share is reached, equal ones together; where too
+    few are small enough, the last characters of a large one too.
 
     Args:
         fraction: share of the characters; None means a tenth, but at most a million.
@@ -363,11 +366,20 @@ def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
         return Split(documents, documents.select(held_out))
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(documents))
     lengths = documents.lengths
-    held_out[_fitting(order, lengths, size)] = True
-    if held_out.any():
+    _, groups, counts = np.unique(fingerprints(documents), return_inverse=True, return_counts=True)
+    _, firsts = np.unique(groups[order], return_index=True)
+    drawn = groups[order][np.sort(firsts)]
+    held_out = np.isin(groups, _fitting(drawn, np.bincount(groups, lengths), size))
+    missing = size - lengths[held_out].sum()
+    if size - missing >= (max(size / 2, _ENOUGH_CHARS) if size >= FEW_CHARS else 1):
         return Split(documents.select(~held_out), documents.select(held_out))
-    drawn = order[0]
-    return Split(*documents.cut_off(drawn, int(lengths[drawn] - size)))
+    large = [index for index in order if not held_out[index] and lengths[index] > missing]
+    if large:
+        index = next((index for index in large if counts[groups[index]] == 1), large[0])
+        return Split(*documents.cut_off(index, int(lengths[index] - missing), held_out))
+    if not held_out.any():  # nearly all documents are one
+        held_out[_fitting(order, lengths, size)] = True
+    return Split(documents.select(~held_out), documents.select(held_out))
 
 
 def _fitting(order: Array, lengths: Array, room: float) -> list[int]:

@@ -189,15 +189,23 @@ class Documents:
         """Those documents that an index array or a mask (D,) chooses."""
         return replace(self, stretches=self.stretches.select(chosen))
 
-    def cut_off(self, index: int, length: int) -> tuple["Documents", "Documents"]:
-        """All documents, of the one at `index` its first `length` characters; the rest of it."""
+    def cut_off(
+        self, index: int, length: int, apart: Array | None = None
+    ) -> tuple["Documents", "Documents"]:
+        """All documents, of the one at `index` its first `length` characters; the rest of it.
+
+        Args:
+            apart: a mask (D,) of others that go with the rest; None: none.
+        """
         start, stop = self.stretches.starts[index], self.stretches.stops[index]
-        others = np.delete(np.arange(len(self)), index)
-        starts, stops = self.stretches.starts[others], self.stretches.stops[others]
+        kept = np.ones(len(self), bool) if apart is None else ~apart
+        others = self.stretches.select(~kept)
+        kept[index] = False
+        whole = self.stretches.select(kept)
         middle = start + length
-        kept = Stretches(np.append(starts, start), np.append(stops, middle + 1))
-        rest = Stretches(np.array([middle]), np.array([stop]))
-        return replace(self, stretches=kept, cut_at=int(middle)), replace(self, stretches=rest)
+        first = Stretches(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
+        rest = Stretches(np.append(others.starts, middle), np.append(others.stops, stop))
+        return replace(self, stretches=first, cut_at=int(middle)), replace(self, stretches=rest)
 
     def counts(self) -> dict[str, int]:
         """How often each character of the alphabet occurs, which may be never."""

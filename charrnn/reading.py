@@ -79,7 +79,7 @@ def read_pieces(
 
 def refuse_url(name: str) -> None:
     """Raise CorpusError if what should be the name of a file is an address on the web."""
-    if _URL.match(name):
+    if _URL.match(name) and not re.search(r"\s", name):
         raise CorpusError(f"{name} is a URL, not a file; download it first, such as with curl -O")
 
 

@@ -11,6 +11,7 @@ from charrnn.corpus import Corpus, Split, mark, read_corpus, split_corpus
 from charrnn.distributed import ALONE, World
 from charrnn.documents import END, LINE_END, Documents
 from charrnn.errors import ConfigError, CorpusError
+from charrnn.reading import refuse_url
 from charrnn.resources import bundled_corpus
 from charrnn.vocabulary import normalize
 
@@ -18,6 +19,8 @@ from charrnn.vocabulary import normalize
 Source = str | Path | Sequence[str] | Sequence[Path]
 
 _PARAGRAPHS = "\n\n"
+_LONGEST_NAME = 256  # characters
+_LOOKED_AT = 100  # documents that may be names of files
 _PART = 1 << 18  # characters of a text taken at a time
 
 
@@ -60,7 +63,10 @@ def read_source(
         separator = WHOLE if separator is None else separator
         marked = _mark_text(source, separator)
     else:
-        texts = [_as_read(document) for document in cast(Sequence[str], source)]
+        found = cast(Sequence[str], source)
+        for text in found[:_LOOKED_AT]:
+            _refuse_name(text)
+        texts = [_as_read(document) for document in found]
         if separator is None:
             separator = _PARAGRAPHS if any("\n" in text[:-1] for text in texts) else LINES
         marked = _mark_documents(texts)
@@ -115,10 +121,19 @@ def separator(lines: bool | None, split_on: str | None) -> str | None:
 
 def _mark_text(text: str, separator: str) -> Iterator[str]:
     """A text as `Corpus.collect` takes it, cut as that of a file is."""
-    if len(text) < 256 and os.path.isfile(text):
-        raise CorpusError(f"{text!r} is a file: give a pathlib.Path to read it, or else [text]")
+    _refuse_name(text)
     text = _as_read(text)
     return mark((text[start : start + _PART] for start in range(0, len(text), _PART)), separator)
+
+
+def _refuse_name(text: str) -> None:
+    """Raise CorpusError where a text is the name of a file or a folder that is there, or a URL."""
+    refuse_url(text)
+    if len(text) < _LONGEST_NAME and os.path.exists(text):
+        raise CorpusError(
+            f"{text!r} is the name of a file or folder: give pathlib.Path({text!r}) to read it, or "
+            "end it with a newline if it is the text"
+        )
 
 
 def _mark_documents(texts: Iterable[str]) -> Iterator[str]:

@@ -60,7 +60,7 @@ def _copied(texts: Sequence[str], corpus: Documents, min_chars: int) -> list[lis
     joined = code_points(_BETWEEN.join(texts))
     automaton = Automaton(joined.tolist())
     for start, stop in _places(joined, corpus, min_chars):
-        automaton.read(_characters(corpus, start, stop).tolist())
+        automaton.read(characters_of(corpus, start, stop).tolist())
     found: list[list[Stretch]] = [[] for _ in texts]
     ends = np.cumsum([len(text) + 1 for text in texts])
     for stretch in automaton.longest():
@@ -172,12 +172,12 @@ def _places(texts: Array, corpus: Documents, size: int) -> Iterator[tuple[int, i
 
     That is longer than `size`, and apart from it little else does, by chance.
     """
-    wanted = np.unique(_hashes(texts, size))
+    wanted = np.unique(stretch_hashes(texts, size))
     if not len(wanted):
         return
     parts = [np.empty(0, np.int64)]
     for start in range(0, corpus.stretches.size, _PART):
-        hashes = _hashes(_characters(corpus, start, start + _PART + size - 1), size)
+        hashes = stretch_hashes(characters_of(corpus, start, start + _PART + size - 1), size)
         found = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
         parts.append(start + np.flatnonzero(wanted[found] == hashes))
     starts = np.concatenate(parts)
@@ -187,7 +187,7 @@ def _places(texts: Array, corpus: Documents, size: int) -> Iterator[tuple[int, i
         yield from zip(firsts.tolist(), (lasts + size).tolist(), strict=True)
 
 
-def _hashes(characters: Array, size: int) -> Array:
+def stretch_hashes(characters: Array, size: int) -> Array:
     """A number for each stretch of so many characters, from a polynomial in them modulo 2⁶⁴."""
     characters = characters.astype(np.uint64)
     if len(characters) < size:
@@ -206,7 +206,7 @@ def _power(exponent: int) -> np.uint64:
     return np.uint64(pow(_BASE, exponent, _MODULUS))
 
 
-def _characters(corpus: Documents, start: int, stop: int) -> Array:
+def characters_of(corpus: Documents, start: int, stop: int) -> Array:
     """Code points of the documents end to end, with a mark after each (N,)."""
     places = corpus.stretches.places(start, min(stop, corpus.stretches.size))
     characters: Array = corpus.alphabet[corpus.codes[places]]

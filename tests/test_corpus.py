@@ -401,3 +401,45 @@ def test_files_that_are_held_out_lose_their_last_newline() -> None:
     split = split_corpus(corpus_of(documents, lines=False))
     assert split.val
     assert {*split.train, *split.val} == {text.removesuffix("\n") for text in documents}
+
+
+def test_equal_documents_lie_on_one_side() -> None:
+    documents = numbered_lines(300)
+    split = split_corpus(corpus_of([*documents, *documents[::-1]]))
+    assert {*split.train}.isdisjoint(split.val)
+    assert len(split.train) + len(split.val) == 600
+    size = sum(map(len, split.val))
+    assert 0.09 < size / (2 * sum(map(len, documents))) <= 0.1
+
+
+def test_a_text_of_one_line_again_and_again_is_split_all_the_same() -> None:
+    split = split_corpus(corpus_of(["abcd"] * 1000))
+    assert (len(split.train), len(split.val)) == (900, 100)
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_large_document_is_cut_where_the_small_ones_are_too_few(lines: bool) -> None:
+    documents = ["a" * 100_000, "b" * 200_000, "c" * 11]
+    split = split_corpus(corpus_of(documents, lines=lines))
+    assert sum(map(len, split.val)) == 30_002
+    assert "c" * 11 in split.val
+    assert split.train.cut
+    assert sorted(split.train[-1] + split.val[-1])[0] in "ab"
+    assert sum(map(len, [*split.train, *split.val])) == 300_011
+
+
+def test_a_document_that_stands_there_once_is_cut_first() -> None:
+    twin = "same text " * 1000
+    split = split_corpus(corpus_of([twin, twin, "other " * 2000], lines=False))
+    assert {*"".join(split.val)} == {*"other "}
+
+
+def test_a_thousand_characters_are_held_out_where_the_text_has_ten_thousand() -> None:
+    for number, length in ((14, 720), (11, 950), (20, 501), (150, 67)):
+        split = split_corpus(corpus_of([f"{n:03}" + "." * (length - 3) for n in range(number)]))
+        assert sum(map(len, split.val)) >= 900
+
+
+def test_of_a_text_of_fewer_no_document_is_cut_if_one_can_be_held_out() -> None:
+    split = split_corpus(corpus_of(["a" * 4000, "b" * 5000, "c" * 10]))
+    assert [*split.val] == ["c" * 10]

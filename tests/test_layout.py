@@ -12,16 +12,17 @@ import charrnn
 
 ROOT = Path(charrnn.__file__).parent
 DOWNWARD = """
-    errors config files distributed lock blas resources vocabulary functional parallel
-    compression encodings kinds reading parts spread documents duplicates hashing corpus sources
-    tokens batches optim cells parameters memory draws unrolled jordan model ngram kneser_ney
-    leave_one_out residual scheduled_sampling shards plan evaluation baselines budget training
-    adaptation history archive checkpoint finetuning resuming scoring classification
-    gradient_flow sampling plot listing properties neurons beam verbatim overlap surprise
-    dataset run preparing api display cli.completion neurons_html inspection shading pictures
-    cli.options cli.interrupts cli.classify cli.neurons cli.texts cli.progress cli.scorer
-    cli.per_char cli.figures cli.inspect cli.drawing cli.samples cli.session cli.sample
-    cli.score cli.training_display cli.train cli.usage cli.help cli __main__
+    errors config files distributed lock blas resources vocabulary functional parallel compression
+    encodings kinds
+    reading parts spread documents duplicates hashing corpus sources tokens batches optim
+    cells parameters memory draws unrolled jordan model ngram kneser_ney leave_one_out residual
+    scheduled_sampling shards plan evaluation baselines budget training adaptation history
+    archive checkpoint finetuning resuming scoring classification gradient_flow sampling plot
+    listing properties neurons beam verbatim overlap surprise dataset run preparing api display
+    cli.completion neurons_html inspection shading pictures cli.options cli.interrupts
+    cli.classify cli.neurons cli.texts cli.progress cli.scorer cli.per_char cli.figures
+    cli.inspect cli.drawing cli.samples cli.session cli.sample cli.score cli.training_display
+    cli.train cli.usage cli.help cli __main__
 """  # a module imports only from modules before it
 ORDER = DOWNWARD.split()
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for

@@ -71,9 +71,19 @@ def test_a_file_name_in_the_place_of_a_text_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.txt").write_text("a", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"'text\.txt' is a file: give a pathlib\.Path"):
-        read_source("text.txt", None)
-    assert [*read_source(["text.txt"], None).documents] == ["text.txt"]
+    Path("folder").mkdir()
+    for source in ("text.txt", "folder", ["text.txt", "gone.txt"], ["gone.txt", "text.txt"]):
+        with pytest.raises(
+            CorpusError, match=r"is the name of a file or folder: give pathlib\.Path"
+        ):
+            read_source(source, None)
+        with pytest.raises(CorpusError, match=r"is the name of a file"):
+            split_source(read_source("some text", None), source, None)
+    for source in ("text.txt\n", ["text.txt\n"]):
+        assert [*read_source(source, None).documents] == ["text.txt"]
+    with pytest.raises(CorpusError, match="is a URL, not a file"):
+        read_source("https://example.org/a.txt", None)
+    assert [*read_source("https://example.org is a site", None).documents]
 
 
 @pytest.mark.parametrize("empty", ["", "\n", "\r\n", [], [""], ["\n", ""]])

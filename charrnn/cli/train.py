@@ -287,14 +287,14 @@ def train(
                 text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
             )
         if dry_run:
-            display.begin(run)
+            display.begin(run, 0.0 if quiet else _known_share(run))
             display.plan(run)
             return
         if run.complete:
             display.complete(run)
         else:
             write = stack.enter_context(_log_file(log if speaks else None))
-            display.begin(run)
+            display.begin(run, 0.0 if quiet else _known_share(run))
             _train(run, display, write, sample_every)
             display.end(run)
     if as_json and speaks:
@@ -370,6 +370,14 @@ def _resumed(
     corpus, split = _read(replace(suspended.text, **found), workers.world)
     budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
     return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
+
+
+def _known_share(run: "Run") -> float:
+    """How much of the held-out text the training text has too; all processes call it together."""
+    from charrnn.overlap import known_share
+
+    split = run.data.split
+    return known_share(split.train, split.val) if split.val else 0.0
 
 
 def _train(

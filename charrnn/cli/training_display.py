@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from charrnn.config import LINES
+from charrnn.corpus import FEW_CHARS
 from charrnn.display import BITS, count, message, sparkline, visible
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 79  # of the plan, so that it can be read and pasted
 _SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
 _SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
+_KNOWN = 0.01  # a share of the held-out text that is worth a word
 _BASELINES = {
     "unigram": "  unigrams",
     "ngram": "  n-grams",
@@ -48,8 +50,12 @@ class TrainingDisplay:
     def __exit__(self, *error: object) -> None:
         self.bar.close()
 
-    def begin(self, run: "Run") -> None:
-        """Say what is trained on what."""
+    def begin(self, run: "Run", known_share: float = 0.0) -> None:
+        """Say what is trained on what.
+
+        Args:
+            known_share: how much of the held-out text the training text has too, 0 to 1.
+        """
         model, config, data = run.model.config, run.trainer.config, run.data
         document = "line" if data.corpus.separator == LINES else "document"
         documents = count(len(data.corpus.documents), document)
@@ -61,6 +67,7 @@ class TrainingDisplay:
             f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
             f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
         )
+        self._doubt_validation(val.chars, known_share)
         if run.init_from:
             self.note(_origin(run.init_from))
         if model.cell == "ngram":
@@ -77,6 +84,16 @@ class TrainingDisplay:
             self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
             self.bar.update(run.trainer.budget.fraction(run.trainer.step))
             self.bar.unpause()
+
+    def _doubt_validation(self, chars: int, known_share: float) -> None:
+        """Say why the figure of so many characters says less than it seems to, if it does."""
+        if 0 < chars < FEW_CHARS:
+            self.note(f"only {chars:,} held out: the figure says little; name more with --val")
+        if known_share >= _KNOWN:
+            self.note(
+                f"{known_share:.0%} of the held-out text is in the training text too: the figure "
+                "flatters"
+            )
 
     def plan(self, run: "Run") -> None:
         """What the run would cost, once `begin` has said what it is."""

@@ -74,6 +74,25 @@ def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
     assert bars[0] == "█"
 
 
+def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder: Path) -> None:
+    lines = [f"the old well of house {n} held door {7 * n} and window {n % 3}\n" for n in range(40)]
+    for name, text in (("once", lines), ("more", lines * 5)):
+        (folder / f"{name}.txt").write_text("".join(text))
+    few, known = "only {} held out", "of the held-out text is in the training text too"
+    ngram = ("--cell", "ngram", "--order", "2", "-o", "m.npz")
+
+    once = run("train", "once.txt", "--lines", *ngram).err
+    assert few.format(199) in once
+    assert known not in once
+    assert known not in run("train", "more.txt", "--lines", *ngram).err  # all on one side
+    whole = run("train", "more.txt", *ngram)
+    assert f"100% {known}: the figure flatters\n" in whole.err
+    assert few[:4] not in whole.err
+    assert max(map(len, (once + whole.err).splitlines())) < 80
+    assert f"100% {known}" in run("train", "once.txt", "--val", "once.txt", *ngram).err
+    assert run("train", "more.txt", "--quiet", *ngram).err == ""
+
+
 def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", "--steps", "2", "--hidden-size", "8", "--dry-run")
