@@ -80,7 +80,8 @@ def read_pieces(
 def refuse_url(name: str) -> None:
     """Raise CorpusError if what should be the name of a file is an address on the web."""
     if _URL.match(name) and not re.search(r"\s", name):
-        raise CorpusError(f"{name} is a URL, not a file; download it first, such as with curl -O")
+        url = re.sub("/+", "//", name, count=1)
+        raise CorpusError(f"{url} is a URL, not a file; download it first: curl -O {url}")
 
 
 def name_of(path: Path | str) -> str:
