@@ -97,10 +97,13 @@ def expected(case: Case) -> list[str] | None:
         return None
     if head.count("\0") * 100 > len(head) and case.encoding != "latin-1":
         return None
-    text = re.sub("\r\n?", "\n", text).removeprefix("\ufeff")
+    text = re.sub("\r\n?", "\n", text).replace("\ufeff", "")
     text = unicodedata.normalize("NFC", text)
     if case.separator == WHOLE:
         parts = [text.removesuffix("\n")]
+    elif "\n" not in case.separator:
+        mark = re.escape(case.separator)
+        parts = re.split(rf"\n?(?:^|(?<=\n)){mark}(?:\n|\Z)|{mark}", text.removesuffix("\n"))
     elif case.separator.strip("\n"):
         parts = text.removesuffix("\n").split(case.separator)
     else:
