@@ -110,5 +110,5 @@ def _script(char: str) -> str:
     """The first word of the character's name, which is its script for nearly all letters."""
     name = unicodedata.name(char, "")
     if name.startswith(("KATAKANA-HIRAGANA", "IDEOGRAPHIC")):
-        return "CJK"
+        return "KATAKANA"
     return "" if "COMPATIBILITY" in name or name.startswith("HANGUL LETTER") else name.split(" ")[0]

@@ -295,3 +295,24 @@ def test_a_wrong_setting_is_an_error_of_ours(
     with pytest.raises(charrnn.CharRNNError, match=words):
         charrnn.train(TEXT, **settings)
     assert [*folder.iterdir()] == []
+
+
+def test_a_model_of_a_whole_file_begins_where_its_lines_do() -> None:
+    text = ("X" + "ab " * 20 + "\n") * 100  # a chunk has the end of a line half of the time
+    model = charrnn.train(
+        text,
+        lines=False,
+        steps=300,
+        evaluations=1,
+        hidden_size=16,
+        batch_size=16,
+        ngram=0,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        restart_rate=0.3,
+        learning_rate=0.03,
+        threads=1,
+    )
+    token, log_prob = model.next()[0]
+    assert token == "X"
+    assert np.exp(log_prob) > 0.8
