@@ -10,7 +10,7 @@ import numpy as np
 from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.config import SampleConfig
 from charrnn.sampling import Sample, log_softmax, read_prompts
-from charrnn.vocabulary import EOS, UNK
+from charrnn.vocabulary import EOS, UNK, UNK_CHARACTER
 
 Array = np.ndarray
 
@@ -49,18 +49,24 @@ def beam_search(
             B = state.shape[-1]
             unrolled = model.unroll(1, B)
         logits, state = unrolled.forward(inputs[None], state)
-        log_probs = _allowed_log_probs(logits[0].astype(np.float64), config)
+        log_probs = _allowed_log_probs(checkpoint, logits[0].astype(np.float64), config)
         beams, parents, inputs = _extend(checkpoint, beams, log_probs, config, width)
         state = state[..., parents]
     return beams[:count]
 
 
-def _allowed_log_probs(logits: Array, config: SampleConfig) -> Array:
-    """log P (V, B) of every token under the plain model, -inf where it may not be drawn."""
+def _allowed_log_probs(checkpoint: Checkpoint, logits: Array, config: SampleConfig) -> Array:
+    """log P (V, B) of every token under the plain model, -inf where it may not be drawn.
+
+    <UNK>, which is printed as one character, costs what that does.
+    """
     with np.errstate(all="ignore"):
         log_probs = log_softmax(logits)
-    if not config.allow_unk:
-        log_probs[UNK] = -np.inf
+    drawn = np.array([UNK])
+    cost = (
+        checkpoint.vocabulary.unknown_nats([UNK_CHARACTER], drawn) if config.allow_unk else np.inf
+    )
+    log_probs[UNK] -= cost
     check_finite(float(log_probs.max(axis=0).sum()))
     return log_probs
 

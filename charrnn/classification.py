@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charrnn.checkpoint import Checkpoint
-from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
-from charrnn.scoring import Score, score
-
-_CODE_POINTS = 0x110000 - 0x800  # all of Unicode but the surrogates
+from charrnn.scoring import score
 
 
 @dataclass(frozen=True)
@@ -19,6 +16,7 @@ class Classification:
     text: str
     log_probs: dict[str, float]  # nats
     eos: bool  # whether the end of the text counts
+    unk: dict[str, int] = field(default_factory=dict)  # tokens of it that each model does not know
 
     @property
     def posterior(self) -> dict[str, float]:
@@ -43,9 +41,7 @@ def classify(
 ) -> list[Classification]:
     """Score texts under every model, all of them the same event.
 
-    A character outside a model's vocabulary costs that model P(<UNK>) and an equal share among all
-    code points outside, so that the probabilities of all texts add up to one under each model. The
-    words outside a vocabulary have no number, so that P(<UNK>) cannot be shared out among them.
+    What a model does not know costs it as everywhere, see `Vocabulary.unknown_nats`.
 
     Args:
         checkpoints: models by label.
@@ -53,32 +49,22 @@ def classify(
 
     Raises:
         CorpusError: a text is not valid Unicode.
-        ConfigError: a text has a word that a model of words does not know.
     """
     if eos is None:
         eos = all(checkpoint.count_eos for checkpoint in checkpoints.values())
-    found: list[dict[str, float]] = [{} for _ in texts]
-    for label, checkpoint in checkpoints.items():
-        share = math.log(_CODE_POINTS - len(checkpoint.vocabulary.tokens))
-        scores = score(checkpoint, texts, eos=eos, workers=workers)
-        if checkpoint.vocabulary.config.tokens == "word":
-            _check_same_event(label, scores)
-        for log_probs, scored in zip(found, scores, strict=True):
-            log_probs[label] = scored.log_prob - scored.unk * share
+    scores = {
+        label: score(checkpoint, texts, eos=eos, workers=workers)
+        for label, checkpoint in checkpoints.items()
+    }
     return [
-        Classification(text, log_probs, eos) for text, log_probs in zip(texts, found, strict=True)
+        Classification(
+            text,
+            {label: found[place].log_prob for label, found in scores.items()},
+            eos,
+            {label: found[place].unk for label, found in scores.items()},
+        )
+        for place, text in enumerate(texts)
     ]
-
-
-def _check_same_event(label: str, scores: Sequence[Score]) -> None:
-    for scored in scores:
-        if scored.unk:
-            raise ConfigError(
-                f"{label} is a model of words and does not know {scored.unk} of those "
-                f"in {scored.text[:60]!r}: what it scores is not this text but any with unknown "
-                "words there, which no model of characters can be compared with; leave one of "
-                "them out"
-            )
 
 
 @dataclass

@@ -4,16 +4,17 @@ Letters: T steps, B batch size (sequences side by side), V vocabulary size.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from charrnn.functional import IGNORE
 from charrnn.ngram import NGram
 from charrnn.parallel import Workers
+from charrnn.parameters import input_size, state_shape
 from charrnn.residual import Network
 from charrnn.tokens import Encoded, split_documents
 from charrnn.vocabulary import EOS, UNK
@@ -22,10 +23,26 @@ Array = np.ndarray
 
 Model = Network | NGram
 
+_START = np.array([EOS])  # the input before a sequence
 _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 32  # so that the work buffers stay small
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
+_MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
 BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
+
+
+def chunk_shape(model: Model, steps: int, columns: int) -> tuple[int, int]:
+    """The steps and columns that fit the work buffers, at most these; one-hot input takes V rows.
+
+    Columns come before steps: fewer steps cost less time than fewer columns.
+    """
+    if isinstance(model, NGram):
+        return steps, columns
+    config = model.config
+    layers, _, state_size = state_shape(config)
+    room = max(1, _MAX_NUMBERS // (input_size(config, 0) + 2 * layers * state_size))
+    columns = min(columns, room)
+    return max(1, min(steps, room // columns)), columns
 
 
 def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) -> list[Array]:
@@ -39,11 +56,12 @@ def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) 
     Returns:
         float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
     """
+    _, columns = chunk_shape(model, 1, _COLUMNS)
     by_length = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
-    batches = [by_length[i : i + _COLUMNS] for i in range(0, len(by_length), _COLUMNS)]
+    batches = [by_length[i : i + columns] for i in range(0, len(by_length), columns)]
 
     def run(batch: list[int]) -> list[Array]:
-        return _batch_log_probs(model, [sequences[index] for index in batch])
+        return _batch_log_probs(model, [sequences[index] for index in batch], workers)
 
     results: list[Array] = [np.empty(0)] * len(sequences)
     # The longest first, so that the threads end at about the same time.
@@ -53,24 +71,36 @@ def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) 
     return results
 
 
-def _batch_log_probs(model: Model, sequences: list[Array]) -> list[Array]:
-    B, longest = len(sequences), max(map(len, sequences))
-    tokens = np.full((longest + 1, B), IGNORE, np.int32)
-    tokens[0] = EOS
-    for column, sequence in enumerate(sequences):
-        tokens[1 : len(sequence) + 1, column] = sequence
-    T = max(1, min(_MAX_STEPS, longest))
+def _batch_log_probs(model: Model, sequences: list[Array], workers: Workers) -> list[Array]:
+    """log P of the tokens of a batch of sequences, the shortest first.
+
+    The columns that have ended leave the batch as soon as they are half of it.
+    """
+    lengths = [*map(len, sequences)]
+    found = [np.empty(length) for length in lengths]
+    read = [np.concatenate([_START, sequence], dtype=np.int32) for sequence in sequences]
+    first, B, longest = 0, len(sequences), lengths[-1]
+    T, _ = chunk_shape(model, max(1, min(_MAX_STEPS, longest)), B)
     unrolled, state = model.unroll(T, B), model.zero_state(B)
-    log_probs = np.empty((longest, B))
     for start in range(0, longest, T):
-        end = min(start + T, longest)
-        inputs, targets = tokens[start:end], tokens[start + 1 : end + 1]
-        log_probs[start:end], state = unrolled.log_probs(inputs, targets, state)
-    return [log_probs[: len(sequence), column] for column, sequence in enumerate(sequences)]
+        workers.check()
+        ended = bisect_right(lengths, start) - first
+        if 2 * ended >= B:
+            first, B, state = first + ended, B - ended, state[..., ended:]
+            unrolled = model.unroll(T, B)
+        stop = min(start + T, longest)
+        tokens = np.full((stop - start + 1, B), IGNORE, np.int32)
+        for column, sequence in enumerate(read[first:]):
+            part = sequence[start : stop + 1]
+            tokens[: len(part), column] = part
+        log_probs, state = unrolled.log_probs(tokens[:-1], tokens[1:], state)
+        for own, column in zip(found[first:], log_probs.T, strict=True):
+            own[start:stop] = column[: max(0, len(own) - start)]
+    return found
 
 
 def window_log_probs(
-    model: Network, sequences: Sequence[Array], context: int, workers: Workers
+    model: Network, sequences: Sequence[Array], context: int, workers: Workers, *, skip: int = 0
 ) -> list[Array]:
     """log P of every token from zero state after the last `context` tokens only.
 
@@ -78,37 +108,37 @@ def window_log_probs(
 
     Args:
         sequences: arrays of ids.
+        skip: tokens at the start of the first sequence that are read and not predicted.
 
     Returns:
-        float64 arrays of nats, as long as the sequences.
+        float64 arrays of nats, as long as the sequences less what is skipped.
     """
-    if not any(map(len, sequences)):
-        return [np.empty(0) for _ in sequences]
-    # A row of <EOS> before the first input changes nothing, so that all windows have one length.
-    context = min(context, max(map(len, sequences)))  # more reach no further
-    start = np.full(context, EOS)
-    padded = [np.concatenate([start, sequence[:-1]]) for sequence in sequences if len(sequence)]
-    windows = np.concatenate([sliding_window_view(inputs, context) for inputs in padded])
-    targets = np.concatenate([sequence for sequence in sequences if len(sequence)])
+    if not sequences:
+        return []
+    lengths = np.array([*map(len, sequences)])
+    tokens, ends = np.concatenate(sequences), np.cumsum(lengths)
+    starts = np.repeat(ends - lengths, lengths)  # of the sequence of each token
+    context = min(context, int(lengths.max()))  # more reach no further
+    steps, columns = chunk_shape(model, min(_WINDOW_STEPS, context), _WINDOWS)
 
     def run(first: int) -> Array:
-        part = slice(first, first + _WINDOWS)
-        return _last_log_probs(model, windows[part].T, targets[part])
+        places = np.arange(first, min(first + columns, len(tokens)))
+        own, unrolled = starts[places], model.unroll(steps, len(places))
 
-    found = np.concatenate(workers.map(run, range(0, len(targets), _WINDOWS)))
-    return np.split(found, np.cumsum([len(sequence) for sequence in sequences])[:-1])
+        def inputs(start: int, stop: int) -> Array:
+            workers.check()
+            before = places - context + np.arange(start, stop)[:, None]
+            # Rows of <EOS> before the first input change nothing: all windows have one length.
+            return np.where(before >= own, tokens[before], EOS)
 
+        state, last = model.zero_state(len(places)), context - 1
+        for start in range(0, last, steps):
+            state = unrolled.run(inputs(start, min(start + steps, last)), state)
+        log_probs, _ = unrolled.log_probs(inputs(last, context), tokens[places][None], state)
+        return np.asarray(log_probs[0], np.float64)
 
-def _last_log_probs(model: Network, inputs: Array, targets: Array) -> Array:
-    """log P (B,) of the target after the last of the inputs (T, B), from zero state."""
-    T, B = inputs.shape
-    steps = min(T, _WINDOW_STEPS)
-    unrolled, state = model.unroll(steps, B), model.zero_state(B)
-    for start in range(0, T - 1, steps):
-        state = unrolled.run(inputs[start : min(start + steps, T - 1)], state)
-    log_probs, _ = unrolled.log_probs(inputs[-1:], targets[None], state)
-    last: Array = log_probs[0]
-    return last
+    found = workers.map(run, range(skip, len(tokens), columns))
+    return np.split(np.concatenate([np.empty(0), *found]), ends[:-1] - skip)
 
 
 @dataclass(frozen=True)

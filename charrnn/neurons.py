@@ -114,10 +114,11 @@ def read(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Array]]:
     B = max(1, min(_STREAMS, len(tokens) // _STREAM_TOKENS))
     edges = np.linspace(0, len(tokens), B + 1).astype(np.int64)
     starts, stops = edges[:-1], edges[1:]
-    unrolled, state = model.unroll(_STEPS, B), model.zero_state(B)
+    steps, _ = chunk_shape(model, _STEPS, B)
+    unrolled, state = model.unroll(steps, B), model.zero_state(B)
     warm_up = -BURN_IN if B > 1 else -1  # <EOS> stands before the text
-    for step in range(warm_up, int((stops - starts).max()), _STEPS):
-        places = np.arange(step, step + _STEPS)[:, None] + starts  # (T, B)
+    for step in range(warm_up, int((stops - starts).max()), steps):
+        places = np.arange(step, step + steps)[:, None] + starts  # (T, B)
         inputs = np.where(places < 0, EOS, tokens[np.clip(places, 0, len(tokens) - 1)])
         state = unrolled.run(inputs, state)
         wanted = (places >= starts) & (places < stops)

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from threading import Event
 from typing import TypeVar
 
 from charrnn.distributed import ALONE, World
@@ -32,12 +33,35 @@ class Workers:
         threads = threads or max(1, default_threads() // world.neighbours)
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._stopping = Event()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """function(item) for every item, results in the order of the items."""
+        """function(item) for every item, results in the order of the items.
+
+        An error of one item, or Ctrl-C, stops the others: those that are running at their next
+        `check`.
+        """
         if self._pool is None:
             return [function(item) for item in items]
-        return list(self._pool.map(function, items))
+        futures = [self._pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            self._stopping.set()
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            self._stopping.clear()
+            raise
+
+    def check(self) -> None:
+        """End the item that is running if the others have been stopped; long ones call it often.
+
+        Raises:
+            CancelledError: they have.
+        """
+        if self._stopping.is_set():
+            raise CancelledError
 
     def __enter__(self) -> "Workers":
         return self

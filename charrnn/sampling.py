@@ -13,9 +13,19 @@ import numpy as np
 
 from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.config import SampleConfig
+from charrnn.evaluation import chunk_shape
 from charrnn.functional import draw
 from charrnn.parallel import Workers
-from charrnn.vocabulary import EOS, EOS_NAME, UNK, UNK_NAME, Composer, Vocabulary, normalize
+from charrnn.vocabulary import (
+    EOS,
+    EOS_NAME,
+    UNK,
+    UNK_CHARACTER,
+    UNK_NAME,
+    Composer,
+    Vocabulary,
+    normalize,
+)
 
 Array = np.ndarray
 
@@ -168,6 +178,7 @@ def generate(
         logits, state = unrolled.forward(inputs[None], state)
         uniforms = np.array([rngs[index].random() for index in live])
         inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
+        log_probs -= checkpoint.vocabulary.unknown_nats([UNK_CHARACTER] * len(live), inputs)
         drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
         for index, token, log_prob in drawn:
             check_finite(log_prob)
@@ -257,9 +268,10 @@ def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array,
     for group in by_length.values():
         tokens = np.stack([encoded[prompt] for prompt in group], axis=1)  # (steps, prompts)
         last, B = len(tokens) - 1, len(group)
-        unrolled, state = model.unroll(max(1, min(_PROMPT_STEPS, last)), B), model.zero_state(B)
-        for start in range(0, last, _PROMPT_STEPS):
-            state = unrolled.run(tokens[start : min(start + _PROMPT_STEPS, last)], state)
+        steps, _ = chunk_shape(model, max(1, min(_PROMPT_STEPS, last)), B)
+        unrolled, state = model.unroll(steps, B), model.zero_state(B)
+        for start in range(0, last, steps):
+            state = unrolled.run(tokens[start : min(start + steps, last)], state)
         for column, prompt in enumerate(group):
             found[prompt] = tokens[last, column], state[..., column]
     inputs = np.array([found[prompt][0] for prompt in prompts])

@@ -1,6 +1,13 @@
-"""How probable texts are: log P of whole sentences by the chain rule."""
+"""How probable texts are: log P of whole sentences by the chain rule.
+
+`log_prob` is that of the text, which compares with those of other texts and of other models: an
+unknown character costs P(<UNK>) and its share among all that are unknown, see
+`Vocabulary.unknown_nats`. `token_log_prob` is what the model says of its tokens, where all that is
+unknown is one token, <UNK>, and flatters texts that the model cannot read.
+"""
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +20,12 @@ from charrnn.adaptation import Adaptive
 from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.documents import WORDS, Documents
 from charrnn.errors import ConfigError
-from charrnn.evaluation import BURN_IN, Model, token_log_probs, window_log_probs
+from charrnn.evaluation import BURN_IN, Model, chunk_shape, token_log_probs, window_log_probs
 from charrnn.functional import IGNORE
 from charrnn.ngram import NGram
 from charrnn.parallel import Workers
 from charrnn.reading import regroup
+from charrnn.residual import Network
 from charrnn.tokens import Tokens, tokenize
 from charrnn.vocabulary import EOS, EOS_NAME, UNK, Vocabulary, normalize, sum_composed
 
@@ -36,11 +44,17 @@ class Score:
     log_probs: np.ndarray  # nats, one a token, and a last one for <EOS>
     unk: int  # tokens outside the vocabulary
     eos: bool  # whether the end counts
+    unk_nats: float = 0.0  # what spelling out unknown tokens takes away from their log P
 
     @cached_property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
         return math.fsum(self.log_probs)
+
+    @property
+    def token_log_prob(self) -> float:
+        """log P of its tokens, in nats, where whatever is unknown is one token, <UNK>."""
+        return self.log_prob + self.unk_nats
 
     @property
     def num_tokens(self) -> int:
@@ -121,6 +135,7 @@ class Tally:
     chars: int = 0
     num_tokens: int = 0
     unk: int = 0
+    unk_nats: float = 0.0  # as in Score
     _log_prob: Sum = field(default_factory=Sum)
 
     def add(self, tokens: np.ndarray, log_probs: np.ndarray) -> None:
@@ -139,11 +154,16 @@ class Tally:
         """Count the tokens of another part of the text in."""
         self.num_tokens += part.num_tokens
         self.unk += part.unk
-        self._log_prob.add(part.log_prob)
+        self._log_prob.add(part.token_log_prob)
 
     @property
     def log_prob(self) -> float:
         """log P of the whole text, in nats."""
+        return self.token_log_prob - self.unk_nats
+
+    @property
+    def token_log_prob(self) -> float:
+        """log P of its tokens, as in Score."""
         return self._log_prob.value
 
     def figures(self) -> dict[str, float | None]:
@@ -160,6 +180,7 @@ class Total:
     tokens: int = 0
     unk: int = 0
     _log_prob: Sum = field(default_factory=Sum)
+    _token_log_prob: Sum = field(default_factory=Sum)
 
     def add(self, scores: Sequence[Score | Tally]) -> None:
         """Count a block of texts in."""
@@ -168,6 +189,7 @@ class Total:
         self.tokens += sum(score.num_tokens for score in scores)
         self.unk += sum(score.unk for score in scores)
         self._log_prob.add(math.fsum(score.log_prob for score in scores))
+        self._token_log_prob.add(math.fsum(score.token_log_prob for score in scores))
 
     def fields(self) -> dict[str, Any]:
         """What `score --total` prints."""
@@ -178,6 +200,7 @@ class Total:
             "chars": self.chars,
             "unk": self.unk,
             **_figures(log_prob, self.chars, self.tokens),
+            "token_log_prob": self._token_log_prob.value,
         }
 
 
@@ -214,22 +237,40 @@ def score(
     eos = checkpoint.count_eos if eos is None else eos
     texts = [normalize(text) for text in texts]
     tokens = [checkpoint.vocabulary.split(text) for text in texts]
-    sequences = [checkpoint.vocabulary.ids([split]) for split in tokens]
-    unks = [int(np.count_nonzero(sequence == UNK)) for sequence in sequences]
-    if eos:
-        sequences = [np.append(sequence, EOS) for sequence in sequences]
+    ids = [checkpoint.vocabulary.ids([split]) for split in tokens]
+    targets = [np.append(own, EOS) for own in ids] if eos else ids
     if context is None:
-        found = token_log_probs(checkpoint.model, sequences, workers)
-    elif isinstance(checkpoint.model, NGram):
-        raise ConfigError("an ngram sees the characters of its order; --context is for the others")
+        found = token_log_probs(checkpoint.model, targets, workers)
     else:
-        found = window_log_probs(checkpoint.model, sequences, context, workers)
-    for log_probs in found:
-        check_finite(float(log_probs.sum()))
-    return [
-        Score(text, split, log_probs, unk, eos)
-        for text, split, log_probs, unk in zip(texts, tokens, found, unks, strict=True)
-    ]
+        found = window_log_probs(_windowed(checkpoint), targets, context, workers)
+    read = zip(texts, tokens, ids, found, strict=True)
+    return [scored(checkpoint.vocabulary, *each, eos) for each in read]
+
+
+def scored(
+    vocabulary: Vocabulary,
+    text: str,
+    tokens: Sequence[str],
+    ids: np.ndarray,
+    log_probs: np.ndarray,
+    eos: bool,
+) -> Score:
+    """The score of a text.
+
+    Args:
+        text: in NFC.
+        tokens: (N,) its own.
+        ids: (N,) theirs.
+        log_probs: nats of each of them, and of the end if it counts; overwritten.
+
+    Raises:
+        CheckpointError: the model predicts nothing.
+    """
+    check_finite(float(log_probs.sum()))
+    cost = vocabulary.unknown_nats(tokens, ids)
+    log_probs[: len(ids)] -= cost
+    unk = int(np.count_nonzero(ids == UNK))
+    return Score(text, tokens, log_probs, unk, eos, math.fsum(cost))
 
 
 def score_pieces(
@@ -246,18 +287,53 @@ def score_pieces(
         ConfigError: an n-gram model is to learn.
     """
     tally, model = Tally(checkpoint.count_eos if eos is None else eos), _scorer(checkpoint, adapt)
-    unrolled, state = model.unroll(_STEPS, 1), model.zero_state(1)
+    steps, _ = chunk_shape(checkpoint.model, _STEPS, 1)
+    unrolled, state = model.unroll(steps, 1), model.zero_state(1)
     last = EOS
-    ends = [np.array([EOS])] if tally.eos else []
-    for tokens in chain(_encoded(checkpoint.vocabulary, pieces, tally), ends):
+    for tokens in _encoded(checkpoint.vocabulary, pieces, [tally]):
         inputs, targets = np.append(last, tokens[:-1])[:, None], tokens[:, None]
         last = tokens[-1]
-        for start in range(0, len(tokens), _STEPS):
-            part = slice(start, start + _STEPS)
+        for start in range(0, len(tokens), steps):
+            part = slice(start, start + steps)
             log_probs, state = unrolled.log_probs(inputs[part], targets[part], state)
             tally.add(targets[part], log_probs)
-    tally.chars += tally.eos
     return tally
+
+
+def score_windows(
+    checkpoint: Checkpoint,
+    pieces: Iterable[str],
+    contexts: Sequence[int],
+    *,
+    eos: bool | None,
+    workers: Workers,
+) -> list[Tally]:
+    """Score one long text in constant memory with each of several contexts, see `score`.
+
+    Args:
+        pieces: the text in NFC.
+        contexts: how many tokens before each are seen.
+        eos: as for `score`.
+
+    Raises:
+        ConfigError: a context is asked of an n-gram model.
+    """
+    model = _windowed(checkpoint)
+    tallies = [Tally(checkpoint.count_eos if eos is None else eos) for _ in contexts]
+    before = np.empty(0, np.int64)  # the tokens that the next ones see
+    for tokens in _encoded(checkpoint.vocabulary, pieces, tallies):
+        read = np.concatenate([before, tokens])
+        for context, tally in zip(contexts, tallies, strict=True):
+            found = window_log_probs(model, [read], context, workers, skip=len(before))
+            tally.add(tokens, found[0])
+        before = read[-max(contexts) :]
+    return tallies
+
+
+def _windowed(checkpoint: Checkpoint) -> Network:
+    if isinstance(checkpoint.model, NGram):
+        raise ConfigError("an ngram sees the characters of its order; --context is for the others")
+    return checkpoint.model
 
 
 def _scorer(checkpoint: Checkpoint, adapt: bool) -> Model | Adaptive:
@@ -268,13 +344,26 @@ def _scorer(checkpoint: Checkpoint, adapt: bool) -> Model | Adaptive:
     return Adaptive(checkpoint.model)
 
 
-def _encoded(vocabulary: Vocabulary, pieces: Iterable[str], tally: Tally) -> Iterator[np.ndarray]:
+def _encoded(
+    vocabulary: Vocabulary, pieces: Iterable[str], tallies: Sequence[Tally]
+) -> Iterator[np.ndarray]:
+    """The ids of a text's tokens, a piece at a time, at last <EOS> where it counts; what does not
+    depend on the model is counted into the tallies."""
     if vocabulary.config.tokens == "word":
         pieces = regroup(pieces, WORDS)
     for piece in pieces:
-        tally.chars += len(piece)
-        if piece:
-            yield vocabulary.encode(piece)
+        tokens = vocabulary.split(piece)
+        ids = vocabulary.ids([tokens])
+        cost = math.fsum(vocabulary.unknown_nats(tokens, ids))
+        for tally in tallies:
+            tally.chars += len(piece)
+            tally.unk_nats += cost
+        if len(ids):
+            yield ids
+    for tally in tallies:
+        tally.chars += tally.eos
+    if tallies[0].eos:
+        yield np.array([EOS])
 
 
 def score_in_streams(
@@ -297,14 +386,14 @@ def score_in_streams(
     if not documents:
         return score_pieces(checkpoint, [], eos=eos)
     tally = Tally(checkpoint.count_eos if eos is None else eos)
-    tally.chars = documents.chars + tally.eos
+    deque(_encoded(checkpoint.vocabulary, chain.from_iterable(documents.fragments()), [tally]), 0)
     tokens = tokenize(checkpoint.vocabulary, documents)
     size = len(tokens) - (not tally.eos)
     edges = np.linspace(0, size, streams + 1).astype(np.int64)
 
     def run(first: int) -> Tally:
         part = Tally(tally.eos)
-        _score_streams(checkpoint, tokens, edges[first : first + _GROUP + 1], part)
+        _score_streams(checkpoint, tokens, edges[first : first + _GROUP + 1], part, workers)
         return part
 
     world, groups = workers.world, range(0, streams, _GROUP)
@@ -314,15 +403,19 @@ def score_in_streams(
     return tally
 
 
-def _score_streams(checkpoint: Checkpoint, tokens: Tokens, edges: np.ndarray, tally: Tally) -> None:
+def _score_streams(
+    checkpoint: Checkpoint, tokens: Tokens, edges: np.ndarray, tally: Tally, workers: Workers
+) -> None:
     """Score the streams between edges (B + 1,), side by side."""
     starts, stops = edges[:-1], edges[1:]
     B = len(starts)
-    unrolled, state = checkpoint.model.unroll(_STEPS, B), checkpoint.model.zero_state(B)
-    for step in range(-BURN_IN, int((stops - starts).max()), _STEPS):
+    steps, _ = chunk_shape(checkpoint.model, _STEPS, B)
+    unrolled, state = checkpoint.model.unroll(steps, B), checkpoint.model.zero_state(B)
+    for step in range(-BURN_IN, int((stops - starts).max()), steps):
+        workers.check()
         firsts = (starts + step).tolist()
-        chunk = np.stack([tokens.read(first - 1, first + _STEPS) for first in firsts], axis=1)
-        places = np.arange(_STEPS)[:, None] + firsts
+        chunk = np.stack([tokens.read(first - 1, first + steps) for first in firsts], axis=1)
+        places = np.arange(steps)[:, None] + firsts
         inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
         counted = (places >= starts) & (places < stops)
         targets = np.where(counted, chunk[1:], IGNORE)

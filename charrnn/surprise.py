@@ -13,7 +13,7 @@ import numpy as np
 
 from charrnn.checkpoint import Checkpoint, check_finite
 from charrnn.sampling import log_softmax
-from charrnn.scoring import Score
+from charrnn.scoring import Score, scored
 from charrnn.vocabulary import (
     EOS,
     EOS_NAME,
@@ -38,8 +38,8 @@ class Step:
 
     token: str
     known: bool  # whether it is in the vocabulary; else what is predicted is <UNK>
-    log_prob: float  # nats
-    rank: int  # 1 where no token was likelier
+    log_prob: float  # nats, with what spelling out an unknown token costs
+    rank: int  # of the token, or of <UNK>: 1 where no token was likelier
     likeliest: Sequence[tuple[str, float]]  # tokens with log P, the likeliest first
 
     @property
@@ -159,9 +159,8 @@ def surprise(checkpoint: Checkpoint, text: str, *, eos: bool | None = None) -> S
     eos = checkpoint.count_eos if eos is None else eos
     text = normalize(text)
     tokens = vocabulary.split(text)
-    ids = vocabulary.ids([tokens])
-    unk = int(np.count_nonzero(ids == UNK))
-    ids = np.append(ids, EOS) if eos else ids
+    read = vocabulary.ids([tokens])
+    ids = np.append(read, EOS) if eos else read
     inputs = np.append(EOS, ids[:-1])
     T = max(1, min(_STEPS, _MAX_LOGITS // len(vocabulary)))
     unrolled, state = model.unroll(T, 1), model.zero_state(1)
@@ -172,7 +171,8 @@ def surprise(checkpoint: Checkpoint, text: str, *, eos: bool | None = None) -> S
         logits, state = unrolled.forward(inputs[part, None], state)
         parts.append(_look(logits[:, :, 0], ids[part]))
     own, *expected = map(np.concatenate, zip(*parts, strict=True))
-    return Surprise(Score(text, tokens, own, unk, eos), vocabulary, ids, *expected)
+    score = scored(vocabulary, text, tokens, read, own, eos)
+    return Surprise(score, vocabulary, ids, *expected)
 
 
 def _look(logits: Array, ids: Array) -> tuple[Array, Array, Array, Array]:

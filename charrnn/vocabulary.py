@@ -8,6 +8,7 @@ stands for every token outside the vocabulary. The other ids are tokens in code 
 that the same text always gives the same ids.
 """
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -25,6 +26,7 @@ EOS, UNK = 0, 1
 EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 NUM_SPECIAL = 2
 CODE_POINTS = 0x110000
+CHARACTERS = CODE_POINTS - 0x800  # that a text may hold: every code point but the surrogates
 _BOM = "\ufeff"
 _JOINERS = "\u200c\u200d"
 # How the names of such characters begin, but for katakana, which spells words from abroad.
@@ -212,6 +214,24 @@ class Vocabulary:
             known = self._id_of_word
             return np.fromiter((known.get(token, UNK) for token in tokens), self.dtype, len(tokens))
         found: np.ndarray = self._id_of_code_point[code_points("".join(map(str, pieces)))]
+        return found
+
+    def unknown_nats(self, tokens: Sequence[str], ids: np.ndarray) -> np.ndarray:
+        """What spelling out the unknown tokens costs beside -log P(<UNK>), float64 (N,) nats.
+
+        With it a model gives every text a probability, and those of all texts add up to at most 1,
+        so that a text compares with others and a model with other models. An unknown character is
+        any of those outside the vocabulary, all equally probable. An unknown word is spelled with
+        any characters, and after each it ends with probability 1/2.
+
+        Args:
+            tokens: (N,) as `split` has cut them.
+            ids: (N,) theirs; known tokens cost nothing.
+        """
+        found: np.ndarray = (ids == UNK) * math.log(max(1, CHARACTERS - len(self.tokens)))
+        if self.config.tokens == "word":
+            lengths = np.fromiter(map(len, tokens), int, len(tokens))
+            found = (ids == UNK) * lengths * math.log(2 * CHARACTERS)
         return found
 
     def decode(self, ids: Iterable[int]) -> str:
