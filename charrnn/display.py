@@ -4,8 +4,9 @@ import math
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +20,8 @@ T = TypeVar("T")
 BITS = 1 / math.log(2)
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_SPARKLINE = 20
-
+_NARROWEST = 40  # columns of a terminal, whatever it says: a narrower one wraps
+_TEXT = 16  # columns that the text in a table gets at least
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
 # Those that words and emoji are spelled with, and that no terminal obeys: soft hyphen, joiners,
@@ -53,6 +55,34 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def console(**options: Any) -> Console:
+    """What is shown on stdout, on a width of at least 40 columns."""
+    found = Console(highlight=False, **options)
+    found.width = max(found.width, _NARROWEST)
+    return found
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout; what does not fit is cut or folded in text, never in numbers.
+
+    Args:
+        table: its columns of numbers have `no_wrap`.
+    """
+    shown, (_, right, _, left) = console(), table.padding
+    widths = [
+        left + right + max(map(cell_len, [str(column.header), *map(str, column.cells)]))
+        for column in table.columns
+        if column.no_wrap
+    ]
+    shown.width = max(shown.width, sum(widths) + _TEXT * (len(widths) < len(table.columns)))
+    shown.print(table)
+
+
+def unknown(number: int) -> str:
+    """How the output marks a text in which so many tokens are unknown; empty where none is."""
+    return f"{number:,} unknown" if number else ""
+
+
 def message(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr, flush=True)
@@ -83,9 +113,11 @@ def score_details(name: str, score: "Score | Tally") -> None:
     figures = score.figures()
     bits, perplexity = figures["bits_per_char"], figures["perplexity"]
     end = "the end counted" if score.eos else "the end not counted"
+    tokens = f"{score.token_log_prob:.4f} nats, with <UNK> for what is unknown"
     rows = [
         ("text", visible(name)),
         ("log P", f"{score.log_prob:.4f} nats"),
+        *([("log P of the tokens", tokens)] if score.unk else []),
         ("P", f"{math.exp(score.log_prob):.4g}"),
         ("bits per character", "-" if bits is None else f"{bits:.4f}"),
         ("perplexity", "-" if perplexity is None else f"{perplexity:.4f}"),
@@ -99,8 +131,9 @@ def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
     """Several scores on stdout, the most probable first, each with its ratio to that one."""
     ranked = sorted(scores, key=lambda pair: -pair[1].log_prob)
     best = ranked[0][1].log_prob
+    marked = any(score.unk for _, score in ranked)
     shown = Table(box=None, pad_edge=False)
-    for name in ("log P", "bits/char", "of the best"):
+    for name in ("log P", "bits/char", "of the best", *["unknown"] * marked):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("text", overflow="fold")
     for name, score in ranked:
@@ -109,9 +142,10 @@ def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
             f"{score.log_prob:.2f}",
             "-" if bits is None else f"{bits:.3f}",
             f"{math.exp(score.log_prob - best):.3g}",
+            *[f"{score.unk:,}"] * marked,
             Text(visible(name)),
         )
-    Console(highlight=False).print(shown)
+    print_table(shown)
 
 
 def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
@@ -121,7 +155,7 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     print(f"accuracy {shown} of {count(confusions.texts, 'text')}")
     table = Table("true", box=None, pad_edge=False)
     for label in labels:
-        table.add_column(Text(visible(label)), justify="right")
+        table.add_column(Text(visible(label)), justify="right", no_wrap=True)
     for true, row in confusions.confusions.items():
         table.add_row(Text(visible(true)), *(str(row.get(label, 0)) for label in labels))
-    Console(highlight=False).print(table)
+    print_table(table)

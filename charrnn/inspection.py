@@ -81,7 +81,7 @@ def _vocabulary(fields: dict[str, Any]) -> list[str]:
 
 
 def _width() -> int:
-    return max(2 * _LABEL, Console().width)
+    return max(2 * _LABEL, display.console().width)
 
 
 def _folded(label: str, text: str) -> str:
@@ -114,7 +114,7 @@ def _show_history(validations: Sequence[Validation]) -> None:
             "*" if each.best and each.val is not None else "",
         )
     print()
-    Console(highlight=False).print(table)
+    display.print_table(table)
     if len(validations) > _SHOWN_VALIDATIONS:
         print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; all of them with --json")
 
@@ -139,8 +139,10 @@ def show_models(title: str, models: Sequence[ListedModel]) -> None:
     )
     table.add_column("model", overflow="fold")
     for name in ("cell", "parameters", "bits/char", "modified", "corpus"):
-        right = name in ("parameters", "bits/char")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        right, text = name in ("parameters", "bits/char"), name == "corpus"
+        table.add_column(
+            name, justify="right" if right else "left", overflow="fold", no_wrap=not text
+        )
     for each in models:
         table.add_row(
             Text(display.visible(each.model)),
@@ -151,7 +153,7 @@ def show_models(title: str, models: Sequence[ListedModel]) -> None:
             Text(display.visible((each.corpus or "-")[:_LONGEST_TOKEN])),
         )
     if models:
-        Console(highlight=False).print(table)
+        display.print_table(table)
     print()
 
 
@@ -188,7 +190,7 @@ def show_activations(documents: Iterable[Document], largest: float) -> None:
         documents: the tokens of each, and the activation after each token.
         largest: the largest amount of all of them.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = display.console(soft_wrap=True)
     for tokens, values in documents:
         shown = Text()
         for shade, text in shades(as_read(tokens, values), largest):
@@ -216,8 +218,9 @@ def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
     """The unit that tracks each property, by its name, and how well in both halves of the text."""
     table = Table(box=None, pad_edge=False, header_style="")
     for head in ("property", "unit", "1st half", "2nd half"):
-        table.add_column(head, justify="left" if head == "property" else "right")
+        number = head != "property"
+        table.add_column(head, justify="right" if number else "left", no_wrap=number)
     for found, name in findings:
         table.add_row(found.property, name, signed(found.chosen), signed(found.held_out))
-    Console(highlight=False).print(table)
+    display.print_table(table)
     print("Correlations; each unit was chosen on the first half of the text.")

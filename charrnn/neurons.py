@@ -17,7 +17,7 @@ import numpy as np
 from charrnn.cells import LSTM
 from charrnn.checkpoint import check_finite
 from charrnn.errors import ConfigError
-from charrnn.evaluation import BURN_IN, Model
+from charrnn.evaluation import BURN_IN, Model, chunk_shape
 from charrnn.jordan import UnrolledJordan
 from charrnn.model import CharRNN
 from charrnn.ngram import NGram

@@ -22,9 +22,9 @@ _MB = 1 << 20
 _UNPACKED = 32  # MB that a compressed file may unpack to, or its own size so many times:
 _RATIO = 20  # more than any text is packed by
 # ASCII, kana, Han, Hangul and emoji compose with nothing before them, so that a text can be cut
-# there.
+# there; nothing composes with a newline before it.
 _COMPOSABLE = re.compile(
-    r".*(?=[\0-\x7f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff])",
+    r".*(?:\n|(?=[\0-\x7f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff]))",
     re.DOTALL,
 )
 _BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
@@ -62,7 +62,7 @@ def read_pieces(
     try:
         if str(path) == "-":
             source = name_of(path)
-            parts = _limited(_parts(sys.stdin.buffer), source, max_size)
+            parts = _limited(_as_they_come(sys.stdin.buffer), source, max_size)
             yield from decode(parts, source, encoding, compose=compose)
         else:
             with Path(path).open("rb") as file:
@@ -96,6 +96,13 @@ def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = 
 
 def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
     while part := file.read(size or _PART):
+        yield part
+
+
+def _as_they_come(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a pipe, as many at a time as there are."""
+    read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
+    while part := read(_PART):
         yield part
 
 
@@ -252,16 +259,20 @@ def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
 
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:
     """What `split_lines` returns for a whole text, of one that comes in pieces."""
+    return chain.from_iterable(lines_in(pieces))
+
+
+def lines_in(pieces: Iterable[str]) -> Iterator[list[str]]:
+    """The lines that end in each piece of a text, and at last one without an end."""
     begun: list[str] = []  # a line that has not ended
     for piece in pieces:
-        *ended, rest = piece.split("\n")
-        for part in ended:
-            yield "".join([*begun, part])
-            begun = []
-        if rest:
-            begun.append(rest)
-    if begun:
-        yield "".join(begun)
+        first, *others = piece.split("\n")
+        begun.append(first)
+        if others:
+            yield ["".join(begun), *others[:-1]]
+            begun = others[-1:]
+    if any(begun):
+        yield ["".join(begun)]
 
 
 def split_lines(text: str) -> list[str]:

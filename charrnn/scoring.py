@@ -44,7 +44,8 @@ class Score:
     log_probs: np.ndarray  # nats, one a token, and a last one for <EOS>
     unk: int  # tokens outside the vocabulary
     eos: bool  # whether the end counts
-    unk_nats: float = 0.0  # what spelling out unknown tokens takes away from their log P
+    cost: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """Nats that log_probs hold for spelling out the tokens that are unknown, one a token."""
 
     @cached_property
     def log_prob(self) -> float:
@@ -54,7 +55,7 @@ class Score:
     @property
     def token_log_prob(self) -> float:
         """log P of its tokens, in nats, where whatever is unknown is one token, <UNK>."""
-        return self.log_prob + self.unk_nats
+        return self.log_prob + math.fsum(self.cost)
 
     @property
     def num_tokens(self) -> int:
@@ -88,7 +89,7 @@ class Score:
     @property
     def per_token(self) -> list[tuple[str, float]]:
         """Each token, at last <EOS> where it counts, with its log P in nats."""
-        return self._named(self.tokens, [*self.log_probs])
+        return self._named(self.tokens, self.log_probs)
 
     @property
     def per_char(self) -> list[tuple[str, float]]:
@@ -97,16 +98,30 @@ class Score:
         Raises:
             ValueError: the tokens are words.
         """
+        return self._named(self.text, self._by_char(self.log_probs))
+
+    @property
+    def unknown_tokens(self) -> list[bool]:
+        """Which of `per_token` the model does not know."""
+        return [bool(cost) for cost in (*self.cost, *[0] * self.eos)]
+
+    @property
+    def unknown_chars(self) -> list[bool]:
+        """Which of `per_char` the model does not know, or not all that they are composed of."""
+        return [bool(cost) for cost in self._by_char((*self.cost, *[0] * self.eos))]
+
+    def _by_char(self, values: Iterable[float]) -> list[float]:
+        """The sum of the values of all tokens that a character is composed of, and the end's."""
         if not isinstance(self.tokens, str):
             raise ValueError("a model of words has no probability of a character")
-        sums = [*self.log_probs]
+        sums = [*values]
         if self.tokens != self.text:
             size = len(self.tokens)
             sums[:size] = sum_composed(self.text, sums[:size])
-        return self._named(self.text, sums)
+        return sums
 
-    def _named(self, names: Sequence[str], log_probs: Sequence[float]) -> list[tuple[str, float]]:
-        return list(zip([*names, EOS_NAME][: len(log_probs)], map(float, log_probs), strict=True))
+    def _named(self, names: Sequence[str], log_probs: Iterable[float]) -> list[tuple[str, float]]:
+        return list(zip([*names, *[EOS_NAME] * self.eos], map(float, log_probs), strict=True))
 
 
 class Sum:
@@ -135,7 +150,7 @@ class Tally:
     chars: int = 0
     num_tokens: int = 0
     unk: int = 0
-    unk_nats: float = 0.0  # as in Score
+    unk_nats: float = 0.0  # what spelling out unknown tokens takes away from their log P
     _log_prob: Sum = field(default_factory=Sum)
 
     def add(self, tokens: np.ndarray, log_probs: np.ndarray) -> None:
@@ -270,7 +285,7 @@ def scored(
     cost = vocabulary.unknown_nats(tokens, ids)
     log_probs[: len(ids)] -= cost
     unk = int(np.count_nonzero(ids == UNK))
-    return Score(text, tokens, log_probs, unk, eos, math.fsum(cost))
+    return Score(text, tokens, log_probs, unk, eos, cost)
 
 
 def score_pieces(

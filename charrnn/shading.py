@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from charrnn.display import spelled_out, visible
+from charrnn.display import spelled_out, unknown, visible
 
 if TYPE_CHECKING:
     from charrnn.surprise import Place, Surprise
@@ -188,6 +188,7 @@ def worst_rows(worst: Iterable[tuple[str, "Place"]]) -> list[Row]:
 
 
 def figure(surprise: "Surprise") -> str:
-    """The bits per character of a text, in words."""
+    """The bits per character of a text, in words, and how much of it is unknown."""
     bits = surprise.score.figures()["bits_per_char"]
-    return "nothing to predict" if bits is None else f"{bits:.3f} bits per character"
+    shown = "nothing to predict" if bits is None else f"{bits:.3f} bits per character"
+    return ", ".join(filter(None, [shown, unknown(surprise.score.unk)]))

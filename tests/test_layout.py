@@ -20,7 +20,7 @@ DOWNWARD = """
     archive checkpoint finetuning resuming scoring classification gradient_flow sampling plot
     listing properties neurons beam verbatim overlap surprise dataset run preparing api display
     cli.completion neurons_html inspection shading pictures cli.options cli.interrupts
-    cli.classify cli.neurons cli.texts cli.progress cli.scorer cli.per_char cli.figures
+    cli.texts cli.classify cli.neurons cli.progress cli.scorer cli.per_char cli.figures
     cli.inspect cli.drawing cli.samples cli.session cli.sample cli.score cli.training_display
     cli.train cli.usage cli.help cli __main__
 """  # a module imports only from modules before it

@@ -1,11 +1,12 @@
 """What `charrnn score` does with several models: say which one a text comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import BLOCK, as_line, load_checkpoint, printable
+from charrnn.cli.options import as_line, as_row, load_checkpoint, printable
+from charrnn.cli.texts import Given, blocks
 from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def classify_texts(
     paths: Sequence[Path],
-    texts: Sequence[str],
+    texts: Iterable[Given | None],
     labels: Path | None,
     *,
     eos: bool | None,
@@ -23,10 +24,10 @@ def classify_texts(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Print the label and the posterior of every text; with a labelled file, the accuracy.
+    """Print the label and the posterior of every text, or the accuracy on a labelled file.
 
     Args:
-        labels: a file of lines with a text, a tab and its true label.
+        labels: a file of lines with a text, a tab and its true label, instead of the texts.
 
     Raises:
         ConfigError: two models have one name.
@@ -38,18 +39,20 @@ def classify_texts(
     models = {path.stem: load_checkpoint(path) for path in paths}
     if len(models) < len(paths):
         raise ConfigError("the models to choose from must have different names")
-    labelled = _labelled(labels, encoding, max_size) if labels else []
-    texts = [*texts, *(text for text, _ in labelled)]
-    found: list[Classification] = []
-    with Workers(threads) as workers:
-        for first in range(0, len(texts), BLOCK):
-            block = texts[first : first + BLOCK]
-            found += classify(models, block, eos=eos, workers=workers)
+
+    def found(texts: Iterable[Given | None]) -> Iterator[Classification]:
+        with Workers(threads) as workers:
+            for block in blocks(texts):
+                wanted = [given.text for given in block]
+                yield from classify(models, wanted, eos=eos, workers=workers)
+
     if labels is None:
-        for item in found:
+        for item in found(texts):
             print(_object(item) if as_json else _line(item))
         return
-    confusions = Confusions.count([label for _, label in labelled], [item.label for item in found])
+    labelled = _labelled(labels, encoding, max_size)
+    given = [item.label for item in found(Given(text, text) for text, _ in labelled)]
+    confusions = Confusions.count([label for _, label in labelled], given)
     if as_json:
         print(as_line(asdict(confusions) | confusions.figures()))
     else:
@@ -74,13 +77,13 @@ def _labelled(path: Path, encoding: str, max_size: int | None) -> list[tuple[str
 
 def _object(item: "Classification") -> str:
     fields: dict[str, Any] = {"text": item.text, "label": item.label}
-    return as_line(
-        fields | {"posterior": item.posterior, "log_prob": item.log_probs, "eos": item.eos}
-    )
+    fields |= {"posterior": item.posterior, "log_prob": item.log_probs}
+    return as_line(fields | {"unk": item.unk, "eos": item.eos})
 
 
 def _line(item: "Classification") -> str:
-    from charrnn.display import spelled_out
+    """A line in columns; the last one counts what the chosen model does not know."""
+    from charrnn.display import spelled_out, unknown
 
     label, text = (printable(spelled_out(name)) for name in (item.label, item.text))
-    return f"{label}\t{item.posterior[item.label]:.6g}\t{text}"
+    return as_row(label, f"{item.posterior[item.label]:.6g}", text, unknown(item.unk[item.label]))

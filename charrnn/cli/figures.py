@@ -2,12 +2,12 @@
 
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import as_line, printable
+from charrnn.cli.options import as_line, as_row, printable
 from charrnn.cli.per_char import fields_of_each, lines_of_each
 from charrnn.cli.texts import Given
 from charrnn.config import VocabularyConfig
@@ -18,26 +18,48 @@ if TYPE_CHECKING:
     Figures = tuple[Given, Score | Tally]
 
 _ROWS = 1000  # that a table has at most
+_MANY_UNKNOWN = 0.2  # share of the tokens from which on there is a warning
 _COLUMNS = ("log_prob", "bits_per_char", "perplexity", "chars", "unk", "eos", "text")
 
 
 @dataclass
-class Threshold:
-    """Bits per character that nothing may be above."""
+class Watch:
+    """What is said on stderr after all scores.
+
+    Args:
+        bits: per character that nothing may be above; None means no limit.
+    """
 
     bits: float | None
-    above: int = 0  # of those watched
+    above: int = 0  # texts, or sums, that are
+    tokens: int = 0  # read
+    unk: int = 0  # of them unknown
 
-    def watch(self, bits: float | None) -> None:
-        """Take note of a text, or of a sum; one without characters is above nothing."""
+    def see(self, score: "Score | Tally") -> None:
+        """Count the tokens of a text."""
+        self.tokens += score.num_tokens - score.eos
+        self.unk += score.unk
+
+    def limit(self, bits: float | None) -> None:
+        """Hold a text, or a sum, against the limit; one without characters is above nothing."""
         if self.bits is not None and bits is not None and bits > self.bits:
             self.above += 1
 
-    def report(self) -> None:
-        """Say on stderr how many there were."""
+    def report(self, unit: str) -> None:
+        """Say on stderr how many were above the limit, and whether many tokens were unknown.
+
+        Args:
+            unit: what a token is.
+        """
         from charrnn.display import count, message
 
-        message(f"{count(self.above, 'result')} above {self.bits:g} bits per character")
+        if self.unk > _MANY_UNKNOWN * self.tokens:
+            message(
+                f"warning: {self.unk:,} of {count(self.tokens, unit)} "
+                f"{'is' if self.unk == 1 else 'are'} unknown to the model"
+            )
+        if self.above:
+            message(f"{count(self.above, 'result')} above {self.bits:g} bits per character")
 
 
 @dataclass
@@ -50,7 +72,7 @@ class Printer:
         tsv: columns with a header.
         sort: the most surprising first; all of them are held until the end.
         per_char: every character too.
-        threshold: watches what is printed.
+        watch: sees all scores.
     """
 
     tokens: VocabularyConfig
@@ -58,12 +80,11 @@ class Printer:
     tsv: bool = False
     sort: bool = False
     per_char: bool = False
-    threshold: Threshold = field(default_factory=lambda: Threshold(None))
+    watch: Watch = field(default_factory=lambda: Watch(None))
 
     def each(self, scored: Iterable["Figures"]) -> None:
         """Print every text in the order given, or sorted; a few on a terminal as a table."""
-        if self.threshold.bits is not None:
-            scored = self._watched(scored)
+        scored = self._watched(scored)
         if not (self.as_json or self.tsv or self.sort or self.per_char) and sys.stdout.isatty():
             first = list(islice(scored, _ROWS + 1))
             if 0 < len(first) <= _ROWS:
@@ -75,20 +96,38 @@ class Printer:
         for line in self._sorted(scored) if self.sort else map(self._line, scored):
             print(line)
 
-    def total(self, scored: Iterable["Figures"], heading: dict[str, int] | None = None) -> None:
-        """Print one object, or a line a figure, for all; with a heading, all on one line."""
+    def total(self, scored: Iterable["Figures"]) -> None:
+        """Print one object, or a line a figure, for all."""
         from charrnn.scoring import Total
 
         total = Total()
         for _, score in scored:
+            self.watch.see(score)
             total.add([score])
-        fields = (heading or {}) | total.fields()
-        self.threshold.watch(fields["bits_per_char"])
-        if heading and not self.as_json:
-            bits = _number(fields["bits_per_char"])
-            print("\t".join(f"{name} {number}" for name, number in heading.items()), bits, sep="\t")
-        else:
-            self._figures(fields)
+        fields = total.fields()
+        self.watch.limit(fields["bits_per_char"])
+        self._figures(fields)
+
+    def sums(
+        self, name: str, numbers: Sequence[int], scored: Iterable[tuple[int, "Score | Tally"]]
+    ) -> None:
+        """Print an object or a line for all scores that come with one of the numbers."""
+        from charrnn.display import unknown
+        from charrnn.scoring import Total
+
+        totals = {number: Total() for number in numbers}
+        for number, score in scored:
+            totals[number].add([score])
+            if number == numbers[0]:
+                self.watch.see(score)
+        for number, total in totals.items():
+            fields = total.fields()
+            self.watch.limit(fields["bits_per_char"])
+            if self.as_json:
+                print(as_line({name: number} | fields))
+            else:
+                bits = _number(fields["bits_per_char"])
+                print(as_row(f"{name} {number}", bits, unknown(total.unk)))
 
     def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]], total: bool) -> None:
         """Print an object or a line a text, or one for all: the figures while learning beside the
@@ -97,10 +136,11 @@ class Printer:
 
         static, adapted = Total(), Total()
         for given, score, learned in scored:
+            self.watch.see(score)
             static.add([score])
             adapted.add([learned])
             if not total:
-                print(self._adapted_line(given, score, learned))
+                print(self._adapted_line(given, score, learned), flush=True)
         if total:
             sums, learned_sums = static.fields(), adapted.fields()
             for name in ("log_prob", "bits_per_char", "perplexity"):
@@ -109,7 +149,8 @@ class Printer:
 
     def _watched(self, scored: Iterable["Figures"]) -> Iterator["Figures"]:
         for given, score in scored:
-            self.threshold.watch(score.figures()["bits_per_char"])
+            self.watch.see(score)
+            self.watch.limit(score.figures()["bits_per_char"])
             yield given, score
 
     def _sorted(self, scored: Iterable["Figures"]) -> Iterator[str]:
@@ -140,16 +181,19 @@ class Printer:
             "chars": score.chars,
             "unk": score.unk,
             "eos": score.eos,
+            "token_log_prob": score.token_log_prob,
         }
         if self.tokens.unit != "character":
             fields["tokens"] = score.num_tokens
         return fields
 
     def _adapted_line(self, given: Given, score: "Tally", learned: "Tally") -> str:
+        from charrnn.display import unknown
+
         bits, learned_bits = (each.figures()["bits_per_char"] for each in (score, learned))
         if not self.as_json:
-            shown = f"{score.log_prob:.6f}\t{_number(bits)}\t{_number(learned_bits)}"
-            return f"{shown}\t{_name(given)}"
+            figures = f"{score.log_prob:.6f}", _number(bits), _number(learned_bits)
+            return as_row(*figures, _name(given), unknown(score.unk))
         fields = given.object | {"log_prob": score.log_prob, "bits_per_char": bits}
         fields |= {"adapted_log_prob": learned.log_prob, "adapted_bits_per_char": learned_bits}
         return as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos})
@@ -164,8 +208,10 @@ class Printer:
 
 
 def _short_line(given: Given, score: "Score | Tally") -> str:
+    from charrnn.display import unknown
+
     bits = _number(score.figures()["bits_per_char"])
-    return f"{score.log_prob:.6f}\t{bits}\t{_name(given)}"
+    return as_row(f"{score.log_prob:.6f}", bits, _name(given), unknown(score.unk))
 
 
 def _columns(given: Given, score: "Score | Tally") -> str:

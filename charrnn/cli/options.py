@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
 
 STARTED = time.monotonic()
-BLOCK = 4096  # texts scored at a time
 PARTS = ("all", "network", "ngram")
 _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # and line ends
 # Control characters that JSON leaves as they are, escaped.
@@ -81,12 +80,25 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     from charrnn.residual import ResidualRNN
 
     check_choice("part", part, PARTS)
-    found = checkpoint.load(checkpoint.find(path))
+    chosen = checkpoint.find(path)
+    found = checkpoint.load(chosen)
+    if path is None and sys.stderr.isatty():
+        _say_which(chosen)
     if part == PARTS[0]:
         return found
     if not isinstance(found.model, ResidualRNN):
         raise ConfigError(f"part {part} is of a network with n-grams, which this model is not")
     return replace(found, model=getattr(found.model, part))
+
+
+def _say_which(model: Path) -> None:
+    """Say which model is used where none was named."""
+    from charrnn.display import message, visible
+    from charrnn.resources import bundled_model
+
+    bundled = model == bundled_model()
+    shown = f"{model.stem}, which is bundled" if bundled else f"{model}, the newest one here"
+    message(visible(f"model: {shown}; -c chooses another"))
 
 
 def given(context: typer.Context) -> dict[str, Any]:
@@ -146,6 +158,11 @@ def as_line(value: Any) -> str:
     """
     line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return line.translate(_CONTROLS)
+
+
+def as_row(*columns: str) -> str:
+    """Columns with tabs between; a last one that is empty is left out."""
+    return "\t".join(columns if columns[-1] else columns[:-1])
 
 
 def _finite(value: Any) -> Any:

@@ -27,23 +27,33 @@ def fields_of_each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
     """What --per-char adds: characters where the tokens are, and tokens where they are others."""
     fields: dict[str, Any] = {}
     if tokens.tokens == "char":
-        fields["per_char"] = [
-            {"char": char, "log_prob": log_prob} for char, log_prob in score.per_char
-        ]
+        fields["per_char"] = _objects("char", score.per_char, score.unknown_chars)
     if tokens.unit != "character":
-        fields["per_token"] = [
-            {"token": token, "log_prob": log_prob} for token, log_prob in score.per_token
-        ]
+        fields["per_token"] = _objects("token", score.per_token, score.unknown_tokens)
     return fields
+
+
+def _objects(
+    unit: str, pairs: Iterable[tuple[str, float]], unknown: Iterable[bool]
+) -> list[dict[str, Any]]:
+    """An object for each character or token; one that the model does not know says so."""
+    return [
+        {unit: name, "log_prob": log_prob} | ({"unk": True} if is_unknown else {})
+        for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True)
+    ]
 
 
 def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
     """A line a character, or a word, and an empty one after them."""
     from charrnn.display import spelled_out
 
-    for name, log_prob in score.per_char if tokens.tokens == "char" else score.per_token:
-        shown = printable(spelled_out(name))
-        yield f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}"
+    if tokens.tokens == "char":
+        pairs, unknown = score.per_char, score.unknown_chars
+    else:
+        pairs, unknown = score.per_token, score.unknown_tokens
+    for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True):
+        shown, mark = printable(spelled_out(name)), "\tunknown" * is_unknown
+        yield f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}{mark}"
     yield ""
 
 
@@ -52,9 +62,10 @@ def show_surprise(surprises: Iterable["Surprise"]) -> None:
 
     Where the terminal has no colours, marks below the text stand for them.
     """
+    from charrnn import display
     from charrnn.shading import figure, grouped, lines_of_cells
 
-    console = Console(highlight=False)
+    console = display.console()
     _print(console, _legend(console))
     worst: Worst = []
     for surprise in surprises:

@@ -11,7 +11,6 @@ from charrnn.cli.options import as_line, printable
 from charrnn.config import SampleConfig
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from charrnn.checkpoint import Checkpoint
@@ -23,7 +22,6 @@ _BAR = 50  # columns of a probability of one
 _NARROWEST = 24  # columns that a text needs beside others
 _COPIED = "underline"  # how a terminal shows what is copied
 _BETWEEN = "---"  # where a sample may have several lines
-_LEAST_WIDTH = 40
 _NAMED = 10  # tokens that are not known
 
 
@@ -123,6 +121,8 @@ def _print_ranked(drawn: Sequence[Drawn]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from charrnn.display import print_table
+
     table = Table(box=None, pad_edge=False)
     for name in ("log P", "of the best"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -132,22 +132,15 @@ def _print_ranked(drawn: Sequence[Drawn]) -> None:
         log_prob = item.sample.drawn_log_prob
         text = Text(printable(item.sample.text))
         table.add_row(f"{log_prob:.2f}", f"{math.exp(log_prob - best):.3g}", text)
-    _console().print(table)
-
-
-def _console() -> "Console":
-    """Stdout, at least as wide as a table needs, whatever COLUMNS says."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.width = max(console.width, _LEAST_WIDTH)
-    return console
+    print_table(table)
 
 
 def _fits(columns: int) -> bool:
     if not sys.stdout.isatty():
         return False
-    return _console().width >= columns * (_NARROWEST + 1)
+    from charrnn.display import console
+
+    return console().width >= columns * (_NARROWEST + 1)
 
 
 def _print_columns(
@@ -159,6 +152,8 @@ def _print_columns(
     from rich.table import Table
     from rich.text import Text
 
+    from charrnn.display import console
+
     table = Table(box=None, pad_edge=False, expand=True)  # it knows how wide a character is
     for temperature in temperatures:
         table.add_column(f"temperature {temperature:g}", ratio=1, overflow="fold")
@@ -166,15 +161,15 @@ def _print_columns(
         if number and layout.apart:
             table.add_row(_BETWEEN)
         table.add_row(*(Text(printable(item.sample.text) if item else "") for item in row))
-    _console().print(table)
+    console().print(table)
 
 
 def _print_marked(item: Drawn) -> None:
     """The text, with copied stretches marked on a terminal, and then a line for each of them."""
-    from charrnn.display import count, spelled_out
+    from charrnn.display import console, count, spelled_out
 
     if sys.stdout.isatty():
-        _console().print(_marked(item), soft_wrap=True)
+        console().print(_marked(item), soft_wrap=True)
     else:
         print(item.sample.text)
     drawn, copied = item.sample.drawn, item.num_copied

@@ -25,12 +25,12 @@ from charrnn.cli.options import (
     unescaped,
 )
 from charrnn.cli.scorer import Scorer
-from charrnn.cli.texts import Given, Sources
+from charrnn.cli.texts import STDIN, Given, Sources
 from charrnn.config import LINES, WHOLE, check_float, check_int
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charrnn.cli.figures import Figures, Printer, Threshold
+    from charrnn.cli.figures import Figures, Printer, Watch
     from charrnn.surprise import Surprise
 
 _PER_CHAR = (
@@ -41,20 +41,22 @@ _MOST = 200_000  # characters of a picture
 _SUMS = ("--total", "--context", "--reset")
 _PICTURES = ("--html", "--svg")
 _GOES_WITHOUT = {
+    "--per-char": ("--context", "--reset"),
     "--context": ("--reset", "--streams", "--adapt"),
-    "--reset": ("--streams", "--adapt"),
+    "--reset": ("--eos", "--streams", "--adapt"),
     "--adapt": ("--per-char", "--streams"),
     "--streams": ("--per-char",),
     "--html": (*_SUMS, "--streams", "--adapt"),
     "--svg": (*_SUMS, "--streams", "--adapt"),
-    "--field": ("--lines and --whole", "--split-on", "--streams", *_PICTURES, "TEXT"),
+    "--field": ("--lines", "--whole", "--split-on", "--streams", *_PICTURES, "TEXT"),
     "--tsv": ("--json", "--per-char", *_SUMS, "--adapt"),
     "--sort": ("--per-char", *_SUMS, "--adapt"),
     "--fail-over": ("--adapt",),
+    "--labels": ("TEXT", "--file", "--lines", "--whole", "--split-on"),
 }
 _ONE_MODEL = (
-    "--per-char", *_PICTURES, *_SUMS, "--streams", "--adapt", "--field", "--tsv", "--sort",
-    "--fail-over",
+    "--per-char", *_PICTURES, *_SUMS, "--streams", "--adapt", "--part", "--field", "--tsv",
+    "--sort", "--fail-over",
 )  # fmt: skip
 
 
@@ -62,7 +64,9 @@ def score(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEXT", help="Texts to score.  [default: stdin]", show_default=False
+            metavar="TEXT",
+            help="Texts to score; '-' is stdin.  [default: stdin]",
+            show_default=False,
         ),
     ] = None,
     checkpoints: Annotated[
@@ -217,6 +221,7 @@ def score(
     texts come as a table, the most probable first.
     """
     checkpoints, processes = checkpoints or [], distributed.world()
+    texts, files = _apart(texts or [], files or [])
     _check_together(
         {
             "--per-char": per_char,
@@ -228,18 +233,21 @@ def score(
             "--html": html is not None,
             "--svg": svg is not None,
             "--field": field is not None,
-            "--lines and --whole": lines is not None,
+            "--lines": lines is True,
+            "--whole": lines is False,
             "--split-on": split_on is not None,
             "--json": as_json,
             "--tsv": tsv,
             "--sort": sort,
             "--fail-over": fail_over is not None,
             "--labels": labels is not None,
+            "--eos": eos is True,
+            "--part": part != PARTS[0],
+            "--file": bool(files),
             "TEXT": bool(texts),
         },
         several=len(checkpoints) > 1,
     )
-    files = files or []
     _check_pictures(html, svg, [*files, *checkpoints])
     if not processes.speaks:
         if adapt or html or svg or len(checkpoints) > 1:
@@ -251,28 +259,32 @@ def score(
         files = [processes.together(_stdin, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
     cut = LINES if separator is None else separator
-    sources = Sources([*map(unescaped, texts or [])], files, cut, encoding, max_size, field)
+    sources = Sources([*map(unescaped, texts)], files, cut, encoding, max_size, field)
     if len(checkpoints) > 1:
-        wanted = [given.text for given in sources.read()]
         classify_texts(
-            checkpoints, wanted, labels, eos=eos, encoding=encoding, max_size=max_size,
+            checkpoints, sources.arriving(), labels, eos=eos, encoding=encoding, max_size=max_size,
             threads=threads, as_json=as_json,
         )  # fmt: skip
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None, part)
     if separator is None:
         sources = replace(sources, separator=model.separator)
-    if streams > 1 and sources.separator != WHOLE:
-        raise ConfigError("--streams is for whole files: give --whole")
-    from charrnn.cli.figures import Printer, Threshold
+    if streams > 1 and (sources.separator != WHOLE or not files):
+        raise ConfigError("--streams is for whole files: give --whole and --file")
+    from charrnn.cli.figures import Printer, Watch
 
     as_json = as_json or (field is not None and not tsv)
     each = per_char and not total
-    threshold = Threshold(fail_over)
-    printer = Printer(model.vocabulary.config, as_json, tsv, sort, each, threshold)
+    watch, tokens = Watch(fail_over), model.vocabulary.config
+    printer = Printer(tokens, as_json, tsv, sort, each, watch)
     scorer = Scorer(model, eos, threads, processes)
-    if context is not None or reset is not None:
-        _print_sums(scorer, sources, printer, context, reset)
+    if context is not None:
+        contexts = _numbers("context", context)
+        printer.sums("context", contexts, scorer.in_contexts(sources, contexts))
+    elif reset is not None:
+        sizes, given = _numbers("reset", reset), [*sources.read()]
+        found = ((size, score) for size in sizes for _, score in scorer.in_parts(given, size))
+        printer.sums("reset", sizes, found)
     elif adapt:
         printer.adapted(scorer.adapted(sources.read()), total)
     elif html or svg or (each and not as_json and processes.broadcast(sys.stdout.isatty())):
@@ -280,17 +292,35 @@ def score(
     else:
         scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
         printer.total(scored) if total else printer.each(scored)
-    if threshold.above:
-        threshold.report()
-    if processes.broadcast(threshold.above):
+    if processes.speaks:
+        watch.report(tokens.unit)
+    if processes.broadcast(watch.above):
         raise typer.Exit(_EXCEEDED)
+
+
+def _apart(texts: list[str], files: list[Path]) -> tuple[list[str], list[Path]]:
+    """The texts, and the files with standard input among them where '-' was given for a text.
+
+    Raises:
+        ConfigError: a text is the name of a file, or standard input is given twice.
+    """
+    for text in texts:
+        if os.path.isfile(text):
+            raise ConfigError(
+                f"{text} is a file; did you mean --file {text}? To score the name itself, pass it "
+                "on standard input"
+            )
+    files = [STDIN] * texts.count("-") + files
+    if files.count(STDIN) > 1:
+        raise ConfigError("standard input can be scored once only")
+    return [text for text in texts if text != "-"], files
 
 
 def _stdin() -> Path:
     """What is scored where nothing is given."""
     if sys.stdin.isatty():
         raise ConfigError("nothing to score: give a TEXT or --file FILE")
-    return Path("-")
+    return STDIN
 
 
 def _check_together(given: dict[str, bool], several: bool) -> None:
@@ -303,7 +333,7 @@ def _check_together(given: dict[str, bool], several: bool) -> None:
     for option, others in _GOES_WITHOUT.items():
         for other in others:
             if given[option] and given[other]:
-                raise ConfigError(f"{option} goes without {other}: choose one of them")
+                raise ConfigError(f"{option} and {other} cannot be combined")
 
 
 def _check_pictures(html: Path | None, svg: Path | None, inputs: list[Path]) -> None:
@@ -326,22 +356,11 @@ def _scored(
     """
     from charrnn.cli.progress import with_bar
 
-    if sources.separator != WHOLE or each:
-        return with_bar(scorer.each(sources.read()), sources, printed)
-    texts = (Given(text, text) for text in sources.texts)
-    files = scorer.whole(sources.files, sources.encoding, sources.max_size, streams)
-    return chain(scorer.each(texts), files)
-
-
-def _print_sums(
-    scorer: Scorer, sources: Sources, printer: "Printer", context: str | None, reset: str | None
-) -> None:
-    """A sum over all texts for each N of --context, or of --reset."""
-    texts = list(sources.read())
-    for n in _numbers("context", context) if context is not None else []:
-        printer.total(scorer.each(texts, n), {"context": n})
-    for n in _numbers("reset", reset) if reset is not None else []:
-        printer.total(scorer.in_parts(texts, n), {"reset": n})
+    if each:
+        return with_bar(scorer.each(sources.arriving()), sources, printed)
+    texts, files = sources.apart()
+    whole = scorer.whole(replace(sources, files=files), streams)
+    return chain(with_bar(scorer.each(texts), sources, printed), whole)
 
 
 def _numbers(name: str, text: str) -> list[int]:
@@ -368,7 +387,7 @@ def _print_surprise(
     else:
         found = scorer.surprises(sources.read())
     if printer.per_char and not printer.as_json and sys.stdout.isatty():
-        show_surprise(_watched(found, printer.threshold))
+        show_surprise(_watched(found, printer.watch))
     else:
         printer.each((given, surprise.score) for given, surprise in found)
 
@@ -385,9 +404,8 @@ def _limited(texts: Iterable[Given]) -> Iterator[Given]:
         yield given
 
 
-def _watched(
-    found: "Iterable[tuple[Given, Surprise]]", threshold: "Threshold"
-) -> "Iterator[Surprise]":
+def _watched(found: "Iterable[tuple[Given, Surprise]]", watch: "Watch") -> "Iterator[Surprise]":
     for _, surprise in found:
-        threshold.watch(surprise.score.figures()["bits_per_char"])
+        watch.see(surprise.score)
+        watch.limit(surprise.score.figures()["bits_per_char"])
         yield surprise

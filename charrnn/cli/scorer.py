@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrnn.cli.texts import Given, blocks
+from charrnn.cli.texts import STDIN, Given, Sources, blocks
 from charrnn.config import WHOLE
 from charrnn.distributed import World
 
@@ -31,9 +31,7 @@ class Scorer:
     threads: int | None
     world: World
 
-    def each(
-        self, texts: Iterable[Given], context: int | None = None
-    ) -> Iterator[tuple[Given, "Score"]]:
+    def each(self, texts: Iterable[Given | None]) -> Iterator[tuple[Given, "Score"]]:
         """Scores in the order given; a block of texts is scored side by side.
 
         The processes of a run share the blocks, and rank 0 gets all scores.
@@ -45,40 +43,68 @@ class Scorer:
 
             def scores(block: list[Given]) -> "list[Score]":
                 wanted = [given.text for given in block]
-                return score(self.model, wanted, eos=self.eos, context=context, workers=workers)
+                return score(self.model, wanted, eos=self.eos, workers=workers)
 
             for block, found in self.world.map(scores, blocks(texts)):
                 yield from zip(block, found, strict=True)
 
+    def in_contexts(
+        self, sources: Sources, contexts: Sequence[int]
+    ) -> Iterator[tuple[int, "Score | Tally"]]:
+        """Scores with each context of so many tokens, in pairs with it."""
+        from charrnn.parallel import Workers
+        from charrnn.scoring import score, score_windows
+
+        texts, files = sources.apart()
+        with Workers(self.threads, self.world) as workers:
+
+            def scores(block: list[Given]) -> "list[tuple[int, Score]]":
+                wanted = [given.text for given in block]
+                return [
+                    (context, found)
+                    for context in contexts
+                    for found in score(
+                        self.model, wanted, eos=self.eos, context=context, workers=workers
+                    )
+                ]
+
+            for _, found in self.world.map(scores, blocks(texts)):
+                yield from found
+            for file in files:
+                pieces = sources.pieces(file)
+                tallies = score_windows(self.model, pieces, contexts, eos=self.eos, workers=workers)
+                if not _is_nothing(file, tallies[0]):
+                    yield from zip(contexts, tallies, strict=True)
+
     def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
-        """Scores of the texts cut after every so many characters; no end counts."""
+        """Scores of the texts cut after every so many characters in NFC; no end counts."""
+        from charrnn.vocabulary import normalize
+
+        composed = (replace(given, text=normalize(given.text)) for given in texts)
         parts = (
-            Given(given.name, given.text[start : start + size])
-            for given in texts
+            replace(given, text=given.text[start : start + size])
+            for given in composed
             for start in range(0, len(given.text), size)
         )
         return replace(self, eos=False).each(parts)
 
-    def whole(
-        self, files: Sequence[Path], encoding: str, max_size: int | None, streams: int
-    ) -> Iterator[tuple[Given, "Tally"]]:
+    def whole(self, sources: Sources, streams: int) -> Iterator[tuple[Given, "Tally"]]:
         """Figures of whole files, however long, the same at all processes."""
         from charrnn.corpus import read_documents
         from charrnn.parallel import Workers
-        from charrnn.reading import read_pieces, strip_pieces
         from charrnn.scoring import score_in_streams, score_pieces
 
         with Workers(self.threads, self.world) as workers:
-            for file in files:
+            for file in sources.files:
                 if streams > 1:
-                    documents = read_documents(file, WHOLE, encoding, max_size)
+                    documents = read_documents(file, WHOLE, sources.encoding, sources.max_size)
                     found = score_in_streams(
                         self.model, documents, streams, eos=self.eos, workers=workers
                     )
                 else:
-                    pieces = strip_pieces(read_pieces(file, encoding, max_size))
-                    found = score_pieces(self.model, pieces, eos=self.eos)
-                yield Given(str(file), ""), found
+                    found = score_pieces(self.model, sources.pieces(file), eos=self.eos)
+                if not _is_nothing(file, found):
+                    yield Given(str(file), ""), found
 
     def adapted(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Tally", "Tally"]]:
         """Figures of the model as it is, and as it learns from each text."""
@@ -98,3 +124,7 @@ class Scorer:
 
         for given in texts:
             yield given, surprise(self.model, given.text, eos=self.eos)
+
+
+def _is_nothing(file: Path, found: "Tally") -> bool:
+    return file == STDIN and found.chars == found.eos
