@@ -5,7 +5,7 @@ Nothing here prints. The names are those of the command line.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
@@ -15,7 +15,7 @@ from charrnn import checkpoint
 from charrnn.blas import one_thread
 from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig, check_int
-from charrnn.errors import did_you_mean
+from charrnn.errors import ConfigError, did_you_mean
 from charrnn.finetuning import Pretrained
 from charrnn.parallel import Workers
 from charrnn.preparing import claimed, prepare
@@ -117,6 +117,7 @@ class Model:
             ConfigError: a value is out of range.
             CorpusError: the prompt is not valid Unicode.
         """
+        _check_text("prompt", prompt, "samples")
         config = SampleConfig(
             length=length,
             temperature=temperature,
@@ -139,6 +140,7 @@ class Model:
             ConfigError: a value is out of range.
             CorpusError: a prompt is not valid Unicode.
         """
+        prompts = _checked_texts("prompts", prompts, "sample")
         if seed is not None:
             check_int("seed", seed, 0, _MAX_SEED)
         first = randbelow(1 << 32) if seed is None else seed
@@ -156,15 +158,20 @@ class Model:
         Raises:
             CorpusError: the prompt is not valid Unicode.
         """
+        _check_text("prompt", prompt)
         with one_thread():
             return next_tokens(self.checkpoint, prompt)
 
     def score(self, text: str, *, eos: bool | None = None) -> Score:
         """How probable a text is, as `charrnn score` says; see `scores`."""
+        _check_text("text", text, "scores")
         return self.scores([text], eos=eos)[0]
 
     def scores(self, texts: Sequence[str], *, eos: bool | None = None) -> list[Score]:
         """How probable texts are, scored side by side; none sees another.
+
+        Characters that the model does not know cost their share of P(<UNK>), so that texts and
+        models compare; `Score.token_log_prob` is without that.
 
         Args:
             eos: whether the end of each counts; None means unless the model was trained on whole
@@ -173,6 +180,7 @@ class Model:
         Raises:
             CorpusError: a text is not valid Unicode.
         """
+        texts = _checked_texts("texts", texts, "score")
         with _working(self.threads) as workers:
             return score(self.checkpoint, texts, eos=eos, workers=workers)
 
@@ -281,6 +289,42 @@ def train(
             if progress is not None:
                 progress(step)
     return Model(run.checkpoint(), threads=threads)
+
+
+def _check_text(name: str, text: object, several: str = "") -> None:
+    """Raise ConfigError where a text is none.
+
+    Args:
+        several: the method for a list of them, if there is one.
+    """
+    if isinstance(text, str):
+        return
+    listed = several and isinstance(text, Iterable) and not isinstance(text, bytes)
+    hint = f"; {several}() takes a list" if listed else ""
+    raise ConfigError(f"{name} must be a string, not {_kind(text)}{hint}")
+
+
+def _checked_texts(name: str, texts: object, single: str) -> list[str]:
+    """A list of texts.
+
+    Args:
+        single: the method for one of them.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(texts, str):
+        raise ConfigError(f"{name} must be a list of strings; {single}() takes one string")
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise ConfigError(f"{name} must be a list of strings, not {_kind(texts)}")
+    found = [*texts]
+    for number, text in enumerate(found):
+        _check_text(f"{name}[{number}]", text)
+    return found
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def _command(given: Mapping[str, object]) -> str:

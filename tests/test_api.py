@@ -132,6 +132,7 @@ def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
     texts = ["abc", "", "cab" * 50, "z"]
     for score, text in zip(model.scores(texts), texts, strict=True):
         assert score.log_prob == pytest.approx(model.score(text).log_prob)
+    assert len(model.scores(tuple(texts))) == len(texts)
     without = model.score("ab", eos=False)
     assert without.chars == 2
     assert without.prob == pytest.approx(np.exp(without.log_prob))
@@ -150,6 +151,16 @@ def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
         (lambda model: model.sample(stop="\ud800"), "not valid Unicode"),
         (lambda model: model.next("\ud800"), "not valid Unicode"),
         (lambda model: model.score("\ud800"), "not valid Unicode"),
+        (lambda model: model.score(None), "text must be a string, not None$"),
+        (lambda model: model.score(["a"]), r"text must be .*, not list; scores\(\) takes a list"),
+        (lambda model: model.score(b"a"), "text must be a string, not bytes$"),
+        (lambda model: model.scores("abc"), r"list of strings; score\(\) takes one string"),
+        (lambda model: model.scores(5), "texts must be a list of strings, not int"),
+        (lambda model: model.scores(["a", 5]), r"texts\[1\] must be a string, not int"),
+        (lambda model: model.sample(["a"]), r"prompt must be .*; samples\(\) takes a list"),
+        (lambda model: model.samples("ab"), r"prompts must be .*; sample\(\) takes one string"),
+        (lambda model: model.samples([None]), r"prompts\[0\] must be a string, not None"),
+        (lambda model: model.next(1.5), "prompt must be a string, not float"),
         (lambda model: model.save("m.txt"), r"must end in \.npz"),
         (lambda model: charrnn.Model(model.checkpoint, threads=0).score("a"), "threads must be"),
         (lambda model: charrnn.load("everyda"), "did you mean 'everyday'"),

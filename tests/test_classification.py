@@ -4,7 +4,6 @@ import pytest
 
 from charrnn.classification import Classification, Confusions, classify
 from charrnn.config import LINES, WHOLE
-from charrnn.errors import ConfigError
 from charrnn.parallel import Workers
 from charrnn.scoring import score
 
@@ -37,7 +36,7 @@ def test_a_character_outside_the_vocabulary_costs_its_share_of_unk(
 ) -> None:
     models = {"narrow": make_checkpoint("a"), "wide": make_checkpoint("ab")}
     (found,) = classify(models, ["ab"], eos=False, workers=workers)
-    plain = score(models["narrow"], ["ab"], eos=False, workers=workers)[0].log_prob
+    plain = score(models["narrow"], ["ab"], eos=False, workers=workers)[0].token_log_prob
     assert found.log_probs["narrow"] == pytest.approx(plain - math.log(0x110000 - 0x800 - 1))
     whole = score(models["wide"], ["ab"], eos=False, workers=workers)[0].log_prob
     assert found.log_probs["wide"] == pytest.approx(whole)
@@ -89,16 +88,16 @@ def test_every_unknown_jamo_costs_its_share_of_unk(
     share = math.log(0x110000 - 0x800 - 1)
     for label, unknown in (("jamo", 2), ("characters", 1)):
         (plain,) = score(models[label], ["각"], workers=workers)
-        assert found.log_probs[label] == pytest.approx(plain.log_prob - unknown * share)
+        assert found.log_probs[label] == pytest.approx(plain.token_log_prob - unknown * share)
 
 
-def test_a_model_of_words_that_does_not_know_them_all_takes_no_part(
+def test_a_model_of_words_spells_out_what_it_does_not_know(
     make_checkpoint: MakeCheckpoint, workers: Workers
 ) -> None:
-    models = {"characters": make_checkpoint(), "words": make_checkpoint(["a", " b"], WORDS)}
-    with pytest.raises(ConfigError) as caught:
-        classify(models, ["a b", "a c b" + " b" * 10**4 + "\n"], workers=workers)
-    message = str(caught.value)
-    assert message.startswith("words is a model of words and does not know 2 of those in 'a c b")
-    assert "\n" not in message
-    assert len(message) < 400
+    models = {"characters": make_checkpoint("abc "), "words": make_checkpoint(["a", " b"], WORDS)}
+    (found,) = classify(models, ["a b aaaa"], workers=workers)
+    assert found.unk == {"characters": 0, "words": 1}
+    assert found.label == "characters"
+    for label, checkpoint in models.items():
+        (expected,) = score(checkpoint, ["a b aaaa"], workers=workers)
+        assert found.log_probs[label] == pytest.approx(expected.log_prob)

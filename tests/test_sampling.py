@@ -151,7 +151,8 @@ def test_next_tokens_are_the_distribution_that_score_uses(
         ended = name == "<EOS>"
         text = prompt + ("" if ended else "Ω" if name == "<UNK>" else name)
         whole = score(checkpoint, [text], eos=ended, workers=workers)[0]
-        assert whole.log_probs[-1] == pytest.approx(log_prob, abs=1e-5)
+        cost = whole.token_log_prob - whole.log_prob  # as Ω is one of many unknown characters
+        assert whole.log_probs[-1] + cost == pytest.approx(log_prob, abs=1e-5)
 
 
 LOGITS = np.log([[0.1], [0.2], [0.4], [0.05], [0.25]])  # EOS, UNK and three characters
@@ -267,6 +268,17 @@ def test_the_stop_text_is_not_looked_for_in_a_prompt(make_checkpoint: MakeCheckp
     for sample in draw(checkpoint, SampleConfig(length=9, stop="가"), *range(20), prompt="ᄀ가"):
         assert sample.text.startswith("ᄀ가")
         assert "가" not in sample.drawn
+
+
+def test_log_prob_of_unknown_characters_is_what_score_gives_too(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint, drawn = make_checkpoint(), 0
+    for sample in draw(checkpoint, SampleConfig(length=6, allow_unk=True), *range(20), prompt="aΩ"):
+        drawn += sample.drawn.count(UNK_CHARACTER)
+        expected = difference(checkpoint, sample, workers)
+        assert sample.log_prob == pytest.approx(expected, abs=1e-3)
+    assert drawn
 
 
 def test_marks_without_end_end_at_the_length(make_checkpoint: MakeCheckpoint) -> None:

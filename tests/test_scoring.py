@@ -1,6 +1,6 @@
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -10,9 +10,10 @@ from charrnn.documents import END, Documents
 from charrnn.errors import CorpusError
 from charrnn.evaluation import evaluate
 from charrnn.parallel import Workers
-from charrnn.scoring import Total, score, score_in_streams, score_pieces
+from charrnn.scoring import Score, Total, score, score_in_streams, score_pieces, score_windows
 from charrnn.tokens import encode_documents
-from charrnn.vocabulary import UNK_CHARACTER
+from charrnn.vocabulary import CHARACTERS as CHARACTERS_OF_UNICODE
+from charrnn.vocabulary import UNK, UNK_CHARACTER
 
 from .conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
 
@@ -44,8 +45,20 @@ def test_all_texts_up_to_a_length_with_their_ends_add_up_to_one(
     going_on = score(
         checkpoint, [t for t in texts if len(t) == longest], eos=False, workers=workers
     )
-    ends_before = sum(math.exp(s.log_prob) for s in ended if len(s.text) < longest)
-    assert ends_before + sum(math.exp(s.log_prob) for s in going_on) == pytest.approx(1, abs=1e-6)
+    for add_up in (total_of_tokens, total_of_texts):
+        ends_before = add_up(s for s in ended if len(s.text) < longest)
+        assert ends_before + add_up(going_on) == pytest.approx(1, abs=1e-6)
+
+
+def total_of_tokens(scores: Iterable[Score]) -> float:
+    """P of all texts, where unknown characters are one token."""
+    return math.fsum(math.exp(found.token_log_prob) for found in scores)
+
+
+def total_of_texts(scores: Iterable[Score]) -> float:
+    """P of all texts that differ from these in unknown characters only, and of these."""
+    unknown = CHARACTERS_OF_UNICODE - 2
+    return math.fsum(math.exp(found.log_prob) * unknown**found.unk for found in scores)
 
 
 def test_per_char_adds_up_to_log_prob(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
@@ -89,6 +102,40 @@ def test_unknown_characters_count_and_keep_their_names(
     found = score(make_checkpoint(), ["aΩb€"], eos=False, workers=workers)[0]
     assert found.unk == 2
     assert [char for char, _ in found.per_char] == [*"aΩb€"]
+    assert found.unknown_chars == found.unknown_tokens == [False, True, False, True]
+    share = math.log(0x110000 - 0x800 - len("abc"))
+    assert found.token_log_prob == pytest.approx(found.log_prob + 2 * share)
+    assert math.fsum(log_prob for _, log_prob in found.per_char) == found.log_prob
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"), [(CHARACTERS, "abc "), (JAMO, "abc "), (WORDS, ["abc", " abc"])]
+)
+def test_what_a_model_cannot_read_is_less_probable_than_what_it_can(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+) -> None:
+    checkpoint = make_checkpoint(tokens, kind)
+    checkpoint.model.arrays["head.weight"][UNK, 0] = 9  # its bias: nothing is likelier
+    unreadable, readable = score(checkpoint, ["한글 한글", "abc abc"], workers=workers)
+    assert unreadable.token_log_prob > readable.token_log_prob
+    assert unreadable.log_prob < readable.log_prob
+
+
+def test_an_unknown_word_is_spelled_out(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    (found,) = score(make_checkpoint(["a"], WORDS), ["a é, x"], workers=workers)
+    a_character = math.log(2 * (0x110000 - 0x800))
+    assert found.unknown_tokens == [False, True, True, True, False]
+    assert found.token_log_prob - found.log_prob == pytest.approx(5 * a_character)
+    for tally in (
+        score_pieces(make_checkpoint(["a"], WORDS), ["a é", ", x"], eos=True),
+        score_in_streams(
+            make_checkpoint(["a"], WORDS), documents_of(["a é, x"]), 2, eos=True, workers=workers
+        ),
+    ):
+        assert tally.token_log_prob - tally.log_prob == pytest.approx(5 * a_character)
 
 
 def test_composed_and_decomposed_text_score_alike(
@@ -115,6 +162,8 @@ def test_a_total_sums_and_divides_once(make_checkpoint: MakeCheckpoint, workers:
     assert (fields["texts"], fields["chars"], fields["unk"]) == (4, 11, 1)
     log_prob = sum(item.log_prob for item in scores)
     assert fields["log_prob"] == pytest.approx(log_prob)
+    token_log_prob = sum(item.token_log_prob for item in scores)
+    assert fields["token_log_prob"] == pytest.approx(token_log_prob) != log_prob
     assert fields["bits_per_char"] == pytest.approx(-log_prob / 11 / math.log(2))
     assert Total().fields()["bits_per_char"] is None
 
@@ -147,6 +196,8 @@ def test_a_character_has_the_probability_of_its_jamo(
     assert [char for char, _ in found.per_char] == [*"가x각한"] + ["<EOS>"] * eos
     assert [log_prob for _, log_prob in found.per_char] == pytest.approx(expected)
     assert (found.chars, found.unk) == (4 + eos, 2)
+    assert found.unknown_tokens == [token in "ᄒ\u11ab" for token in tokens]
+    assert found.unknown_chars == [False, False, False, True] + [False] * eos
 
 
 def test_a_mark_that_changes_places_is_counted_to_its_own_character(
@@ -183,13 +234,15 @@ def test_bits_are_by_the_character_and_perplexity_by_the_token(
         (found,) = score(checkpoint, [text], workers=workers)
         total.add([found])
         count = len(checkpoint.vocabulary.split(text)) + 1
+        nats = count * math.log(V) + math.fsum(found.cost)
         figures = found.figures()
         assert found.chars == len(text) + 1
-        assert figures["perplexity"] == pytest.approx(V, rel=1e-5)
-        assert figures["bits_per_char"] == pytest.approx(math.log2(V) * count / (len(text) + 1))
+        assert bool(found.unk) == (math.fsum(found.cost) > 0)
+        assert figures["perplexity"] == pytest.approx(math.exp(nats / count), rel=1e-5)
+        assert figures["bits_per_char"] == pytest.approx(nats / math.log(2) / (len(text) + 1))
     fields = total.fields()
     assert fields["chars"] == sum(len(text) + 1 for text in TEXTS)
-    assert fields["perplexity"] == pytest.approx(V, rel=1e-5)
+    assert fields["token_log_prob"] == pytest.approx(-total.tokens * math.log(V), rel=1e-5)
 
 
 @KINDS
@@ -206,7 +259,23 @@ def test_a_split_is_evaluated_as_its_documents_are_scored(
     split = encode_documents(checkpoint.vocabulary, documents_of(TEXTS))
     found = evaluate(checkpoint.model, split, workers, count_eos=checkpoint.count_eos)
     assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
-    assert found.bits_per_char == pytest.approx(total.fields()["bits_per_char"])
+    assert found.nats == pytest.approx(-total.fields()["token_log_prob"])
+
+
+@pytest.mark.parametrize("contexts", [[1], [1, 5, 300]])
+@pytest.mark.parametrize("eos", [True, False])
+def test_windows_of_a_text_in_pieces_are_those_of_the_whole(
+    make_checkpoint: MakeCheckpoint, workers: Workers, contexts: list[int], eos: bool
+) -> None:
+    checkpoint, text = make_checkpoint(), "abcabΩcabc" * 20
+    pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
+    found = score_windows(checkpoint, pieces, contexts, eos=eos, workers=workers)
+    for context, tally in zip(contexts, found, strict=True):
+        (whole,) = score(checkpoint, [text], eos=eos, context=context, workers=workers)
+        assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
+        assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+        assert (tally.unk, tally.eos) == (20, eos)
+    assert len({tally.log_prob for tally in found}) == len(contexts)
 
 
 LONG = "abcab cabc\n" * 150 + "bca"

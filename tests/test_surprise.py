@@ -73,9 +73,13 @@ def test_an_unknown_character_is_named_and_costs_what_unk_does(
     make_checkpoint: MakeCheckpoint,
 ) -> None:
     model = lively(make_checkpoint("abc"))
-    (step,) = surprise(model, "z").place(0).steps
+    found = surprise(model, "z")
+    (step,) = found.place(0).steps
     assert (step.token, step.known) == ("z", False)
-    assert step.log_prob == pytest.approx(dict(next_tokens(model, ""))["<UNK>"], abs=1e-5)
+    unk, share = dict(next_tokens(model, ""))["<UNK>"], math.log(0x110000 - 0x800 - 3)
+    assert step.log_prob == pytest.approx(unk - share, abs=1e-5)
+    assert step.log_prob == found.score.per_char[0][1]
+    assert found.score.unk == 1
 
 
 def test_the_worst_places_come_with_the_text_before_them(make_checkpoint: MakeCheckpoint) -> None:
