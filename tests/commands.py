@@ -22,6 +22,7 @@ RESULT_FIELDS = [
 ]  # fmt: skip
 SCORE_FIELDS = [
     "text", "log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos",
+    "token_log_prob",
 ]  # fmt: skip
 TINY = ("--steps", "3", "--hidden-size", "4", "--threads", "1")
 

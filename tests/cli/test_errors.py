@@ -96,7 +96,6 @@ ERRORS = [
     (TRAIN + "--normalize nfkc", 2, "--normalize must be one of nfc, nfd"),
     (TRAIN + "--normalize nfd --tokens word", 2, "nfd is for characters, not for words"),
     (TRAIN + "--tokens word --min-count 99", 1, "no word occurs 99 times"),
-    ("score zebra -c model.npz -c words.npz", 2, "words is a model of words and does not know 1"),
     (TRAIN + "--encoding klingon", 2, "klingon"),
     (TRAIN + "--split-on ; --lines", 2, "--split-on cannot be combined with"),
     (TRAIN + "--split-on ; --whole", 2, "--split-on cannot be combined with"),

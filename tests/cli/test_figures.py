@@ -1,10 +1,12 @@
 """What `charrnn score` prints of its texts: columns, their order, thresholds and a table."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from ..commands import TEXTS, Run, on_a_terminal, posix
+from ..commands import TEXTS, Run, call, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 
@@ -69,8 +71,27 @@ def test_the_threshold_of_a_sum_is_for_the_sum(run: Run, trained: Path) -> None:
 @posix
 def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
     shown = on_a_terminal("score", "zzzzzzzz", "hello\x1b[2J", "hello", "-c", trained, NO_COLOR="1")
-    assert shown.count("\n") == 4
+    assert shown.count("\n") == 5
+    assert shown.splitlines()[-1] == "warning: 12 of 22 characters are unknown to the model"
     assert shown.index("hello") < shown.index("zzzzzzzz")
     assert r"hello\x1b[2J" in shown
     assert "\x1b[2J" not in shown
     assert "\x1b[3" not in shown  # a colour
+
+
+@posix
+@pytest.mark.parametrize("columns", ["0", "20"])
+def test_numbers_are_whole_however_narrow_a_terminal_says_it_is(
+    trained: Path, columns: str
+) -> None:
+    texts = ("hello" * 30, "the old well", "z")
+    shown = on_a_terminal("score", *texts, "-c", trained, COLUMNS=columns, NO_COLOR="1")
+    plain = re.sub(r"\x1b\[\d+m", "", shown)
+    assert "…" not in plain
+    found = call("score", *texts, "-c", trained, "--json").splitlines()
+    for score in map(json.loads, found):
+        assert f"{score['log_prob']:.2f}" in plain
+        assert f" {score['bits_per_char']:.3f} " in plain
+    assert "".join(line[-16:].strip() for line in plain.splitlines()).count("hello") > 20
+    coloured = on_a_terminal("score", "hello", "-c", trained, "--per-char", COLUMNS=columns)
+    assert "hello<EOS>" in re.sub(r"\x1b\[[\d;]*m", "", coloured)

@@ -30,7 +30,7 @@ def test_a_terminal_gets_colours_a_legend_and_the_worst_places(trained: Path, te
     assert text[-2].endswith("and\\n")
     assert 70 < max(map(columns, text)) <= 80
     assert max(map(columns, plain)) <= 80
-    assert re.fullmatch(r"\d\.\d{3} bits per character", plain[len(text) + 2])
+    assert re.fullmatch(r"\d+\.\d{3} bits per character, \d+ unknown", plain[len(text) + 2])
     rows = plain[len(text) + 5 :]
     assert re.fullmatch(r" *\d+\.\d\d  .*\S  +\S+ 0?\.\S+.*", rows[0])
     # Wherever a background is set so is the colour of the text, whatever the terminal's own is.
@@ -55,7 +55,7 @@ def test_without_colours_marks_stand_below_the_text(
     first = float(bits[0].split("\t")[2])
     mark = max(
         (low, sign)
-        for low, sign in ((0, " "), (1, "."), (3, ":"), (5, "+"), (8, "*"))
+        for low, sign in ((0, " "), (1, "."), (3, ":"), (5, "+"), (8, "*"), (12, "#"))
         if low <= first
     )[1]
     assert lines[3].startswith(mark * 2)  # a wide character has two

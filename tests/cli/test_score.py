@@ -1,6 +1,7 @@
 """`charrnn score`: probabilities, sums, contexts, parts of a model and adaptation."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,17 @@ import pytest
 
 from charrnn.cli.options import PARTS
 
-from ..commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
+from ..commands import (
+    SCORE_FIELDS,
+    TEXT,
+    Run,
+    assert_one_line,
+    call,
+    finish,
+    on_a_terminal,
+    posix,
+    start,
+)
 
 pytestmark = pytest.mark.figures
 
@@ -22,6 +33,9 @@ def test_score_json(run: Run, trained: Path) -> None:
     assert (hello["text"], hello["chars"], hello["unk"], hello["eos"]) == ("hello", 6, 0, True)
     assert other["unk"] == 1
     assert [entry["char"] for entry in hello["per_char"]] == [*"hello", "<EOS>"]
+    assert [entry["char"] for entry in other["per_char"] if "unk" in entry] == ["x"]
+    assert hello["token_log_prob"] == hello["log_prob"]
+    assert other["token_log_prob"] > other["log_prob"] + 10
     total = sum(entry["log_prob"] for entry in hello["per_char"])
     assert total == pytest.approx(hello["log_prob"])
     assert hello["prob"] == pytest.approx(math.exp(total))
@@ -32,9 +46,13 @@ def test_score_total(run: Run, trained: Path) -> None:
     command = ("score", "hello", "the x", "", "-c", trained, "--no-eos")
     scores = run(*command, "--json").objects()
     (total,) = run(*command, "--json", "--total").objects()
-    assert list(total) == ["texts", "log_prob", "chars", "unk", "bits_per_char", "perplexity"]
+    assert list(total) == [
+        "texts", "log_prob", "chars", "unk", "bits_per_char", "perplexity", "token_log_prob",
+    ]  # fmt: skip
     assert (total["texts"], total["chars"], total["unk"]) == (3, 10, 1)
-    assert total["log_prob"] == pytest.approx(sum(score["log_prob"] for score in scores))
+    for name in ("log_prob", "token_log_prob"):
+        assert total[name] == pytest.approx(sum(score[name] for score in scores))
+    assert total["token_log_prob"] > total["log_prob"] + 10  # as x is unknown
     assert run(*command, "--total").out.startswith("texts\t3\nlog_prob\t")
 
 
@@ -72,14 +90,63 @@ def test_a_model_of_huge_numbers_predicts_nothing(run: Run, trained: Path, folde
 def test_score_in_a_pipe_is_a_line_a_text_in_the_order_given(run: Run, trained: Path) -> None:
     result = run("score", "zzz", "a\tb\nc\\", "hello", "-c", trained)
     rows = [line.split("\t") for line in result.out.splitlines()]
-    assert [text for _, _, text in rows] == ["zzz", r"a\tb\nc\\", "hello"]
-    assert all(float(log_prob) < 0 < float(bits) for log_prob, bits, _ in rows)
+    marked = [["zzz", "3 unknown"], [r"a\tb\nc\\", "6 unknown"], ["hello"]]
+    assert [row[2:] for row in rows] == marked
+    assert all(float(row[0]) < 0 < float(row[1]) for row in rows)
 
 
 def test_score_per_char(run: Run, trained: Path) -> None:
-    lines = run("score", "a\n", "b", "-c", trained, "--per-char").out.splitlines()
-    names = [line.split("\t")[0] for line in lines]
-    assert names == ["a", r"\n", "<EOS>", "", "b", "<EOS>", ""]
+    lines = run("score", "e\n", "b", "-c", trained, "--per-char").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["e", r"\n", "<EOS>", "", "b", "<EOS>", ""]
+    assert [line.split("\t")[3:] for line in lines[:3]] == [[], ["unknown"], []]
+
+
+UNREADABLE, READABLE = "日本語のテキスト", "The cqt sat"
+
+
+def test_what_no_model_can_read_ranks_last_by_one_figure(run: Run) -> None:
+    texts = (UNREADABLE, READABLE)
+    alone = run("score", *texts, "-c", "everyday", "--json").objects()
+    both = run("score", *texts, "-c", "everyday", "-c", "ilsang", "--json").objects()
+    for one, several in zip(alone, both, strict=True):
+        assert one["log_prob"] == pytest.approx(several["log_prob"]["everyday"])
+        assert one["unk"] == several["unk"]["everyday"]
+    assert alone[0]["log_prob"] == pytest.approx(-149.0142, abs=1e-3)
+    assert alone[0]["token_log_prob"] == pytest.approx(-37.6409, abs=1e-3)
+    assert alone[1]["log_prob"] == alone[1]["token_log_prob"] == pytest.approx(-44.0748, abs=1e-3)
+    result = run("score", *texts, "-c", "everyday", "--sort", "--fail-over", "10")
+    assert (result.code, result.out.count("8 unknown")) == (3, 1)
+    assert result.out.startswith("-149.01")
+    assert "warning: 8 of 19 characters are unknown to the model\n" in result.err
+    rows = run("score", *texts, "-c", "everyday", "-c", "ilsang").out.splitlines()
+    assert [row.split("\t")[2:] for row in rows] == [[UNREADABLE, "8 unknown"], [READABLE]]
+
+
+@posix
+def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> None:
+    shown = on_a_terminal("score", UNREADABLE, READABLE, "-c", "everyday", NO_COLOR="1")
+    assert shown.index(READABLE) < shown.index(UNREADABLE)
+    (row,) = (line for line in shown.splitlines() if UNREADABLE in line)
+    log_prob, bits, _, unknown = row.split()[:4]
+    assert (log_prob, bits, unknown) == ("-149.01", "23.887", "8")
+    details = on_a_terminal("score", UNREADABLE, "-c", "everyday").splitlines()
+    assert details[1:3] == [
+        "log P               -149.0142 nats",
+        "log P of the tokens -37.6409 nats, with <UNK> for what is unknown",
+    ]
+
+
+@posix
+def test_a_terminal_is_told_which_model_is_used(trained: Path, tmp_path: Path) -> None:
+    bundled = on_a_terminal("score", "hello", cwd=tmp_path).splitlines()[0]
+    assert bundled == "model: everyday, which is bundled; -c chooses another"
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(trained, tmp_path / "checkpoints" / "toy.npz")
+    for command in (("score", "hello"), ("sample", "h", "--seed", "1")):
+        shown = on_a_terminal(*command, cwd=tmp_path).splitlines()[0]
+        assert shown == "model: checkpoints/toy.npz, the newest one here; -c chooses another"
+    assert finish(start("score", "hello", cwd=tmp_path)).err == ""
+    assert "model:" not in on_a_terminal("score", "hello", "-c", trained, cwd=tmp_path)
 
 
 # Contexts, parts and adaptation
@@ -142,7 +209,7 @@ def test_adapt_says_both_figures(run: Run, with_ngram: Path) -> None:
     for name in ("log_prob", "adapted_log_prob"):
         assert total[name] == pytest.approx(long[name] + short[name], abs=1e-4)
     lines = [line.split("\t") for line in run(*args).out.splitlines()]
-    assert [line[-1] for line in lines] == [text, "he"]
+    assert [line[3:] for line in lines] == [[text, "160 unknown"], ["he"]]
     assert float(lines[0][2]) == pytest.approx(long["adapted_bits_per_char"], abs=1e-4)
 
 

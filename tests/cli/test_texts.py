@@ -1,14 +1,18 @@
 """The texts that `charrnn score` is given: files, standard input, JSON Lines, and many of them."""
 
 import gzip
+import io
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from charrnn import blas, cli
 
 from ..commands import TEXTS, Run, assert_one_line, finish, on_a_terminal, posix, start
 
@@ -32,6 +36,68 @@ def test_score_files_and_stdin(run: Run, trained: Path, folder: Path) -> None:
     assert names("first", "--file", "-", stdin=b"a\r\nb") == ["first", "a", "b"]
     assert names(stdin=b"a\nb\n") == ["a", "b"]
     assert names(stdin=b"") == []
+    assert names("-", "last", stdin=b"a\nb\n") == ["last", "a", "b"]
+    assert names("--whole", stdin=b"a\nb\n") == ["-"]
+    (folder / "empty.txt").write_text("")
+    for options in ((), ("--eos",), ("--streams", "2"), ("--per-char",)):
+        assert names("--whole", *options) == []
+        assert names("--whole", *options, "--file", "empty.txt") == ["empty.txt"]
+    assert run("score", "-c", trained, "--whole").out == ""
+
+
+def test_a_text_that_names_a_file_is_an_error(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "two.txt").write_text("hello\n")
+    (folder / "hello").mkdir()
+    result = run("score", "hello", "two.txt", "-c", trained)
+    assert_one_line(result, 2, "two.txt is a file; did you mean --file two.txt?")
+    assert run("score", "hello", "-c", trained).code == 0  # as a folder cannot be scored
+    assert run("score", "-c", trained, stdin=b"two.txt").out.split("\t")[2] == "two.txt"
+    assert_one_line(run("score", "-", "--file", "-", "-c", trained), 2, "scored once only")
+
+
+class SlowPipe(io.RawIOBase):
+    """Standard input whose lines come one at a time; notes what has been printed before each."""
+
+    def __init__(self, lines: list[bytes], printed: Callable[[], str]) -> None:
+        self.lines, self.printed, self.seen = lines, printed, [""]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.seen.append(self.seen[-1] + self.printed())
+        line = self.lines.pop(0) if self.lines else b""
+        buffer[: len(line)] = line
+        return len(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "make"),
+    [
+        ("", "{}"),
+        ("--json", "{}"),
+        ("--tsv", "{}"),
+        ("--field text", '{{"text": "{}"}}'),
+        ("--adapt", "{}"),
+        ("-c everyday", "{}"),
+    ],
+)
+def test_results_come_as_the_lines_do(
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: str,
+    make: str,
+) -> None:
+    lines = [f"{make.format(word)}\n".encode() for word in ("hello", "held", "the", "door")]
+    pipe = SlowPipe(lines, lambda: capfd.readouterr().out)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(pipe)))
+    monkeypatch.setattr(sys, "argv", ["charrnn", "score", "-c", str(trained), *options.split()])
+    monkeypatch.setattr(blas, "use_one_thread", lambda: None)
+    assert cli.main() == 0
+    header = options == "--tsv"
+    counts = [shown.count("\n") - header * bool(shown) for shown in pipe.seen]
+    assert counts[1:6] == [0, 1, 2, 3, 4]
 
 
 def test_more_texts_than_a_block(run: Run, trained: Path) -> None:
@@ -168,7 +234,7 @@ def test_a_terminal_gets_a_bar_while_a_pipe_gets_the_scores(trained: Path, folde
     options = ("score", "-c", trained, "-f", "many", "--threads", "1")
     shown = on_a_terminal("-c", BAR, *options, "--total", module=())
     assert re.search(r"\d+%\|.*30\.0k", shown)
-    assert shown.rstrip().splitlines()[-1].startswith("perplexity")
+    assert shown.rstrip().splitlines()[-1].startswith("token_log_prob")
     assert "%|" not in on_a_terminal("-c", BAR, *options, module=())
     done = finish(start("-c", BAR, *options, "--total", module=()))
     assert (done.code, done.err) == (0, "")
