@@ -1,12 +1,18 @@
 import math
+import tracemalloc
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from charrnn import evaluation
+from charrnn.config import ModelConfig
 from charrnn.evaluation import evaluate, token_log_probs, window_log_probs
 from charrnn.functional import IGNORE
 from charrnn.model import CharRNN
 from charrnn.parallel import Workers
+from charrnn.unrolled import Unrolled
 from charrnn.vocabulary import EOS, UNK
 
 from .conftest import MakeCheckpoint, encoded
@@ -66,6 +72,78 @@ def test_a_window_longer_than_the_text_is_the_whole_text(
     windows = window_log_probs(model, texts, context, workers)
     for a, b in zip(windows, token_log_probs(model, texts, workers), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+class Counted(CharRNN):
+    """A model that counts the predictions that it makes, those of padding too."""
+
+    predictions = 0
+
+    def unroll(self, seq_len: int, batch_size: int, *, training: bool = False) -> Unrolled:
+        unrolled = super().unroll(seq_len, batch_size, training=training)
+        log_probs = unrolled.log_probs
+
+        def counted(inputs: np.ndarray, *arguments: Any) -> Any:
+            self.predictions += inputs.size
+            return log_probs(inputs, *arguments)
+
+        setattr(unrolled, "log_probs", counted)  # noqa: B010
+        return unrolled
+
+
+def test_a_long_sequence_among_short_ones_costs_what_it_does_alone(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint(num_layers=2)
+    counted = Counted.from_arrays(checkpoint.model.config, checkpoint.model.arrays)
+    assert isinstance(counted, Counted)
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(1, 5, size) for size in [2000, *[1] * 30, 700, 700]]
+    together = token_log_probs(counted, texts, workers)
+    assert counted.predictions < 1.5 * sum(map(len, texts))
+    for text, found in zip(texts, together, strict=True):
+        (alone,) = token_log_probs(checkpoint.model, [text], workers)
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "jordan"])
+def test_a_chunk_fits_the_work_buffers_whatever_the_vocabulary(cell: str) -> None:
+    for vocab_size in (5, 5_000, 1_000_000):
+        config = ModelConfig(vocab_size, cell=cell, hidden_size=2)
+        model = Mock(config=config)
+        for steps, columns in ((32, 32), (128, 1), (16, 256)):
+            T, B = evaluation.chunk_shape(model, steps, columns)
+            assert 1 <= T <= steps
+            assert 1 <= B <= columns
+            assert T * B * vocab_size <= 1 << 24
+            assert (steps, columns) == (T, B) or vocab_size > 1000
+
+
+@pytest.mark.parametrize("cell", ["lstm", "jordan"])
+def test_smaller_chunks_change_nothing(
+    make_checkpoint: MakeCheckpoint, workers: Workers, monkeypatch: pytest.MonkeyPatch, cell: str
+) -> None:
+    model, texts = make_checkpoint(cell=cell).model, sequences(count=10, longest=80)
+    assert isinstance(model, CharRNN)
+    found = []
+    for numbers in (1 << 24, 100):
+        monkeypatch.setattr(evaluation, "_MAX_NUMBERS", numbers)
+        found.append(token_log_probs(model, texts, workers))
+        found[-1] += window_log_probs(model, texts, 7, workers)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_windows_take_little_memory_however_long_they_are(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    model, text = make_checkpoint(hidden_size=2).model, np.ones(1000, np.int8)
+    assert isinstance(model, CharRNN)
+    tracemalloc.start()
+    window_log_probs(model, [text], 500, workers)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3_000_000  # all windows together have as many tokens
 
 
 def test_the_number_of_threads_changes_nothing(

@@ -27,5 +27,27 @@ def test_an_error_in_a_thread_reaches_the_caller() -> None:
         workers.map(lambda item: 1 // item, [1, 0])
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_error_stops_the_items_that_are_running_or_wait(error: type[BaseException]) -> None:
+    started, running = [], threading.Event()
+
+    def work(item: int) -> None:
+        started.append(item)
+        if item == 0:
+            running.wait(10)
+            raise error
+        running.set()
+        while True:  # until it is stopped
+            workers.check()
+
+    with Workers(2) as workers:
+        with pytest.raises(error):
+            workers.map(work, range(9))
+        assert sorted(started)[:2] == [0, 1]
+        assert len(started) < 9
+        workers.check()  # nothing is stopped any more
+        assert workers.map(lambda item: item, range(3)) == [0, 1, 2]
+
+
 def test_there_is_at_least_one_thread() -> None:
     assert default_threads() >= 1
