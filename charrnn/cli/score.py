@@ -216,9 +216,10 @@ def score(
 ) -> None:
     """Say how probable each TEXT is, in nats and bits per character.
 
-    Its log P is the sum over its characters, each given those before it. In a pipe, a line a text
-    in the order given: log P, bits per character, text, with tabs between. On a terminal, several
-    texts come as a table, the most probable first.
+    Its log P is the sum over its characters, each given those before it. Unknown characters share
+    the probability of <UNK>. In a pipe, a line a text in the order given: log P, bits per
+    character, text and, if there are any, the number of unknown characters, with tabs between. On a
+    terminal, several texts come as a table, the most probable first.
     """
     checkpoints, processes = checkpoints or [], distributed.world()
     texts, files = _apart(texts or [], files or [])
