@@ -134,6 +134,7 @@ def defect(arguments: list[str]) -> str:
         return f"a warning: {caught[0].message}"
     if "Traceback" in err.getvalue() or "a fault in charrnn" in err.getvalue():
         return err.getvalue()
+    last = [line for line in last if not line.startswith("warning: ")]
     exceeded = code == 3 and len(last) == 1 and " above " in last[0]
     if code and not exceeded and not (code in (1, 2) and last[-1:] and last[-1][:7] == "error: "):
         return f"exit code {code}: {last[-1:]}"
