@@ -1,12 +1,11 @@
 """What `charrnn score` prints of its texts: columns, their order, thresholds and a table."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from ..commands import TEXTS, Run, call, on_a_terminal, posix
+from ..commands import TEXTS, Run, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 
@@ -82,14 +81,13 @@ def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
 @posix
 @pytest.mark.parametrize("columns", ["0", "20"])
 def test_numbers_are_whole_however_narrow_a_terminal_says_it_is(
-    trained: Path, columns: str
+    run: Run, trained: Path, columns: str
 ) -> None:
     texts = ("hello" * 30, "the old well", "z")
     shown = on_a_terminal("score", *texts, "-c", trained, COLUMNS=columns, NO_COLOR="1")
     plain = re.sub(r"\x1b\[\d+m", "", shown)
     assert "…" not in plain
-    found = call("score", *texts, "-c", trained, "--json").splitlines()
-    for score in map(json.loads, found):
+    for score in run("score", *texts, "-c", trained, "--json").objects():
         assert f"{score['log_prob']:.2f}" in plain
         assert f" {score['bits_per_char']:.3f} " in plain
     assert "".join(line[-16:].strip() for line in plain.splitlines()).count("hello") > 20

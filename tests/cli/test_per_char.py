@@ -69,7 +69,7 @@ def test_pictures_are_written_beside_the_usual_output(run: Run, trained: Path) -
     for alone, beside in zip(found.objects(), plain.objects(), strict=True):
         tolerance = log_prob_tolerance(alone["chars"], terms=len("\n dehlortw") + 2 + 1 + 8)
         assert alone["log_prob"] == pytest.approx(beside["log_prob"], abs=tolerance)
-        figures = {"log_prob", "prob", "bits_per_char", "perplexity"}
+        figures = {"log_prob", "prob", "bits_per_char", "perplexity", "token_log_prob"}
         assert {name: alone[name] for name in alone.keys() - figures} == {
             name: beside[name] for name in beside.keys() - figures
         }

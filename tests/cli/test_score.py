@@ -1,5 +1,6 @@
 """`charrnn score`: probabilities, sums, contexts, parts of a model and adaptation."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -9,17 +10,7 @@ import pytest
 
 from charrnn.cli.options import PARTS
 
-from ..commands import (
-    SCORE_FIELDS,
-    TEXT,
-    Run,
-    assert_one_line,
-    call,
-    finish,
-    on_a_terminal,
-    posix,
-    start,
-)
+from ..commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 
@@ -137,16 +128,16 @@ def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> N
 
 
 @posix
-def test_a_terminal_is_told_which_model_is_used(trained: Path, tmp_path: Path) -> None:
-    bundled = on_a_terminal("score", "hello", cwd=tmp_path).splitlines()[0]
+def test_a_terminal_is_told_which_model_is_used(run: Run, trained: Path, folder: Path) -> None:
+    bundled = on_a_terminal("score", "hello").splitlines()[0]
     assert bundled == "model: everyday, which is bundled; -c chooses another"
-    (tmp_path / "checkpoints").mkdir()
-    shutil.copy(trained, tmp_path / "checkpoints" / "toy.npz")
+    (folder / "checkpoints").mkdir()
+    shutil.copy(trained, folder / "checkpoints" / "toy.npz")
     for command in (("score", "hello"), ("sample", "h", "--seed", "1")):
-        shown = on_a_terminal(*command, cwd=tmp_path).splitlines()[0]
+        shown = on_a_terminal(*command).splitlines()[0]
         assert shown == "model: checkpoints/toy.npz, the newest one here; -c chooses another"
-    assert finish(start("score", "hello", cwd=tmp_path)).err == ""
-    assert "model:" not in on_a_terminal("score", "hello", "-c", trained, cwd=tmp_path)
+    assert run("score", "hello").err == ""
+    assert "model:" not in on_a_terminal("score", "hello", "-c", trained)
 
 
 # Contexts, parts and adaptation
@@ -170,6 +161,18 @@ def with_ngram(trained: Path) -> Path:
     command = ("train", "corpus.txt", "--whole", *sizes, "-o", "both.npz")
     call(*command, cwd=trained.parent)
     return trained.with_name("both.npz")
+
+
+def test_a_text_is_cut_in_nfc_wherever_it_comes_from(run: Run, trained: Path) -> None:
+    command, text = ("score", "-c", trained, "--reset", "1", "--json"), "he\u0301e\u0301"
+    line = json.dumps({"text": text})
+    found = [
+        run(*command, text).objects(),
+        run(*command, stdin=text.encode()).objects(),
+        run(*command, "--field", "text", stdin=line.encode()).objects(),
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0][0]["chars"] == 3
 
 
 def test_reset_cuts_texts_after_so_many_characters(run: Run, with_ngram: Path) -> None:
