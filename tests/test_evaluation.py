@@ -1,3 +1,4 @@
+import itertools
 import math
 import tracemalloc
 from typing import Any
@@ -104,6 +105,29 @@ def test_a_long_sequence_among_short_ones_costs_what_it_does_alone(
     for text, found in zip(texts, together, strict=True):
         (alone,) = token_log_probs(checkpoint.model, [text], workers)
         np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_what_takes_long_looks_whether_it_has_been_stopped(
+    make_checkpoint: MakeCheckpoint, workers: Workers, windows: bool
+) -> None:
+    model, chunks = make_checkpoint().model, itertools.count()
+    assert isinstance(model, CharRNN)
+
+    def check() -> None:
+        if next(chunks) == 3:
+            raise KeyboardInterrupt
+
+    def found() -> list[np.ndarray]:
+        texts = [np.ones(100_000, np.int8)]
+        if windows:
+            return window_log_probs(model, texts, 100_000, workers)
+        return token_log_probs(model, texts, workers)
+
+    workers.check = check  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        found()
+    assert next(chunks) == 4
 
 
 @pytest.mark.parametrize("cell", ["lstm", "jordan"])
