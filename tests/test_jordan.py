@@ -128,5 +128,5 @@ def test_all_texts_up_to_a_length_with_their_ends_add_up_to_one(
     for size in range(longest + 1):
         texts = map("".join, itertools.product("ab" + UNK_CHARACTER, repeat=size))
         scores = score(checkpoint, [*texts], eos=size < longest, workers=workers)
-        total += sum(math.exp(found.log_prob) for found in scores)
+        total += sum(math.exp(found.token_log_prob) for found in scores)
     assert total == pytest.approx(1, abs=1e-6)
