@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
-from threading import Event
 
 import numpy as np
 
@@ -203,17 +202,12 @@ def complete(
 ) -> None:
     """Draw the whole texts of many samples, _GROUP side by side in each thread; see `generate`."""
     groups = [samples[first : first + _GROUP] for first in range(0, len(samples), _GROUP)]
-    ended = Event()
 
     def run(group: Sequence[Sample]) -> None:
         for _ in generate(checkpoint, group, config):
-            if ended.is_set():
-                return
+            workers.check()
 
-    try:
-        workers.map(run, groups)
-    finally:
-        ended.set()  # by Ctrl-C, say: threads would go on, and be waited for
+    workers.map(run, groups)
 
 
 def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:
