@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from charrnn import checkpoint, files, resuming
-from charrnn.baselines import expected_seconds
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
@@ -88,7 +87,7 @@ def prepare(
         text: how the text was read.
         given: those of all options that were set by hand.
         command: the command line, for the metadata.
-        started: when the process started on `time.monotonic`.
+        started: when the process started on `time.perf_counter`.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -98,7 +97,7 @@ def prepare(
     shorten = options.get("ngram") is None
     if init_from is not None:
         options = init_from.settings(options)
-    started = time.monotonic() if started is None else started
+    started = time.perf_counter() if started is None else started
     data = Dataset.of(corpus, split, tokens)
     speed, world = {}, workers.world
     if options.get("minutes") is not None:
@@ -109,14 +108,14 @@ def prepare(
         world.together(lambda: resuming.check_output(output), alone=True)
     check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from, shorten)
-    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
-        trainer.budget.reserve += expected_seconds(split)
-        trainer.measure()
     text = text or Text([], "utf-8", corpus.separator, None, None)
     text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
     run = Run(data, trainer, output, text, command, dict(given or {}), started)
     if init_from is not None:
         run.init_from = init_from.summary(data.vocabulary)
+    run.compare()
+    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
+        trainer.measure()
     return run
 
 
@@ -134,7 +133,7 @@ def resume(
 
     Args:
         budget: steps, epochs or minutes, or nothing for that of the run.
-        started: when the process started on `time.monotonic`.
+        started: when the process started on `time.perf_counter`.
 
     Raises:
         CorpusError: the text is another one.
@@ -155,6 +154,7 @@ def resume(
     text, given = suspended.text, suspended.given
     run = Run(data, trainer, output, text, suspended.command, given, started)
     run.restore(suspended)
+    run.compare()
     return run
 
 

@@ -40,6 +40,7 @@ _FIGURE = (*_NUMBER, NoneType)
 _RUN = {
     "command": str,
     "history": list,
+    "baselines": dict,
     "seconds": _NUMBER,
     "steps": int,
     "planned": int,
@@ -102,6 +103,7 @@ class Suspended:
     given: dict[str, Any]  # options by name
     command: str
     history: list[dict[str, Any]]
+    baselines: dict[str, float]  # bits per character by name
     seconds: float  # since the start
     steps: int  # of the budget
     planned: int  # of the budget at first

@@ -239,7 +239,7 @@ def test_a_budget_of_steps_or_epochs_ends_where_it_says(budget: dict[str, Any], 
 
 
 def test_a_budget_takes_steps_away_where_time_is_short() -> None:
-    late = Budget(100, deadline=time.monotonic() + 11, reserve=1)
+    late = Budget(100, deadline=time.perf_counter() + 11, reserve=1)
     late.keep_time(10, step_seconds=0.5, other_seconds=5)
     assert late.steps == 10 + 9  # a moment has passed
     late.keep_time(12, step_seconds=1e9, other_seconds=0)
@@ -247,12 +247,12 @@ def test_a_budget_takes_steps_away_where_time_is_short() -> None:
     assert late.planned == 100
 
 
-@pytest.mark.parametrize(("step", "steps"), [(10, 139), (85, 100)])
+@pytest.mark.parametrize(("step", "steps"), [(10, 139), (90, 219), (96, 100)])
 def test_a_budget_adds_steps_early_in_a_run_that_would_end_too_soon(step: int, steps: int) -> None:
-    early = Budget(100, deadline=time.monotonic() + 130, reserve=1)
+    early = Budget(100, deadline=time.perf_counter() + 130, reserve=1)
     early.keep_time(step, step_seconds=1.0, other_seconds=0)
     assert abs(early.steps - steps) <= 1
-    nearly = Budget(100, deadline=time.monotonic() + 94, reserve=1)
+    nearly = Budget(100, deadline=time.perf_counter() + 94, reserve=1)
     nearly.keep_time(10, step_seconds=1.0, other_seconds=0)
     assert nearly.steps == 100
 
@@ -298,7 +298,7 @@ def test_a_run_by_the_clock_that_learns_by_heart_ends_early(
     noise = encoded(np.append(rng.integers(2, V, 300), EOS))
     settings: dict[str, Any] = {"learning_rate": 0.05, "evaluations": 200}
     trainer = make(noise, minutes=0.5, **settings)
-    trainer.step_seconds, trainer.budget = 1.0, Budget(2000, time.monotonic() + 1e6)
+    trainer.step_seconds, trainer.budget = 1.0, Budget(2000, time.perf_counter() + 1e6)
     monkeypatch.setattr(Budget, "keep_time", lambda *args: None)
     losses = [progress.validation.loss for progress in run(trainer) if progress.validation]
     assert trainer.overfitting

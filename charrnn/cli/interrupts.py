@@ -23,7 +23,7 @@ class Interrupts:
     def __init__(self, grace: float = 0.0) -> None:
         self.grace = grace
         self.signal = 0  # the one that came
-        self._came = -math.inf  # when, on time.monotonic
+        self._came = -math.inf  # when, on time.perf_counter
         self._before: dict[int, Callable[..., Any] | int | None] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -37,7 +37,7 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN if late else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        now = time.perf_counter()
         if now < self._came + self.grace:
             return
         if self.signal:

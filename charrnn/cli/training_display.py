@@ -34,7 +34,7 @@ class TrainingDisplay:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.loss: float | None = None  # nats per character, smoothed
-        self.spoke = time.monotonic()  # when a line was written last
+        self.spoke = time.perf_counter()  # when a line was written last
         show_bar = sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=1.0,
@@ -104,18 +104,16 @@ class TrainingDisplay:
         """Show where the run stands."""
         before = progress.loss if self.loss is None else self.loss
         self.loss = before + _SMOOTHING * (progress.loss - before)
-        rate = progress.chars / max(progress.seconds, 1e-9)
-        self.bar.set_description_str(
-            f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char, "
-            f"{rate / 1000:.0f}k chars/s",
-            refresh=False,
-        )
+        shown = f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char"
+        if progress.seconds:
+            shown += f", {progress.chars / progress.seconds / 1000:.0f}k chars/s"
+        self.bar.set_description_str(shown, refresh=False)
         self.bar.update(progress.fraction - self.bar.n)
         if progress.trouble:
             self.note(f"step {progress.step:>6}  {progress.trouble}")
         if progress.train_loss is not None:
             self.note(_validation_line(progress))
-        elif self.bar.disable and time.monotonic() - self.spoke > _SECONDS_OF_SILENCE:
+        elif self.bar.disable and time.perf_counter() - self.spoke > _SECONDS_OF_SILENCE:
             self.note(
                 f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train "
                 f"{self.loss * BITS:.4f} bits/char, {progress.fraction:.0%} of the run"
@@ -144,16 +142,25 @@ class TrainingDisplay:
 
     def complete(self, run: "Run") -> None:
         """Say that there is nothing to resume."""
-        self.note(
-            f"{run.output}: this run is complete, {count(run.trainer.step, 'step')}; a longer "
-            f"budget goes on, such as --steps {2 * run.trainer.step}"
-        )
+        longer = _longer_budget(run)
+        advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
+        steps = count(run.trainer.step, "step")
+        self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
-        self.spoke = time.monotonic()
+        self.spoke = time.perf_counter()
         if not self.quiet:
             tqdm.write(visible(text), file=sys.stderr)
+
+
+def _longer_budget(run: "Run") -> str:
+    """An option that makes a complete run go on; empty where more would not help."""
+    if run.model.config.cell == "ngram" or run.trainer.early:
+        return ""
+    config = run.trainer.config
+    budgets = ((name, getattr(config, name)) for name in ("steps", "epochs", "minutes"))
+    return next(f"--{name} {2 * value:.12g}" for name, value in budgets if value is not None)
 
 
 def _name(run: "Run") -> str:
@@ -190,6 +197,11 @@ def _validation_line(progress: "Progress") -> str:
     return line + ("  *" if progress.best and progress.validation is not None else "")
 
 
+def _time(seconds: float, chars_per_sec: float | None) -> str:
+    rate = "" if chars_per_sec is None else f", {chars_per_sec:,.0f} characters/s"
+    return f"{seconds:.0f} s{rate}"
+
+
 def _results(run: "Run") -> list[tuple[str, str]]:
     """The figures of a run that has ended, with their names."""
     result = run.result()
@@ -197,7 +209,7 @@ def _results(run: "Run") -> list[tuple[str, str]]:
     if run.model.config.cell != "ngram":
         rows.append(("model", _name(run)))
     rows += [
-        ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
+        ("time", _time(result["seconds"], result["chars_per_sec"])),
         ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
     ]
     if result["val_bits_per_char"] is not None:

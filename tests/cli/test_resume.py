@@ -56,7 +56,7 @@ def test_a_complete_run_says_so(run: Run, folder: Path) -> None:
     again = run("train", "--resume", "-o", "m.npz", "--json")
     assert again.code == 0
     assert again.err.splitlines() == [
-        "m.npz: this run is complete, 5 steps; a longer budget goes on, such as --steps 10"
+        "m.npz: this run is complete, 5 steps; to continue, raise the budget, e.g. --steps 10"
     ]
     assert again.objects()[0]["val_bits_per_char"] == result["val_bits_per_char"]
     longer = run("train", "--resume", "-o", "m.npz", "--steps", "8", "--json")
