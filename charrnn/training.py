@@ -251,9 +251,14 @@ class Trainer:
                 yield self._validate(progress) if self._validation_is_due() else progress
             if math.isinf(self.best_loss):
                 raise self._diverged("no validation was a finite number")
-        finally:
-            if math.isfinite(self.best_loss):
-                self.model.parameters.flat[:] = self.best
+        except DivergedError:
+            self._take_best()
+            raise
+        self._take_best()
+
+    def _take_best(self) -> None:
+        if math.isfinite(self.best_loss):
+            self.model.parameters.flat[:] = self.best
 
     def snapshot(self) -> Snapshot:
         """Where the run stands between two steps; all processes call it together."""

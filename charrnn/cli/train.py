@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.completion import corpora, models, one_of
-from charrnn.cli.interrupts import Interrupts, exit_code
+from charrnn.cli.interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
 from charrnn.cli.options import (
     STARTED,
     Encoding,
@@ -279,13 +279,15 @@ def train(
         workers = stack.enter_context(Workers(threads, world()))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
-        if resume:
-            run = _resumed(text, set_by_hand, output, workers, stack)
-            _check_outputs(output, log, run.text)
-        else:
-            run = _fresh(
-                text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
-            )
+        with nothing_to_save():
+            if resume:
+                run = _resumed(text, set_by_hand, output, workers, stack)
+                _check_outputs(output, log, run.text)
+            else:
+                run = _fresh(
+                    *(text, vocabulary, options, pretrained, set_by_hand),
+                    *(output, workers, stack, force),
+                )
         if dry_run:
             display.begin(run, 0.0 if quiet else _known_share(run))
             display.plan(run)
@@ -386,19 +388,25 @@ def _train(
     write: Callable[["Progress"], None],
     sample_every: int | None,
 ) -> None:
-    """Train to the end, or to the end of the step in which a signal comes."""
+    """Train to the end, or to the end of the step in which a signal comes.
+
+    It breaks off what changes nothing, such as validation, which is done again on resuming.
+    """
     with Interrupts(_GRACE if run.world.size > 1 else 0.0) as interrupts:
-        for progress in run.train():
-            display.update(progress)
-            write(progress)
-            if sample_every and progress.step % sample_every == 0 and run.world.speaks:
-                display.note(_fresh_sample(run, progress.step))
-            signal = run.world.largest(interrupts.signal)
-            if signal and progress.fraction < 1:
-                run.stop()
-                if run.world.speaks:
-                    display.interrupted(run, _resuming_command())
-                raise typer.Exit(exit_code(signal))
+        run.trainer.interruptible = interrupts.interruptible
+        with contextlib.suppress(Interrupted):
+            for progress in run.train():
+                display.update(progress)
+                write(progress)
+                if sample_every and progress.step % sample_every == 0 and run.world.speaks:
+                    display.note(_fresh_sample(run, progress.step))
+                if run.world.largest(interrupts.signal):
+                    break
+        if signal := run.world.largest(interrupts.signal):
+            run.stop()
+            if run.world.speaks:
+                display.interrupted(run, _resuming_command())
+            raise typer.Exit(exit_code(signal))
 
 
 def _resuming_command() -> str:
