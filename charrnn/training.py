@@ -46,6 +46,8 @@ _PATIENCE = 3  # validations in a row that are much worse
 _EXPLODED = 1.25  # the loss by that of a guess among all tokens
 _MEMORY = 16  # steps, about, over which that loss is averaged
 _MOST_TROUBLES = 5
+_LARGEST = 10**15  # number that a run counts to
+_LARGEST_MOMENT = 1e20  # more would overflow
 # What is counted over a run, and has to go on where it stopped.
 _NUMBERS = (
     *("step", "chars", "seconds", "validations", "validation_seconds", "best_loss"),
@@ -287,20 +289,21 @@ class Trainer:
             numbers["best_loss"] = math.inf
         try:
             for name in _NUMBERS:
-                number = type(getattr(self, name))(numbers[name])
-                if not number >= 0:
-                    raise ValueError(f"{name} is out of range")
-                setattr(self, name, number)
-            self.optimizer.steps = int(numbers["updates"])
+                setattr(self, name, _restored(name, numbers[name], type(getattr(self, name))))
+            self.optimizer.steps = _restored("updates", numbers["updates"], int)
             self.shards.restore(numbers["generators"])
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"its numbers are not those of a run: {error}") from None
         if self.step:
             self.step_seconds = self.seconds / self.step
+        if (arrays["square"] < 0).any() or (np.abs(arrays["mean"]) > _LARGEST_MOMENT).any():
+            raise ValueError("its moments are out of range")
         self.model.parameters.flat[:] = arrays["weights"]
         self.best = arrays["best"].copy()
         self.optimizer.mean[:], self.optimizer.square[:] = arrays["mean"], arrays["square"]
         state = arrays["state"].reshape(*self.state.shape[:-1], self.config.batch_size)
+        if isinstance(self.model, ResidualRNN):
+            self.model.check_state(state)
         self.state = state[..., self.workers.world.share(self.config.batch_size)].copy()
 
     def extend(self) -> None:
@@ -440,6 +443,19 @@ class Trainer:
             f"training diverged at step {self.step}: {reason}; try a lower --learning-rate than "
             f"{self.config.learning_rate:g}, or a lower --clip-norm"
         )
+
+
+def _restored(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+    """A number of a snapshot, which may be from a file.
+
+    Raises:
+        ValueError, TypeError: it is none of this kind, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | kind):
+        raise TypeError(f"{name} is no {kind.__name__}")
+    if not (0 <= value <= _LARGEST or (name == "best_loss" and value == math.inf)):
+        raise ValueError(f"{name} is out of range")
+    return kind(value)
 
 
 def _grouped(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
