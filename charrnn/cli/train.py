@@ -1,6 +1,7 @@
 """`charrnn train`: learn a model from a text."""
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -295,7 +296,7 @@ def train(
         if run.complete:
             display.complete(run)
         else:
-            write = stack.enter_context(_log_file(log if speaks else None))
+            write = stack.enter_context(_log_file(log if speaks else None, display.note))
             display.begin(run, 0.0 if quiet else _known_share(run))
             _train(run, display, write, sample_every)
             display.end(run)
@@ -440,19 +441,31 @@ def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
 
 
 @contextlib.contextmanager
-def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
-    """A function that adds a step's progress as a line of JSON to a file, if one is asked for."""
+def _log_file(
+    path: Path | None, note: Callable[[str], None]
+) -> Iterator[Callable[["Progress"], None]]:
+    """A function that adds a step's progress as a line of JSON to a file, if one is asked for.
+
+    While the disk is full, lines wait for the next step.
+    """
     if path is None:
         yield lambda progress: None
         return
     from charrnn.files import LOG, append
 
+    waiting = bytearray()  # lines, and perhaps the rest of one, that the disk had no room for
     with append(path, LOG) as file:
 
         def write(progress: "Progress") -> None:
             entry = {name: value for name, value in asdict(progress).items() if value is not None}
-            file.write(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
-            file.flush()
+            waited = len(waiting)
+            waiting.extend(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
+            try:
+                while waiting:
+                    del waiting[: os.write(file.fileno(), waiting)]
+            except OSError as error:
+                if not waited:
+                    note(f"cannot write {path}: {error.strerror}; training goes on")
 
         yield write
 
