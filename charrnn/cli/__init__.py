@@ -93,6 +93,9 @@ def _failure(error: BaseException) -> tuple[str, int]:
             return "", 143
         case MemoryError():
             return "out of memory; try smaller sizes, or fewer samples", 1
+        case ImportError():
+            reason = str(error).split("Original error was:")[-1].strip().split("\n")[0]
+            return f"cannot load a library: {reason}", 1
         case BrokenPipeError():  # whoever read the output has gone
             _discard_output()
             return "", 141

@@ -35,6 +35,7 @@ class TrainingDisplay:
         self.quiet = quiet
         self.loss: float | None = None  # nats per character, smoothed
         self.spoke = time.perf_counter()  # when a line was written last
+        tqdm.monitor_interval = 0  # no thread that watches the bar
         show_bar = sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=1.0,
