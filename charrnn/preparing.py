@@ -36,8 +36,8 @@ from charrnn.vocabulary import NUM_SPECIAL, UNK
 _CHARACTERS = VocabularyConfig()
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
 _OTHER_TEXT = (
-    "the {} is not the one that the run of {} was started on; resume with that one, or start a "
-    "new run with --force instead of --resume"
+    "the {0} has changed since the run of {1} was started; if it lies elsewhere now, name {2} "
+    "beside --resume, or learn from the new text with --init-from {1} and another --output"
 )
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 
@@ -142,11 +142,11 @@ def resume(
     """
     config = longer(suspended.train, budget)
     if corpus.sha256 != suspended.text.sha256:
-        raise CorpusError(_OTHER_TEXT.format("text", output))
+        raise CorpusError(_OTHER_TEXT.format("text", output, "its new path"))
     check_memory(suspended.model, config)
     data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
-        raise CorpusError(_OTHER_TEXT.format("validation text", output))
+        raise CorpusError(_OTHER_TEXT.format("validation text", output, "it with --val"))
     if len(data.vocabulary) != suspended.model.vocab_size:
         raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
     started -= suspended.seconds

@@ -34,6 +34,7 @@ from charrnn.config import (
     TrainConfig,
     VocabularyConfig,
 )
+from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
     from charrnn.cli.training_display import TrainingDisplay
@@ -370,7 +371,7 @@ def _resumed(
     found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
     if text.sources:
         found["sources"] = text.sources
-    corpus, split = _read(replace(suspended.text, **found), workers.world)
+    corpus, split = _read_again(replace(suspended.text, **found), output, workers.world)
     budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
     return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
 
@@ -414,6 +415,17 @@ def _resuming_command() -> str:
     """The command line that goes on with this run."""
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--force", "--resume")]
     return shlex.join(["charrnn", *arguments, "--resume"])
+
+
+def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "Split"]:
+    """The text of a run that goes on, whose files may have been moved."""
+    try:
+        return _read(text, world)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{error}; if the text of this run lies elsewhere now, name its new path (or --val) "
+            f"beside --resume; to learn from another text, use --init-from {output}"
+        ) from None
 
 
 def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
@@ -461,6 +473,7 @@ def _log_file(
             waited = len(waiting)
             waiting.extend(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
             try:
+                file.flush()  # what opening it has added
                 while waiting:
                     del waiting[: os.write(file.fileno(), waiting)]
             except OSError as error:
