@@ -1,21 +1,23 @@
 """Training on tiny texts: it learns, it is reproducible, it keeps the best and it stops on time."""
 
+import contextlib
 import itertools
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn import training
 from charrnn.batches import Batches
 from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
-from charrnn.evaluation import evaluate
+from charrnn.evaluation import evaluate, token_log_probs
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit
 from charrnn.leave_one_out import LeaveOneOut
@@ -257,6 +259,55 @@ def test_a_budget_adds_steps_early_in_a_run_that_would_end_too_soon(step: int, s
     assert nearly.steps == 100
 
 
+class Clock:
+    """Time that passes only where work is done: the more, the more else the machine does."""
+
+    def __init__(self, load: Callable[[float], float]) -> None:
+        self.now, self.load = 0.0, load
+
+    def working(self, function: Callable[..., Any], seconds: Callable[..., float]) -> Any:
+        """The function, which takes so many seconds on an idle machine."""
+
+        def call(*args: Any, **options: Any) -> Any:
+            for _ in range(round(100 * seconds(*args))):
+                self.now += 0.01 * self.load(self.now)
+            return function(*args, **options)
+
+        return call
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda now: 1.0,
+        lambda now: 3.0,
+        lambda now: 1.0 if now < 25 else 2.0,
+        lambda now: 2.0 if now < 30 else 1.0,
+        lambda now: 4.0 if 20 < now < 23 else 1.0,
+        lambda now: 1.5 if now % 4 < 2 else 1.0,
+    ],
+)
+@pytest.mark.parametrize(("validating", "evaluations"), [(0.0001, 10), (0.0015, 1)])
+def test_a_minute_is_a_minute_whatever_else_the_machine_does(
+    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[float], float],
+    validating: float,
+    evaluations: int,
+) -> None:
+    clock, split = Clock(load), encoded(np.tile(PATTERN, 20))
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    clocked = clock.working(Shards.gradient, lambda *args: 0.5)
+    monkeypatch.setattr(Shards, "gradient", clocked)
+    clocked = clock.working(token_log_probs, lambda _, part, __: validating * sum(map(len, part)))
+    monkeypatch.setattr(training, "token_log_probs", clocked)
+    clocked = clock.working(evaluate, lambda _, split, __: validating * len(split.tokens))
+    monkeypatch.setattr(training, "evaluate", clocked)
+    trainer = make(split, minutes=1, seq_len=2, batch_size=1, evaluations=evaluations)
+    assert trainer.budget.most > 1000
+    run(trainer)
+    assert 57 - trainer.budget.reserve < clock.now < 63 - trainer.budget.reserve
+
+
 def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
     timed = make(SPLIT, minutes=2e-2)  # 1.2 s, one of which is kept for the end
     history = run(timed)
@@ -276,7 +327,7 @@ def test_a_run_by_the_clock_ends_early_where_the_text_is_short() -> None:
     trainer.budget.steps = trainer.budget.most = 3
     assert not trainer.early
     assert len(run(trainer)) == 3
-    assert "passes" in trainer.early
+    assert "3 passes over so short a text are enough" in trainer.early
 
 
 def test_without_time_there_is_one_step() -> None:
@@ -382,6 +433,29 @@ def test_a_run_goes_on_from_any_step_as_if_it_had_never_stopped(options: dict[st
         np.testing.assert_array_equal(second.model.parameters.flat, whole.model.parameters.flat)
 
 
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_validation_that_was_broken_off_is_made_up_for(number: int) -> None:
+    whole = make(SPLIT, steps=40, dropout=0.3, evaluations=4)
+    expected = [replace(item, loss=0) for item in whole.train()]
+    first, second = (make(SPLIT, steps=40, dropout=0.3, evaluations=4) for _ in range(2))
+    numbers = itertools.count(1)
+
+    @contextlib.contextmanager
+    def interruptible() -> Iterator[None]:
+        yield
+        if next(numbers) == number:
+            raise KeyboardInterrupt
+
+    first.interruptible = interruptible
+    history: list[Progress] = []
+    with pytest.raises(KeyboardInterrupt):
+        history += first.train()
+    second.restore(first.snapshot())
+    history += second.train()
+    assert figures(replace(item, loss=0) for item in history) == figures(expected)
+    np.testing.assert_array_equal(second.model.parameters.flat, whole.model.parameters.flat)
+
+
 def test_troubles_are_remembered_where_a_run_goes_on() -> None:
     def troubled() -> Iterator[Progress]:
         for progress in trainer.train():
@@ -410,6 +484,10 @@ def test_troubles_are_remembered_where_a_run_goes_on() -> None:
         {"chars": float("nan")},
         {"troubles": [1]},
         {"seconds": 10**400},
+        {"seconds": "inf"},
+        {"step": 10**400},
+        {"updates": -1},
+        {"updates": True},
         {"generators": []},
         {"generators": [{}, {}]},
         {"generators": ["PCG64"] * 2},
