@@ -100,8 +100,9 @@ def prepare(
     started = time.perf_counter() if started is None else started
     data = Dataset.of(corpus, split, tokens)
     speed, world = {}, workers.world
-    if options.get("minutes") is not None:
-        speed["chars_per_minute"] = world.broadcast(_chars_per_minute(workers) * world.size)
+    by_clock = options.get("minutes") is not None
+    if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
+        speed["chars_per_minute"] = found * world.size
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     if output is not None:
@@ -215,14 +216,15 @@ def _trainer(
 
 
 def _chars_per_minute(workers: Workers) -> float:
-    """How fast this process trains an lstm 1x256."""
+    """How fast this process trains an lstm 1x256; 0 where the clock has not moved."""
     model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
     config = TrainConfig(minutes=_SPEED_MINUTES)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
     batches = Batches(tokens, config.batch_size, config.seq_len, 0)
     with Workers(workers.threads) as own:
         trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
-        return 60 * config.tokens_per_step / trainer.measure()
+        seconds = trainer.measure()
+        return 60 * config.tokens_per_step / seconds if seconds else 0.0
 
 
 def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:

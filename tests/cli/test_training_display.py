@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,19 @@ def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder:
     assert max(map(len, (once + whole.err).splitlines())) < 80
     assert f"100% {known}" in run("train", "once.txt", "--val", "once.txt", *ngram).err
     assert run("train", "more.txt", "--quiet", *ngram).err == ""
+
+
+def test_there_is_no_rate_where_the_clock_has_not_moved(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    sizes = ("--hidden-size", "8", "--threads", "1", "-o", "m.npz", "--force", "--json")
+    monkeypatch.setattr(time, "perf_counter", lambda: 1e6)
+    for options in (("--steps", "3"), ("--cell", "ngram")):
+        result = run("train", "text.txt", *sizes, *options)
+        assert result.code == 0, result.err
+        assert result.objects()[0]["chars_per_sec"] is None
+        assert "characters/s" not in result.err
 
 
 def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
