@@ -112,7 +112,7 @@ def test_closed_streams_are_no_error(trained: Path, command: str) -> None:
 def test_a_full_disk_is_one_line(trained: Path, command: str) -> None:
     with open("/dev/full", "w") as full:
         result = finish(start(*command.split(), "-c", trained, stdout=full))
-    assert_one_line(result, 1, "No space left on device")
+    assert_one_line(result, 1, "cannot write to standard output: No space left on device")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
