@@ -35,7 +35,7 @@ class Budget:
         """Set the number of steps before the first one."""
         self.steps = self.planned = int(min(steps, self.most))
 
-    def fraction(self, step: int) -> float:
+    def fraction(self, step: float) -> float:
         """The share used once `step` steps are done, at most 1."""
         return min(1.0, step / self.steps)
 

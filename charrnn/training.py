@@ -17,6 +17,7 @@ import numpy as np
 from charrnn.batches import Batches
 from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
+from charrnn.draws import Draws
 from charrnn.errors import ConfigError, DivergedError
 from charrnn.evaluation import Evaluation, evaluate, measured_part, token_log_probs
 from charrnn.functional import IGNORE
@@ -332,7 +333,7 @@ class Trainer:
         norm = clip_by_global_norm(gradient, config.clip_norm)
         self.step += 1
         if reason := self._reason_to_go_back(nats / max(1, tokens), norm):
-            trouble = self._go_back(reason)
+            trouble = self._go_back(reason, chunks[0])
         else:
             trouble, self.state = "", state
             self.optimizer.update(gradient, self._learning_rate())
@@ -347,9 +348,9 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         """That of the step that is being made, or was made last."""
-        fraction = self.budget.fraction(self.step)
+        halfway = self.budget.fraction(self.step - 0.5)  # at either end of the run the rate is 0
         config = self.config
-        return self.rate_factor * learning_rate(fraction, config.learning_rate, config.warmup)
+        return self.rate_factor * learning_rate(halfway, config.learning_rate, config.warmup)
 
     def _progress(self, loss: float, trouble: str = "") -> Progress:
         """Where the run stands after a step of this loss in nats per character."""
@@ -373,11 +374,15 @@ class Trainer:
         """
         if not (math.isfinite(loss) and math.isfinite(norm)):
             return "the loss is not a finite number"
-        guess = math.log(self.model.config.vocab_size)
-        self.recent_loss += (loss / guess - self.recent_loss) / _MEMORY
+        self.recent_loss += (loss / self._guess - self.recent_loss) / _MEMORY
         return "the loss is above that of a guess" if self.recent_loss > _EXPLODED else ""
 
-    def _go_back(self, reason: str) -> str:
+    @property
+    def _guess(self) -> float:
+        """Nats per token of a guess among all tokens."""
+        return math.log(self.model.config.vocab_size)
+
+    def _go_back(self, reason: str, chunk: Chunk | None = None) -> str:
         """To the best weights, at half the learning rate; what happened, in words.
 
         Adam forgets its direction, but not how large gradients are, so that its next steps are
@@ -385,7 +390,7 @@ class Trainer:
         """
         self.troubles += 1
         if self.troubles > _MOST_TROUBLES:
-            raise self._diverged(reason)
+            raise self._diverged(reason, chunk)
         self.rate_factor /= 2
         self.recent_loss = 0.0
         self.model.parameters.flat[:] = self.best
@@ -438,11 +443,30 @@ class Trainer:
             progress, train_loss=train_loss, validation=found, best=best, trouble=trouble
         )
 
-    def _diverged(self, reason: str) -> DivergedError:
-        return DivergedError(
-            f"training diverged at step {self.step}: {reason}; try a lower --learning-rate than "
-            f"{self.config.learning_rate:g}, or a lower --clip-norm"
+    def _diverged(self, reason: str, chunk: Chunk | None = None) -> DivergedError:
+        """The error, with what to change: the learning rate, unless it happens without a step."""
+        self.model.parameters.flat[:] = self.best
+        model, config, advice = self.model.config, self.config, ""
+        if chunk is not None and self._explodes(chunk):
+            layers = f"fewer --num-layers than {model.num_layers}" if model.num_layers > 1 else ""
+            relu = "another --activation than relu" if model.activation == "relu" else ""
+            advice = " or ".join(filter(None, (layers, relu)))
+        elif chunk is not None and self._explodes(chunk, Draws(np.random.default_rng(config.seed))):
+            name = "recurrent_dropout" if model.recurrent_dropout else "dropout"
+            advice = f"a lower --{name.replace('_', '-')} than {getattr(model, name):g}"
+        advice = advice or (
+            f"a lower --learning-rate than {config.learning_rate:g}, or a lower --clip-norm"
         )
+        return DivergedError(f"training diverged at step {self.step}: {reason}; try {advice}")
+
+    def _explodes(self, chunk: Chunk, dropout: Draws | None = None) -> bool:
+        """Whether a chunk is worse than a guess from the zero state, without another step."""
+        inputs, targets = chunk
+        steps, columns = inputs.shape
+        unrolled = self.model.unroll(steps, columns, training=True)
+        state = self.model.zero_state(columns)
+        nats, _, _ = unrolled.gradient(inputs, targets, state, dropout=dropout)
+        return not nats.sum() <= _EXPLODED * self._guess * np.count_nonzero(targets != IGNORE)
 
 
 def _restored(name: str, value: Any, kind: type[int] | type[float]) -> Any:

@@ -55,7 +55,7 @@ def make(
     if not settings.keys() & {"epochs", "minutes"}:
         settings.setdefault("steps", 60)
     config = TrainConfig(**settings)
-    network = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, **sizes))
+    network = CharRNN(ModelConfig(vocab_size=V, **{"hidden_size": 12, **sizes}))
     network.initialize(np.random.default_rng(config.seed))
     model = with_ngram(network, PATTERN) if network.config.ngram else network
     batches = Batches(PATTERN, config.batch_size, config.seq_len, config.seed, config.unk_rate)
@@ -71,6 +71,17 @@ def run(trainer: Trainer) -> list[Progress]:
 def figures(progress: Iterable[Progress]) -> list[str]:
     """Everything that a run reports but for the time, in words, in which nan equals nan."""
     return [str(replace(item, seconds=0)) for item in progress]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 40])
+@pytest.mark.parametrize("warmup", [0.0, 0.03, 1.0])
+def test_every_step_learns(steps: int, warmup: float) -> None:
+    trainer = make(steps=steps, warmup=warmup)
+    before = trainer.model.parameters.flat.copy()
+    for progress in trainer.train():
+        assert 0 < progress.learning_rate <= 0.02
+        assert (trainer.model.parameters.flat != before).any()
+        before = trainer.model.parameters.flat.copy()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
@@ -236,7 +247,6 @@ def test_a_budget_of_steps_or_epochs_ends_where_it_says(budget: dict[str, Any], 
     history = run(make(**budget))
     assert len(history) == steps
     assert history[-1].fraction == 1
-    assert history[-1].learning_rate == pytest.approx(0, abs=1e-9)
     assert history[-1].train_loss is not None
 
 
@@ -454,6 +464,29 @@ def test_a_validation_that_was_broken_off_is_made_up_for(number: int) -> None:
     history += second.train()
     assert figures(replace(item, loss=0) for item in history) == figures(expected)
     np.testing.assert_array_equal(second.model.parameters.flat, whole.model.parameters.flat)
+
+
+def exploding(scale: float, **options: Any) -> str:
+    """What is said of a run whose fresh weights have grown, at a learning rate without effect."""
+    trainer = make(cell="rnn", learning_rate=1e-9, steps=200, **options)
+    H = trainer.model.config.hidden_size
+    for layer in range(trainer.model.config.num_layers):
+        trainer.model.parameters[f"layers.{layer}.weight"][:, -H:] *= scale
+    trainer.best[:] = trainer.model.parameters.flat
+    with pytest.raises(DivergedError) as error:
+        run(trainer)
+    np.testing.assert_array_equal(trainer.model.parameters.flat, trainer.best)
+    return str(error.value)
+
+
+def test_it_is_not_the_learning_rate_where_fresh_weights_explode() -> None:
+    told = exploding(10, activation="relu", num_layers=3)
+    assert told.endswith("try fewer --num-layers than 3 or another --activation than relu")
+
+
+def test_it_is_not_the_learning_rate_where_dropout_makes_weights_explode() -> None:
+    told = exploding(2, activation="relu", recurrent_dropout=0.6, hidden_size=24)
+    assert told.endswith("try a lower --recurrent-dropout than 0.6")
 
 
 def test_troubles_are_remembered_where_a_run_goes_on() -> None:
