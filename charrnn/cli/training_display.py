@@ -1,5 +1,6 @@
 """What `charrnn train` shows on stderr: the plan, where the run stands, and what came of it."""
 
+import math
 import shlex
 import sys
 import textwrap
@@ -103,8 +104,9 @@ class TrainingDisplay:
 
     def update(self, progress: "Progress") -> None:
         """Show where the run stands."""
-        before = progress.loss if self.loss is None else self.loss
-        self.loss = before + _SMOOTHING * (progress.loss - before)
+        if self.loss is None or not math.isfinite(self.loss):
+            self.loss = progress.loss
+        self.loss += _SMOOTHING * (progress.loss - self.loss)
         shown = f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char"
         if progress.seconds:
             shown += f", {progress.chars / progress.seconds / 1000:.0f}k chars/s"
@@ -189,10 +191,10 @@ def _origin(init_from: dict[str, Any]) -> str:
 
 
 def _validation_line(progress: "Progress") -> str:
-    train = (progress.train_loss or 0) * BITS
-    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
+    train = _figure((progress.train_loss or 0) * BITS)
+    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train}"
     if progress.validation is not None:
-        line += f"  val {progress.validation.bits_per_char:.4f} bits/char"
+        line += f"  val {_figure(progress.validation.bits_per_char)} bits/char"
     else:
         line += " bits/char"
     return line + ("  *" if progress.best and progress.validation is not None else "")
@@ -203,6 +205,11 @@ def _time(seconds: float, chars_per_sec: float | None) -> str:
     return f"{seconds:.0f} s{rate}"
 
 
+def _figure(bits: float | None) -> str:
+    """Bits per character, '-' where no step was taken that could be measured."""
+    return "-" if bits is None or not math.isfinite(bits) else f"{bits:.4f}"
+
+
 def _results(run: "Run") -> list[tuple[str, str]]:
     """The figures of a run that has ended, with their names."""
     result = run.result()
@@ -211,7 +218,7 @@ def _results(run: "Run") -> list[tuple[str, str]]:
         rows.append(("model", _name(run)))
     rows += [
         ("time", _time(result["seconds"], result["chars_per_sec"])),
-        ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
+        ("training", f"{_figure(result['train_bits_per_char'])} bits per character"),
     ]
     if result["val_bits_per_char"] is not None:
         shown = f"{result['val_bits_per_char']:.4f} bits per character"

@@ -1,6 +1,7 @@
 """What training shows on a terminal and in a pipe."""
 
 import io
+import math
 import shlex
 import time
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from charrnn import training
 from charrnn.cli import training_display
 from charrnn.cli.training_display import TrainingDisplay
 from charrnn.training import Progress
@@ -61,6 +63,33 @@ def test_a_pipe_hears_now_and_then(
     assert capsys.readouterr().err == (
         "step      5  epoch    1.00  train 1.4427 bits/char, 50% of the run\n"
     )
+
+
+def test_a_figure_that_there_is_none_of_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(replace(PROGRESS, train_loss=math.inf))
+    assert capsys.readouterr().err == "step      5  epoch    1.00  train - bits/char\n"
+
+
+def test_the_loss_shown_recovers_from_one_that_is_no_number() -> None:
+    shown = TrainingDisplay(quiet=True)
+    for loss in (1.0, math.nan, 1.0):
+        shown.update(replace(PROGRESS, loss=loss))
+    assert shown.loss == 1.0
+
+
+def test_a_run_whose_best_step_has_no_training_loss_ends_well(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step before the first validation was gone back from."""
+    monkeypatch.setattr(training, "_EXPLODED", 0.0)
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz")
+    assert result.code == 0
+    assert "training    - bits per character" in result.err
+    assert "train -  val " in result.err
+    assert run("inspect", "-c", "m.npz").code == 0
+    assert run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz", "--json").code == 0
 
 
 def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
