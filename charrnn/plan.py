@@ -18,13 +18,13 @@ _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has meas
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
 _MIN_STEPS = 300
-_MIN_STEPS_OF_TOYS = 1_000
+_MIN_STEPS_OF_TOYS = 2_000
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
 _FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
 _MOST_STREAMS = 256  # for more the learning rate grows no further
-_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm
+_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm, at 256 units
 
 # Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
 _SIZES = (
@@ -100,11 +100,11 @@ def plan(
     if not given.keys() & {"hidden_size", "num_layers"}:
         settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
-    settings.setdefault("learning_rate", _learning_rate(settings))
+    settings.setdefault("learning_rate", _learning_rate(num_tokens, settings))
     dropout, recurrent_dropout = _dropout(num_tokens, learnable)
     settings.setdefault("dropout", dropout)
-    if _TOY <= num_tokens < _FEW_TOKENS:
-        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
+    if num_tokens < _FEW_TOKENS:
+        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW if num_tokens >= _TOY else 0.0)
     if settings["cell"] != "jordan":
         settings.setdefault("recurrent_dropout", recurrent_dropout)
     if settings["cell"] not in ("jordan", "ngram"):
@@ -164,13 +164,20 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
     return max(1, min(size, num_tokens // (8 * seq_len)))
 
 
-def _learning_rate(settings: Mapping[str, Any]) -> float:
-    """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
-    streams = min(_MOST_STREAMS, settings["batch_size"] * settings.get("accumulate", 1))
-    rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings["cell"], 1.0)
+def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
+    """The less noise in the gradient, the higher (Malladi et al. 2022); narrow layers bear more.
+
+    The noise is the variance of a mean over some streams, drawn without replacement from a text:
+    none is left where a step reads all of it.
+    """
+    streams = settings["batch_size"] * settings.get("accumulate", 1)
+    unread = max(0.0, 1 - streams * settings["seq_len"] / num_tokens)
+    noise = max(unread / streams, 1 / _MOST_STREAMS)
+    narrow = max(1.0, math.sqrt(REFERENCE.hidden_size / settings["hidden_size"]))
+    rate = TrainConfig.learning_rate * min(1.0, _LOWER_RATES.get(settings["cell"], 1.0) * narrow)
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
         rate /= 2  # of rare tokens few steps tell the direction
-    return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
+    return float(f"{rate / math.sqrt(TrainConfig.batch_size * noise):.2g}")
 
 
 def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
