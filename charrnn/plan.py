@@ -22,6 +22,7 @@ _MIN_STEPS_OF_TOYS = 2_000
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
 _MOST_FOR_NGRAM = 16_000_000
+_FEWEST_STEPS_OF_PASS = 8
 _FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
 _MOST_STREAMS = 256  # for more the learning rate grows no further
 _LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm, at 256 units
@@ -161,17 +162,19 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
     chunk = size * seq_len * settings.get("accumulate", 1)
     if "steps" not in settings and chars < _FEW_UPDATES * chunk:
         size //= 2
-    return max(1, min(size, num_tokens // (8 * seq_len)))
+    return max(1, min(size, num_tokens // (_FEWEST_STEPS_OF_PASS * seq_len)))
 
 
 def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
     """The less noise in the gradient, the higher (Malladi et al. 2022); narrow layers bear more.
 
-    The noise is the variance of a mean over some streams, drawn without replacement from a text:
-    none is left where a step reads all of it.
+    The noise is the variance of a mean over the streams, drawn without replacement from the text:
+    none is left where a step reads all of it. It is that of so many streams of a text of any size
+    where a step reads no more than it does of a pass of the fewest steps.
     """
     streams = settings["batch_size"] * settings.get("accumulate", 1)
     unread = max(0.0, 1 - streams * settings["seq_len"] / num_tokens)
+    unread = min(1.0, unread / (1 - 1 / _FEWEST_STEPS_OF_PASS))
     noise = max(unread / streams, 1 / _MOST_STREAMS)
     narrow = max(1.0, math.sqrt(REFERENCE.hidden_size / settings["hidden_size"]))
     rate = TrainConfig.learning_rate * min(1.0, _LOWER_RATES.get(settings["cell"], 1.0) * narrow)
