@@ -17,10 +17,10 @@ _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot 
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
-_MIN_STEPS = 300
-_MIN_STEPS_OF_TOYS = 2_000
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
+_WORD = 500  # tokens, which are read by one stream; of fewer there is nothing else to learn
+_MIN_STEPS = ((0, 2_000), (_WORD, 1_000), (_TOY, 300))  # by the tokens of the text
 _MOST_FOR_NGRAM = 16_000_000
 _FEWEST_STEPS_OF_PASS = 8
 _FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
@@ -104,8 +104,10 @@ def plan(
     settings.setdefault("learning_rate", _learning_rate(num_tokens, settings))
     dropout, recurrent_dropout = _dropout(num_tokens, learnable)
     settings.setdefault("dropout", dropout)
-    if num_tokens < _FEW_TOKENS:
-        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW if num_tokens >= _TOY else 0.0)
+    if num_tokens < _WORD:
+        settings.setdefault("weight_decay", 0.0)
+    elif _TOY <= num_tokens < _FEW_TOKENS:
+        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
     if settings["cell"] != "jordan":
         settings.setdefault("recurrent_dropout", recurrent_dropout)
     if settings["cell"] not in ("jordan", "ngram"):
@@ -113,7 +115,7 @@ def plan(
         settings.setdefault("ngram", _NGRAM if counted else 0)
     train = TrainConfig(**_of(TrainConfig, settings))
     if planned:
-        fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
+        fewest = next(steps for least, steps in reversed(_MIN_STEPS) if num_tokens >= least)
         steps = max(fewest, int(chars) // train.tokens_per_step)
         train = replace(train, epochs=None, steps=steps)
     return ModelConfig(**_of(ModelConfig, settings)), train

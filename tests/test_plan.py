@@ -210,6 +210,13 @@ def test_a_toy_is_learned_by_heart() -> None:
     assert passes(6, train) >= 1000
 
 
+def test_a_toy_with_something_to_learn_has_weight_decay() -> None:
+    model, train = plan(1800, 50, False, {})
+    assert model.dropout == 0
+    assert train.weight_decay > 0
+    assert train.steps == 1000
+
+
 def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
     sizes = [units(plan(10**6, 60, False, {"minutes": m})[0]) for m in (0.1, 1, 5, 20, 60)]
     assert sizes == sorted(sizes)
@@ -271,7 +278,7 @@ def test_hello_is_learned_by_heart(cell: str, hidden_size: int | None) -> None:
 
 def test_two_lines_share_the_probability() -> None:
     lines = ["cats sleep", "dogs run"]
-    model = charrnn.train(lines, cell="gru", threads=1)
+    model = charrnn.train(lines, cell="gru", steps=500, threads=1)
     probs = [score.prob for score in model.scores(lines)]
     assert sum(probs) > 0.99
     assert min(probs) > 0.45
