@@ -331,9 +331,9 @@ def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
 def test_a_run_by_the_clock_ends_early_where_the_text_is_short() -> None:
     trainer = make(minutes=10, batch_size=40)  # one chunk is more than the text
     trainer.measure()
-    assert trainer.budget.steps == 1000
+    assert trainer.budget.steps == 2000
     trainer.budget.keep_time(10, step_seconds=1e-6, other_seconds=0)
-    assert trainer.budget.steps == 1000
+    assert trainer.budget.steps == 2000
     trainer.budget.steps = trainer.budget.most = 3
     assert not trainer.early
     assert len(run(trainer)) == 3
