@@ -251,7 +251,7 @@ def train(
         CheckpointError: a model cannot be read or written.
         DivergedError: the loss was not finite again and again.
     """
-    started = time.monotonic()
+    started = time.perf_counter()
     given = {name: value for name, value in settings.items() if value is not None}
     for name in given.keys() - Settings.__annotations__.keys():
         hint = did_you_mean(name, list(Settings.__annotations__))

@@ -4,8 +4,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
-_TOO_FEW = 0.95  # of the steps that there is time for
-_TOO_LATE = 0.8  # of the steps: none are added to a learning rate that is nearly zero
+_TOO_FEW = 0.95  # of the steps that there is time for; fewer as planned are kept, to be repeated
+_TOO_LATE = 0.95  # of the steps: none are added to a learning rate that is nearly zero
 
 
 @dataclass
@@ -13,8 +13,8 @@ class Budget:
     """How many steps a run has, and when it has to be over.
 
     Args:
-        deadline: seconds on `time.monotonic`, for everything.
-        reserve: seconds needed at the end beside training and validating.
+        deadline: seconds on `time.perf_counter`, for everything.
+        reserve: seconds needed at the end for what is neither training nor validating.
         most: steps after which more would only learn the text by heart.
     """
 
@@ -27,7 +27,15 @@ class Budget:
     def __post_init__(self) -> None:
         self.planned = self.steps
 
-    def fraction(self, step: int) -> float:
+    def left(self) -> float:
+        """Seconds for training and validating."""
+        return self.deadline - self.reserve - time.perf_counter()
+
+    def plan(self, steps: int) -> None:
+        """Set the number of steps before the first one."""
+        self.steps = self.planned = int(min(steps, self.most))
+
+    def fraction(self, step: float) -> float:
         """The share used once `step` steps are done, at most 1."""
         return min(1.0, step / self.steps)
 
@@ -39,8 +47,9 @@ class Budget:
             step_seconds: how long a step takes.
             other_seconds: how long the validations to come take.
         """
-        left = self.deadline - self.reserve - other_seconds - time.monotonic()
+        left = self.left() - other_seconds
         possible = min(self.most, step + max(1, int(left / max(step_seconds, 1e-9))))
-        few, many = self.steps > possible, self.steps < _TOO_FEW * possible
+        enough = _TOO_FEW if self.steps == self.planned else 1.0
+        few, many = self.steps > possible, self.steps < enough * possible
         if few or (many and step < _TOO_LATE * self.steps):
             self.steps = int(possible)

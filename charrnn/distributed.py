@@ -175,8 +175,8 @@ class _Ranks(World):
                 yield item, results[0]
 
     def fail(self, say: Callable[[], None], code: int) -> None:
-        arrived, deadline = self._exit.Ibarrier(), time.monotonic() + _PATIENCE
-        while not (everyone := arrived.Test()) and time.monotonic() < deadline:
+        arrived, deadline = self._exit.Ibarrier(), time.perf_counter() + _PATIENCE
+        while not (everyone := arrived.Test()) and time.perf_counter() < deadline:
             time.sleep(_LOOK)
         if self.rank == 0 or not everyone:
             say()

@@ -225,11 +225,13 @@ class Documents:
 
     def end(self, chars: int) -> str:
         """The last characters, documents one below the other."""
-        size = self.stretches.size
-        if not min(chars, size):
+        return self.text(max(0, self.stretches.size - chars), self.stretches.size)
+
+    def text(self, start: int, stop: int) -> str:
+        """The characters from `start` to `stop`, documents one below the other."""
+        if start >= stop:
             return ""
-        places = self.stretches.places(max(0, size - chars), size)
-        return _MARK.sub("\n", self._text(self._codes(places)))
+        return _MARK.sub("\n", self._text(self._codes(self.stretches.places(start, stop))))
 
     def marked(self) -> Iterator[str]:
         """The text that they were collected from, in pieces."""

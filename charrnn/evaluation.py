@@ -28,6 +28,8 @@ _COLUMNS = 32  # sequences side by side
 _MAX_STEPS = 32  # so that the work buffers stay small
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
 _MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
+_PIECES = 64  # of a split that is evaluated
+_MEASURED = 64  # tokens of each piece that is measured
 BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
 
@@ -161,8 +163,17 @@ class Evaluation:
         return self.loss / math.log(2)
 
 
+def measured_part(tokens: Array) -> tuple[list[Array], float]:
+    """Sequences to measure how long `evaluate` takes, and the size of the split by theirs."""
+    sequences, _ = _pieces(tokens, _PIECES)
+    first = max(0, len(sequences) // 2 - _COLUMNS)  # of about the same length, as in `evaluate`
+    chosen = sorted(sequences, key=len)[first : first + 2 * _COLUMNS]
+    part = [sequence[:_MEASURED] for sequence in chosen]
+    return part, sum(map(len, sequences)) / sum(map(len, part))
+
+
 def evaluate(
-    model: Model, split: Encoded, workers: Workers, *, count_eos: bool, pieces: int = 64
+    model: Model, split: Encoded, workers: Workers, *, count_eos: bool, pieces: int = _PIECES
 ) -> Evaluation:
     """The loss over a split, state carried through every document.
 
@@ -173,15 +184,8 @@ def evaluate(
         count_eos: whether the ends of documents count.
         pieces: about how many pieces to make, 1 to cut nothing.
     """
-    size = max(math.ceil(len(split.tokens) / pieces), 4 * BURN_IN)
-    sequences, skips = [], []
-    for document in split_documents(split.tokens):
-        if not count_eos:
-            document = np.where(document == EOS, IGNORE, document)
-        for start in range(0, len(document), size if pieces > 1 else len(document)):
-            skip = min(start, BURN_IN)
-            skips.append(skip)
-            sequences.append(document[start - skip : start + size if pieces > 1 else None])
+    tokens = split.tokens if count_eos else np.where(split.tokens == EOS, IGNORE, split.tokens)
+    sequences, skips = _pieces(tokens, pieces)
     world = workers.world
     own = slice(world.rank, None, world.size)
     found = token_log_probs(model, sequences[own], workers)
@@ -189,6 +193,18 @@ def evaluate(
     return Evaluation(
         nats=-math.fsum(chain.from_iterable(world.gather(sums))),
         chars=split.count(eos=count_eos),
-        unk=int(np.count_nonzero(split.tokens == UNK)),
-        tokens=int(np.count_nonzero(split.tokens > (IGNORE if count_eos else EOS))),
+        unk=int(np.count_nonzero(tokens == UNK)),
+        tokens=int(np.count_nonzero(tokens != IGNORE)),
     )
+
+
+def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int]]:
+    """About so many pieces of the documents, 1 to cut none, and how much of each is only fed."""
+    size = max(math.ceil(len(tokens) / number), 4 * BURN_IN)
+    sequences, skips = [], []
+    for document in split_documents(tokens):
+        for start in range(0, len(document), size if number > 1 else len(document)):
+            skip = min(start, BURN_IN)
+            skips.append(skip)
+            sequences.append(document[start - skip : start + size if number > 1 else None])
+    return sequences, skips

@@ -75,20 +75,31 @@ class CharRNN:
             self._initialize_layer(layer, rng)
         head = parameters["head.weight"]
         head[:, 1:] = rng.standard_normal(head[:, 1:].shape) / np.sqrt(config.hidden_size)
+        if config.activation == "relu":
+            head *= np.sqrt(1 - config.dropout) / _INPUT_GAIN
         return self
 
     def _initialize_layer(self, layer: int, rng: np.random.Generator) -> None:
+        """Draw the weights of a layer.
+
+        relu, which nothing bounds, passes on half of the squares of its sums: with an orthogonal
+        recurrent block, h is as large as what the input adds, and stays so from layer to layer
+        with a gain of 1, if weights make up for what dropout scales up.
+        """
         config, weight = self.config, self.parameters[f"layers.{layer}.weight"]
-        H, D = config.hidden_size, input_size(config, layer)
+        H, D, relu = config.hidden_size, input_size(config, layer), config.activation == "relu"
         fan_in = 1 if layer == 0 and not config.embedding_size else D  # a one-hot column has one
+        gain = np.sqrt(1 - config.dropout) if relu and layer else _INPUT_GAIN
         weight[:, :D] = rng.standard_normal((len(weight), D))
-        weight[:, :D] *= _INPUT_GAIN / np.sqrt(fan_in)
+        weight[:, :D] *= gain / np.sqrt(fan_in)
         recurrent = weight[:, D + 1 :]
         if config.cell == "jordan":
             recurrent[:] = rng.standard_normal(recurrent.shape) / np.sqrt(config.vocab_size)
             return
         for gate in recurrent.reshape(-1, H, H):
             gate[:] = orthogonal(H, rng)
+        if relu:
+            recurrent *= np.sqrt(1 - config.recurrent_dropout)
         if config.cell == "lstm":
             weight[H : 2 * H, D] = 1
 

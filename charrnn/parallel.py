@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
-from threading import Event
+from threading import Barrier, Event
 from typing import TypeVar
 
 from charrnn.distributed import ALONE, World
@@ -24,15 +24,16 @@ class Workers:
 
     Args:
         threads: how many work at once; None means one a core, shared with the other processes of
-            the run on this machine. With one, no thread is started.
+            the run on this machine. With one, or where the system has no room for more, no thread
+            is started.
         world: these processes; what is spread over them says so.
     """
 
     def __init__(self, threads: int | None = None, world: World = ALONE) -> None:
         self.world = world
         threads = threads or max(1, default_threads() // world.neighbours)
-        self.threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = _started(threads) if threads > 1 else None
+        self.threads = threads if self._pool else 1
         self._stopping = Event()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -68,4 +69,18 @@ class Workers:
 
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
+
+
+def _started(threads: int) -> ThreadPoolExecutor | None:
+    """A pool whose threads all run before there is work; None where they cannot."""
+    pool, everyone = ThreadPoolExecutor(threads), Barrier(threads + 1)
+    try:
+        for _ in range(threads):
+            pool.submit(everyone.wait)
+    except RuntimeError:  # can't start new thread
+        everyone.abort()
+        pool.shutdown(wait=False, cancel_futures=True)
+        return None
+    everyone.wait()
+    return pool

@@ -17,14 +17,15 @@ _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot 
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
 _CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
-_MIN_STEPS = 300
-_MIN_STEPS_OF_TOYS = 1_000
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
+_WORD = 500  # tokens, which are read by one stream; of fewer there is nothing else to learn
+_MIN_STEPS = ((0, 2_000), (_WORD, 1_000), (_TOY, 300))  # by the tokens of the text
 _MOST_FOR_NGRAM = 16_000_000
+_FEWEST_STEPS_OF_PASS = 8
 _FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
 _MOST_STREAMS = 256  # for more the learning rate grows no further
-_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm
+_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm, at 256 units
 
 # Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
 _SIZES = (
@@ -100,10 +101,12 @@ def plan(
     if not given.keys() & {"hidden_size", "num_layers"}:
         settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
-    settings.setdefault("learning_rate", _learning_rate(settings))
+    settings.setdefault("learning_rate", _learning_rate(num_tokens, settings))
     dropout, recurrent_dropout = _dropout(num_tokens, learnable)
     settings.setdefault("dropout", dropout)
-    if _TOY <= num_tokens < _FEW_TOKENS:
+    if num_tokens < _WORD:
+        settings.setdefault("weight_decay", 0.0)
+    elif _TOY <= num_tokens < _FEW_TOKENS:
         settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
     if settings["cell"] != "jordan":
         settings.setdefault("recurrent_dropout", recurrent_dropout)
@@ -112,7 +115,7 @@ def plan(
         settings.setdefault("ngram", _NGRAM if counted else 0)
     train = TrainConfig(**_of(TrainConfig, settings))
     if planned:
-        fewest = _MIN_STEPS_OF_TOYS if num_tokens < _TOY else _MIN_STEPS
+        fewest = next(steps for least, steps in reversed(_MIN_STEPS) if num_tokens >= least)
         steps = max(fewest, int(chars) // train.tokens_per_step)
         train = replace(train, epochs=None, steps=steps)
     return ModelConfig(**_of(ModelConfig, settings)), train
@@ -161,16 +164,25 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
     chunk = size * seq_len * settings.get("accumulate", 1)
     if "steps" not in settings and chars < _FEW_UPDATES * chunk:
         size //= 2
-    return max(1, min(size, num_tokens // (8 * seq_len)))
+    return max(1, min(size, num_tokens // (_FEWEST_STEPS_OF_PASS * seq_len)))
 
 
-def _learning_rate(settings: Mapping[str, Any]) -> float:
-    """It grows with the square root of the streams that make an update (Malladi et al. 2022)."""
-    streams = min(_MOST_STREAMS, settings["batch_size"] * settings.get("accumulate", 1))
-    rate = TrainConfig.learning_rate * _LOWER_RATES.get(settings["cell"], 1.0)
+def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
+    """The less noise in the gradient, the higher (Malladi et al. 2022); narrow layers bear more.
+
+    The noise is the variance of a mean over the streams, drawn without replacement from the text:
+    none is left where a step reads all of it. It is that of so many streams of a text of any size
+    where a step reads no more than it does of a pass of the fewest steps.
+    """
+    streams = settings["batch_size"] * settings.get("accumulate", 1)
+    unread = max(0.0, 1 - streams * settings["seq_len"] / num_tokens)
+    unread = min(1.0, unread / (1 - 1 / _FEWEST_STEPS_OF_PASS))
+    noise = max(unread / streams, 1 / _MOST_STREAMS)
+    narrow = max(1.0, math.sqrt(REFERENCE.hidden_size / settings["hidden_size"]))
+    rate = TrainConfig.learning_rate * min(1.0, _LOWER_RATES.get(settings["cell"], 1.0) * narrow)
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
         rate /= 2  # of rare tokens few steps tell the direction
-    return float(f"{rate * math.sqrt(streams / TrainConfig.batch_size):.2g}")
+    return float(f"{rate / math.sqrt(TrainConfig.batch_size * noise):.2g}")
 
 
 def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:

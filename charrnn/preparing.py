@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from charrnn import checkpoint, files, resuming
-from charrnn.baselines import expected_seconds
 from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.corpus import Corpus, Split
@@ -37,8 +36,8 @@ from charrnn.vocabulary import NUM_SPECIAL, UNK
 _CHARACTERS = VocabularyConfig()
 _SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
 _OTHER_TEXT = (
-    "the {} is not the one that the run of {} was started on; resume with that one, or start a "
-    "new run with --force instead of --resume"
+    "the {0} has changed since the run of {1} was started; if it lies elsewhere now, name {2} "
+    "beside --resume, or learn from the new text with --init-from {1} and another --output"
 )
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 
@@ -88,7 +87,7 @@ def prepare(
         text: how the text was read.
         given: those of all options that were set by hand.
         command: the command line, for the metadata.
-        started: when the process started on `time.monotonic`.
+        started: when the process started on `time.perf_counter`.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -98,25 +97,26 @@ def prepare(
     shorten = options.get("ngram") is None
     if init_from is not None:
         options = init_from.settings(options)
-    started = time.monotonic() if started is None else started
+    started = time.perf_counter() if started is None else started
     data = Dataset.of(corpus, split, tokens)
     speed, world = {}, workers.world
-    if options.get("minutes") is not None:
-        speed["chars_per_minute"] = world.broadcast(_chars_per_minute(workers) * world.size)
+    by_clock = options.get("minutes") is not None
+    if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
+        speed["chars_per_minute"] = found * world.size
     vocab_size = len(data.vocabulary)
     configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
     if output is not None:
         world.together(lambda: resuming.check_output(output), alone=True)
     check_memory(*configs)
     trainer = _trainer(*configs, data, workers, started, init_from, shorten)
-    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
-        trainer.budget.reserve += expected_seconds(split)
-        trainer.measure()
     text = text or Text([], "utf-8", corpus.separator, None, None)
     text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
     run = Run(data, trainer, output, text, command, dict(given or {}), started)
     if init_from is not None:
         run.init_from = init_from.summary(data.vocabulary)
+    run.compare()
+    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
+        trainer.measure()
     return run
 
 
@@ -134,7 +134,7 @@ def resume(
 
     Args:
         budget: steps, epochs or minutes, or nothing for that of the run.
-        started: when the process started on `time.monotonic`.
+        started: when the process started on `time.perf_counter`.
 
     Raises:
         CorpusError: the text is another one.
@@ -143,11 +143,11 @@ def resume(
     """
     config = longer(suspended.train, budget)
     if corpus.sha256 != suspended.text.sha256:
-        raise CorpusError(_OTHER_TEXT.format("text", output))
+        raise CorpusError(_OTHER_TEXT.format("text", output, "its new path"))
     check_memory(suspended.model, config)
     data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
-        raise CorpusError(_OTHER_TEXT.format("validation text", output))
+        raise CorpusError(_OTHER_TEXT.format("validation text", output, "it with --val"))
     if len(data.vocabulary) != suspended.model.vocab_size:
         raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
     started -= suspended.seconds
@@ -155,6 +155,7 @@ def resume(
     text, given = suspended.text, suspended.given
     run = Run(data, trainer, output, text, suspended.command, given, started)
     run.restore(suspended)
+    run.compare()
     return run
 
 
@@ -215,14 +216,15 @@ def _trainer(
 
 
 def _chars_per_minute(workers: Workers) -> float:
-    """How fast this process trains an lstm 1x256."""
+    """How fast this process trains an lstm 1x256; 0 where the clock has not moved."""
     model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
     config = TrainConfig(minutes=_SPEED_MINUTES)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
     batches = Batches(tokens, config.batch_size, config.seq_len, 0)
     with Workers(workers.threads) as own:
         trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
-        return 60 * config.tokens_per_step / trainer.measure()
+        seconds = trainer.measure()
+        return 60 * config.tokens_per_step / seconds if seconds else 0.0
 
 
 def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:

@@ -19,7 +19,7 @@ from charrnn.config import ModelConfig
 from charrnn.draws import Draws
 from charrnn.leave_one_out import LeaveOneOut
 from charrnn.model import CharRNN
-from charrnn.ngram import NGram
+from charrnn.ngram import NONE, NGram
 from charrnn.parameters import Parameters
 from charrnn.unrolled import Prior, Unrolled
 
@@ -89,6 +89,14 @@ class ResidualRNN:
         """The state before a document (R + n - 1, B)."""
         network, contexts = self.network.zero_state(batch_size), self.ngram.zero_state(batch_size)
         return np.concatenate([network.reshape(-1, batch_size), contexts]).astype(network.dtype)
+
+    def check_state(self, state: Array) -> None:
+        """Raise ValueError unless a state (R + n - 1, B) holds contexts of the n-gram model."""
+        ngram = self.left_out.ngram if self.left_out else self.ngram
+        contexts = state[len(state) - (ngram.config.order - 1) :]
+        within = (contexts >= NONE) & (contexts <= ngram.size) & (contexts == np.floor(contexts))
+        if not within.all():
+            raise ValueError("its state holds no contexts of its n-gram model")
 
     def unroll(
         self, seq_len: int, batch_size: int, *, training: bool = False

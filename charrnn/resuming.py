@@ -23,6 +23,7 @@ import numpy as np
 
 from charrnn import archive, files
 from charrnn.archive import Header
+from charrnn.baselines import NAMES
 from charrnn.checkpoint import MODEL, RESUME, beside, fields_of, older_models
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
@@ -35,14 +36,37 @@ T = TypeVar("T")
 BUDGETS = ("steps", "epochs", "minutes")
 _VECTORS = ("weights", "best", "mean", "square")
 _FLOAT32 = np.dtype(np.float32).str
-_NUMBER = (int, float)
-_FIGURE = (*_NUMBER, NoneType)
+_MAX_COUNT = 10**15
+_MAX_NUMBER = 1e18
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, float) or _is_count(value)) and abs(value) <= _MAX_NUMBER
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+def _are_baselines(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {*NAMES}
+        and all(map(_is_number, value.values()))
+    )
+
+
 _RUN = {
     "command": str,
     "history": list,
-    "seconds": _NUMBER,
-    "steps": int,
-    "planned": int,
+    "baselines": _are_baselines,
+    "seconds": _is_number,
+    "steps": _is_count,
+    "planned": _is_count,
     "saved": bool,
     "complete": bool,
     "init_from": dict,
@@ -50,29 +74,29 @@ _RUN = {
 _ORIGIN = {  # of the first weights, where they were not drawn
     "name": str,
     "corpus_sha256": (str, NoneType),
-    "kept": int,
-    "new": int,
-    "dropped": int,
+    "kept": _is_count,
+    "new": _is_count,
+    "dropped": _is_count,
 }
 _TEXT = {
     "sources": list,
     "encoding": str,
     "separator": str,
     "val": (str, NoneType),
-    "val_fraction": _FIGURE,
+    "val_fraction": _is_figure,
     "max_size": (int, NoneType),
     "sha256": str,
     "val_sha256": str,
 }
 _ENTRY = {  # of the history
-    "step": int,
-    "epochs": _NUMBER,
-    "seconds": _NUMBER,
-    "learning_rate": _NUMBER,
-    "train_bits_per_char": _FIGURE,
-    "val_bits_per_char": _FIGURE,
-    "val_unk": _FIGURE,
-    "val_tokens": _FIGURE,
+    "step": _is_count,
+    "epochs": _is_number,
+    "seconds": _is_number,
+    "learning_rate": _is_number,
+    "train_bits_per_char": _is_figure,
+    "val_bits_per_char": _is_figure,
+    "val_unk": _is_figure,
+    "val_tokens": _is_figure,
     "best": bool,
 }
 
@@ -102,6 +126,7 @@ class Suspended:
     given: dict[str, Any]  # options by name
     command: str
     history: list[dict[str, Any]]
+    baselines: dict[str, float]  # bits per character by name
     seconds: float  # since the start
     steps: int  # of the budget
     planned: int  # of the budget at first
@@ -162,18 +187,18 @@ def read(path: Path) -> Suspended:
     """
     with archive.opened(path, KIND) as file:
         config = _config(ModelConfig, file.metadata.get("model"))
-        text, run = _typed(file.metadata.get("text"), _TEXT), _typed(file.metadata.get("run"), _RUN)
+        text = _typed(file.metadata.get("text"), _TEXT)
+        run = _typed({"baselines": {}} | _object(file.metadata.get("run")), _RUN)
         if not all(isinstance(source, str) for source in text["sources"]):
             raise CheckpointError("its metadata names no text")
-        if min(run["steps"], run["planned"]) < 1:
+        if min(run["steps"], run["planned"]) < 1 or run["seconds"] < 0:
             raise CheckpointError("its budget is none")
         for entry in run["history"]:
             _typed(entry, _ENTRY)
         if run["init_from"]:
             _typed(run["init_from"], _ORIGIN)
         numbers = _object(file.metadata.get("numbers"))
-        if not isinstance(numbers.get("step"), int):
-            raise CheckpointError("its numbers are not those of a run")
+        _check_progress(numbers, run)
         return Suspended(
             config,
             _config(TrainConfig, file.metadata.get("train")),
@@ -255,11 +280,25 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
+def _check_progress(numbers: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where the steps done, the budget and the history do not agree."""
+    step = numbers.get("step")
+    if not _is_count(step) or step > run["steps"]:
+        raise CheckpointError("its numbers are not those of a run")
+    validated = any(entry["best"] for entry in run["history"])
+    if validated != (numbers.get("best_loss", 0.0 if step else None) is not None):
+        raise CheckpointError("its history is not that of its numbers")
+    if run["complete"] and not validated:
+        raise CheckpointError("it says that it is complete, and is not")
+
+
 def _typed(value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """An object of the metadata with exactly these names, every value of its type."""
+    """An object of the metadata with exactly these names, every value of its type, or as a test
+    of its kind wants it."""
     found = _object(value)
     if found.keys() != kinds.keys() or not all(
-        isinstance(found[name], kind) for name, kind in kinds.items()
+        isinstance(found[name], kind) if isinstance(kind, type | tuple) else kind(found[name])
+        for name, kind in kinds.items()
     ):
         raise CheckpointError("its metadata does not describe a run")
     return found

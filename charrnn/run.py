@@ -1,5 +1,6 @@
 """A training run and the checkpoint that it writes: trains, saves, stops and goes on."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charrnn import checkpoint
-from charrnn.baselines import baselines
+from charrnn.baselines import NAMES, network_baseline, num_scored, simple_baselines
 from charrnn.checkpoint import Checkpoint
 from charrnn.dataset import Dataset
 from charrnn.distributed import World
@@ -24,6 +25,7 @@ T = TypeVar("T")
 _BITS = 1 / math.log(2)  # a nat in bits
 _SAVING_SHARE = 0.02  # of the time, at most, for what a run that is killed needs to go on
 _LEAST_TO_LOSE = 1.0  # seconds
+_LEAVING = 0.5  # seconds that a process takes to end
 _PLANNED = (
     *("hidden_size", "num_layers", "embedding_size", "dropout", "recurrent_dropout"),
     *("weight_decay", "ngram"),
@@ -46,11 +48,13 @@ class Run:
     given: dict[str, Any]  # options set by hand
     started: float
     history: list[dict[str, Any]] = field(default_factory=list)  # one entry a validation
-    baselines: dict[str, float] = field(default_factory=dict)  # once training has ended
+    baselines: dict[str, float] = field(default_factory=dict)
     init_from: dict[str, Any] = field(default_factory=dict)  # where the first weights come from
     saved: bool = False  # whether the file of the output is this run's
     complete: bool = False
-    _next_suspend: float = math.inf  # when, on time.monotonic
+    ended: float | None = None  # of a complete run that is restored: seconds that it lasted
+    _next_suspend: float = math.inf  # when, on time.perf_counter
+    _writing: dict[str, float] = field(default_factory=dict)  # seconds for the last file of a kind
 
     @property
     def model(self) -> Model:
@@ -80,8 +84,9 @@ class Run:
         try:
             for progress in self.trainer.train():
                 if progress.train_loss is not None:
-                    self.history.append(_entry(progress, time.monotonic() - self.started))
+                    self.history.append(_entry(progress, self.seconds()))
                 yield self._keep(progress)
+            self._compare_network()
         except DivergedError as error:
             if self.output is not None and self.world.speaks:  # it would only diverge again
                 checkpoint.beside(self.output, checkpoint.RESUME).unlink(missing_ok=True)
@@ -93,23 +98,45 @@ class Run:
             self.suspend()
         except CheckpointError as error:
             raise CheckpointError(f"{error}; make that possible and go on with --resume") from None
-        if self.data.validation is not None:
-            self.baselines = baselines(
+
+    def compare(self) -> None:
+        """Find the baselines that need no training, and keep time for the one that does."""
+        validation, count_eos = self.data.validation, self.data.corpus.count_eos
+        if validation is None:
+            return
+        if isinstance(self.trainer, Trainer) and isinstance(self.model, ResidualRNN):
+            share = num_scored(self.model) / len(validation.tokens)
+            self.trainer.compared = min(1.0, share)
+        if not self.baselines:
+            self.baselines = simple_baselines(
                 self.model,
                 self.data.train,
-                self.data.validation,
+                validation,
                 self.data.split,
-                count_eos=self.data.corpus.count_eos,
+                count_eos=count_eos,
                 workers=self.trainer.workers,
             )
-            self.save()  # once more, with what it compares to
+
+    def _compare_network(self) -> None:
+        """Find the baseline that needs the trained network."""
+        validation, count_eos = self.data.validation, self.data.corpus.count_eos
+        if validation is not None and "network" not in self.baselines:
+            with self.trainer.interruptible():
+                found = self.baselines | network_baseline(
+                    self.model, validation, count_eos=count_eos, workers=self.trainer.workers
+                )
+            self.baselines = {name: found[name] for name in NAMES if name in found}
+
+    def seconds(self) -> float:
+        """How long the run has lasted."""
+        return time.perf_counter() - self.started if self.ended is None else self.ended
 
     def _keep(self, progress: Progress) -> Progress:
         """Save what is worth it; a disk that is full for a while does not end hours of work."""
         try:
             if progress.best:
                 self.save()
-            if self.world.broadcast(time.monotonic() > self._next_suspend):
+            if self.world.broadcast(time.perf_counter() > self._next_suspend):
                 self.suspend()
         except CheckpointError as error:
             reasons = (progress.trouble, f"{error}; training goes on")
@@ -139,13 +166,20 @@ class Run:
         """How many k-grams stand beside the network."""
         return self.model.ngram.size if isinstance(self.model, ResidualRNN) else 0
 
+    @property
+    def chars_per_sec(self) -> float | None:
+        """How fast it trains, None where the clock has not moved."""
+        seconds = self.trainer.seconds
+        return self.trainer.chars / seconds if seconds else None
+
     def expected(self) -> tuple[float, int]:
         """How many seconds training takes, as measured, and bytes of memory."""
         seconds = 0.0
         if isinstance(self.trainer, Trainer):
-            step_seconds = self.trainer.step_seconds or self.trainer.measure()
-            seconds = step_seconds * self.trainer.budget.steps
-        return time.monotonic() - self.started + seconds, peak_memory()
+            trainer = self.trainer
+            seconds = (trainer.step_seconds or trainer.measure()) * trainer.budget.steps
+            seconds += trainer.config.evaluations * trainer.expected_to_validate()
+        return self.seconds() + seconds, peak_memory()
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.
@@ -160,7 +194,8 @@ class Run:
             self._alone(lambda: checkpoint.keep_previous(output))
             self.saved = True
             self.suspend()  # so that no later run takes this model for an older one
-        self._alone(lambda: checkpoint.save(self.checkpoint(), output))
+        with self._timed("save"):
+            self._alone(lambda: checkpoint.save(self.checkpoint(), output))
 
     def suspend(self) -> None:
         """Write what is needed to go on from here.
@@ -171,8 +206,7 @@ class Run:
         output = self.output
         if output is None:
             return
-        clock = time.monotonic()
-        self._next_suspend = clock + _LEAST_TO_LOSE
+        self._next_suspend = time.perf_counter() + _LEAST_TO_LOSE
         suspended = Suspended(
             self.model.config,
             self.trainer.config,
@@ -181,7 +215,8 @@ class Run:
             self.given,
             self.command,
             self.history,
-            clock - self.started,
+            self.baselines,
+            self.seconds(),
             self.trainer.budget.steps,
             self.trainer.budget.planned,
             self.saved,
@@ -189,9 +224,20 @@ class Run:
             self.init_from,
             self.trainer.snapshot(),
         )
-        self._alone(lambda: suspended.save(checkpoint.beside(output, checkpoint.RESUME)))
-        done = time.monotonic()
-        self._next_suspend = done + max(_LEAST_TO_LOSE, (done - clock) / _SAVING_SHARE)
+        with self._timed("suspend"):
+            self._alone(lambda: suspended.save(checkpoint.beside(output, checkpoint.RESUME)))
+        pause = max(_LEAST_TO_LOSE, self._writing["suspend"] / _SAVING_SHARE)
+        self._next_suspend = time.perf_counter() + pause
+
+    @contextlib.contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        """Reserve as much time for the end of the run, where two models are written and the run."""
+        clock = time.perf_counter()
+        yield
+        self._writing[kind] = time.perf_counter() - clock
+        suspending = self._writing.get("suspend", 0.0)
+        saving = self._writing.get("save", suspending)
+        self.trainer.budget.reserve = _LEAVING + suspending + 2 * saving
 
     def restore(self, suspended: Suspended) -> None:
         """Go on where a run of the same text and settings was; its budget may have been longer.
@@ -201,8 +247,12 @@ class Run:
         """
         trainer, unchanged = self.trainer, self.trainer.config == suspended.train
         self.history, self.saved = suspended.history, suspended.saved
-        self.init_from = suspended.init_from
+        self.baselines, self.init_from = suspended.baselines, suspended.init_from
         self.complete = suspended.complete and unchanged
+        if self.complete:
+            self.ended = suspended.seconds
+        else:
+            self.baselines.pop("network", None)
         try:
             trainer.restore(suspended.snapshot)
         except ValueError as error:
@@ -221,13 +271,16 @@ class Run:
         Raises:
             CheckpointError: it cannot be written.
         """
-        if not self.saved:
+        if self.trainer.step and not self.saved:
             self.save()
         self.suspend()
 
     def _save_best(self) -> None:
         """Write the checkpoint in the middle of a run."""
-        if isinstance(self.trainer, Trainer) and math.isfinite(self.trainer.best_loss):
+        if isinstance(self.trainer, NGramTrainer):
+            if self.trainer.step:
+                self.save()
+        elif math.isfinite(self.trainer.best_loss):
             weights = self.trainer.model.parameters.flat
             latest = weights.copy()
             weights[:] = self.trainer.best
@@ -265,8 +318,8 @@ class Run:
             "vocab_size": len(self.data.vocabulary),
             "steps": self.history[-1]["step"],
             "epochs": self.history[-1]["epochs"],
-            "seconds": time.monotonic() - self.started,
-            "chars_per_sec": self.trainer.chars / self.trainer.seconds,
+            "seconds": self.seconds(),
+            "chars_per_sec": self.chars_per_sec,
             "train_bits_per_char": best["train_bits_per_char"],
             "val_bits_per_char": best["val_bits_per_char"],
             "val_unk": best["val_unk"],

@@ -22,6 +22,8 @@ from charrnn.vocabulary import EOS, Vocabulary, split_words
 
 Array = np.ndarray
 
+_STRETCHES = 16  # of a sample
+
 
 def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabulary:
     """The most frequent tokens of the documents, as many as `config` wants."""
@@ -127,9 +129,38 @@ class Encoded:
     tokens: Array  # (N,) ids: each document and then <EOS>, or IGNORE where it was cut
     chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
 
+    def sample(self, most: int) -> "Encoded":
+        """About `most` of the tokens, in stretches at equal distances; all where there are fewer.
+
+        A stretch begins where a document does, if one begins in its first half.
+        """
+        if len(self.tokens) <= most:
+            return self
+        parts = []
+        for start, stop in stretches_of(len(self.tokens), most):
+            part = self.tokens[start:stop].copy()
+            ends = np.flatnonzero(part[: len(part) // 2] <= EOS)
+            if start and ends.size:
+                part = part[ends[0] + 1 :]
+            if part[-1] > EOS:
+                part[-1] = IGNORE
+            parts.append(part)
+        tokens = np.concatenate(parts)
+        share = np.mean(tokens > EOS) / np.mean(self.tokens > EOS)
+        return Encoded(tokens, max(1, round(share * self.chars * len(tokens) / len(self.tokens))))
+
     def count(self, *, eos: bool) -> int:
         """Characters to divide by, with one for each <EOS> or without them."""
         return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
+
+
+def stretches_of(size: int, most: int) -> list[tuple[int, int]]:
+    """Where stretches at equal distances start and stop, which together are `most` of `size`."""
+    if size <= most:
+        return [(0, size)]
+    length = most // _STRETCHES
+    starts = np.linspace(0, size - length, _STRETCHES, dtype=int).tolist()
+    return [(start, start + length) for start in starts]
 
 
 def encode_documents(vocabulary: Vocabulary, documents: Documents) -> Encoded:

@@ -6,7 +6,8 @@ Letters: T steps, B batch size (streams side by side).
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 from charrnn.batches import Batches
 from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
+from charrnn.draws import Draws
 from charrnn.errors import ConfigError, DivergedError
-from charrnn.evaluation import Evaluation, evaluate
+from charrnn.evaluation import Evaluation, evaluate, measured_part, token_log_probs
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import MAX_SIZE, fit
 from charrnn.kneser_ney import count as count_ngrams
@@ -26,23 +28,27 @@ from charrnn.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.parallel import Workers
 from charrnn.parameters import weights_of
 from charrnn.plan import MOST_PASSES
-from charrnn.residual import Network
+from charrnn.residual import Network, ResidualRNN
 from charrnn.shards import Chunk, Shards
 from charrnn.tokens import Encoded
 
 Array = np.ndarray
+Interruptible = Callable[[], AbstractContextManager[object]]  # what may be broken off at any moment
 
 _VALIDATION_SHARE = 0.1  # of the time, at most, in a run with a budget of time
 _MEASURING_SHARE = 0.02  # of the time that is left
 _MOST_MEASURING = 3.0  # seconds
 _USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
-_STEPS_BETWEEN_LOOKS = 16  # at the clock
-_TOY_STEPS = 1000  # for texts so short that this is more
+_MEMORY_SHARE = 0.1  # of the time, over which that of a step is averaged
+_TOY_STEPS = 2_000  # for texts so short that this is more; as the plan has it
+_INSTANT = 1e-9  # seconds, for what takes none on a coarse clock
 _MUCH_WORSE = 1.05  # a loss by the best one before
 _PATIENCE = 3  # validations in a row that are much worse
 _EXPLODED = 1.25  # the loss by that of a guess among all tokens
 _MEMORY = 16  # steps, about, over which that loss is averaged
 _MOST_TROUBLES = 5
+_LARGEST = 10**15  # number that a run counts to
+_LARGEST_MOMENT = 1e20  # more would overflow
 # What is counted over a run, and has to go on where it stopped.
 _NUMBERS = (
     *("step", "chars", "seconds", "validations", "validation_seconds", "best_loss"),
@@ -93,8 +99,10 @@ class Trainer:
         validation: None where there is no split, and the last weights are the best.
         count_eos: whether validation counts the ends of documents.
         chars_per_token: characters that a token stands for on average.
-        started: when the process started on `time.monotonic`, for a budget in minutes.
+        started: when the process started on `time.perf_counter`, for a budget in minutes.
     """
+
+    interruptible: Interruptible = nullcontext
 
     def __init__(
         self,
@@ -111,8 +119,12 @@ class Trainer:
         self.model, self.batches, self.config, self.workers = model, batches, config, workers
         self.validation, self.count_eos = validation, count_eos
         self.chars_per_token = chars_per_token
-        self.budget = self._budget(time.monotonic() if started is None else started)
-        self.step_seconds: float | None = None  # once `measure` has been called
+        self.budget = self._budget(time.perf_counter() if started is None else started)
+        self.step_seconds: float | None = None  # as measured; in a run by the clock the latest
+        self.steps_to_validate: float | None = None  # that take as long, as measured
+        self.steps_to_compare = 0.0  # that take as long as what follows the last validation
+        self.compared = 0.0  # the share of the split that is validated then without n-grams
+        self._looked = 0.0  # at the clock, less the time of validations
         self.optimizer = Adam(
             model.parameters.flat,
             weight_decay=config.weight_decay,
@@ -149,13 +161,14 @@ class Trainer:
         if self.overfitting:
             return "validation got worse: the model was learning the text by heart"
         if self.step >= self.budget.most:
-            return f"{MOST_PASSES} passes over so short a text are enough"
+            return f"{self.step / self.steps_per_epoch:,.0f} passes over so short a text are enough"
         return ""
 
     def _budget(self, started: float) -> Budget:
         config = self.config
         if config.minutes is not None:
-            return Budget(1, started + 60 * config.minutes)  # until `measure` is called
+            most = max(_TOY_STEPS, MOST_PASSES * self.steps_per_epoch)
+            return Budget(1, started + 60 * config.minutes, most=most)  # until `measure` is called
         if config.epochs is not None:
             return Budget(max(1, round(config.epochs * self.steps_per_epoch)))
         return Budget(config.steps or 1)
@@ -166,40 +179,56 @@ class Trainer:
         Nothing changes but the budget and the number of validations, so that as many steps give
         the same model without a budget of time.
         """
-        config, budget = self.config, self.budget
-        left = budget.deadline - budget.reserve - time.monotonic()
-        seconds = self._time_steps(min(_MOST_MEASURING, _MEASURING_SHARE * left))
-        self.step_seconds = seconds
+        config, budget, world = self.config, self.budget, self.workers.world
+        seconds = self._time_steps(min(_MOST_MEASURING, _MEASURING_SHARE * budget.left()))
         if config.minutes is not None:
-            left = budget.deadline - budget.reserve - time.monotonic()
-            tokens = config.tokens_per_step
-            each = len(self.validation.tokens) / tokens * seconds / 2 if self.validation else 0.0
+            left, each = budget.left(), self.expected_to_validate()
             evaluations = int(_VALIDATION_SHARE * left / each) if each else config.evaluations
             evaluations = min(max(1, evaluations), config.evaluations)
-            evaluations = self.workers.world.broadcast(evaluations)
+            evaluations = world.broadcast(evaluations)
             self.config = replace(config, evaluations=evaluations)
-            steps = self.step + max(1, int(_USED_SHARE * (left - evaluations * each) / seconds))
-            steps = self.workers.world.broadcast(steps)
-            most = max(_TOY_STEPS, MOST_PASSES * self.steps_per_epoch)
-            self.budget = Budget(min(steps, most), budget.deadline, budget.reserve, most)
+            used = _USED_SHARE * (left - evaluations * each - self.steps_to_compare * seconds)
+            steps = self.step + max(1, int(used / max(seconds, _INSTANT)))
+            budget.plan(world.broadcast(steps))
         return seconds
 
     def _time_steps(self, limit: float) -> float:
-        """How long a step takes, measured on copies for about `limit` seconds."""
+        """How long a step takes, and validating by that, measured for about `limit` seconds.
+
+        On copies, and in turns, so that what else the machine does slows down all.
+        """
         config, world = self.config, self.workers.world
         shards = Shards(self.model, config, world)
         state = self.model.zero_state(shards.num_streams)
         optimizer, times = Adam(self.model.parameters.flat.copy()), []
-        start = time.monotonic()
+        part, ratio = measured_part(self.validation.tokens) if self.validation else ([], 0.0)
+        network = self.model.network if isinstance(self.model, ResidualRNN) else self.model
+        models: tuple[Network, ...] = (self.model, network)
+        start = time.perf_counter()
         for chunks in _grouped(self.batches.epoch(0), config.accumulate):
-            clock = time.monotonic()
+            clock = time.perf_counter()
             _, _, gradient, state = shards.gradient(chunks, state, self.workers)
             clip_by_global_norm(gradient, config.clip_norm)
             optimizer.update(gradient, 0.0)
-            times.append(time.monotonic() - clock)
-            if world.broadcast(time.monotonic() - start > limit) and len(times) > 1:
+            found = [time.perf_counter() - clock]
+            for each in models:
+                token_log_probs(each, part, self.workers)
+                found.append(time.perf_counter() - clock - sum(found))
+            times.append(found)
+            if world.broadcast(time.perf_counter() - start > limit) and len(times) > 1:
                 break
-        return statistics.median(times[1:] or times)
+        seconds: float
+        seconds, *others = map(statistics.median, zip(*(times[1:] or times), strict=True))
+        steps = [ratio * each / max(seconds, _INSTANT) / world.size for each in others]
+        self.step_seconds, self.steps_to_validate = seconds, steps[0]
+        self.steps_to_compare = self.compared * steps[-1]
+        return seconds
+
+    def expected_to_validate(self) -> float:
+        """Seconds that a validation takes, by those so far, or as measured before the first one."""
+        if self.validations:
+            return self.validation_seconds / self.validations
+        return (self.steps_to_validate or 0.0) * (self.step_seconds or 0.0)
 
     def train(self) -> Iterator[Progress]:
         """Run until the budget is used up.
@@ -210,21 +239,29 @@ class Trainer:
         Raises:
             DivergedError: again and again the loss was not finite, or above that of a guess.
         """
-        if self.config.minutes is not None and self.step_seconds is None:
-            self.measure()
+        if self.config.minutes is not None:
+            if self.step_seconds is None:
+                self.measure()
+            elif self.steps_to_validate is None:
+                self._time_steps(0.0)
+        self._looked = time.perf_counter() - self.validation_seconds
         try:
-            for chunks in self._chunks():
-                progress = self._update(chunks)
-                if self._validation_is_due(progress):
-                    progress = self._validate(progress)
-                yield progress
-                if progress.fraction == 1 or self.overfitting:
-                    if math.isinf(self.best_loss):
-                        raise self._diverged("no validation was a finite number")
-                    return
-        finally:
-            if math.isfinite(self.best_loss):
-                self.model.parameters.flat[:] = self.best
+            if self.chars_since and self._validation_is_due():  # where a run was interrupted in it
+                yield self._validate(self._progress(self.nats_since / self.chars_since))
+            chunks = self._chunks()
+            while self.step < self.budget.steps and not self.overfitting:
+                progress = self._update(next(chunks))
+                yield self._validate(progress) if self._validation_is_due() else progress
+            if math.isinf(self.best_loss):
+                raise self._diverged("no validation was a finite number")
+        except DivergedError:
+            self._take_best()
+            raise
+        self._take_best()
+
+    def _take_best(self) -> None:
+        if math.isfinite(self.best_loss):
+            self.model.parameters.flat[:] = self.best
 
     def snapshot(self) -> Snapshot:
         """Where the run stands between two steps; all processes call it together."""
@@ -253,20 +290,21 @@ class Trainer:
             numbers["best_loss"] = math.inf
         try:
             for name in _NUMBERS:
-                number = type(getattr(self, name))(numbers[name])
-                if not number >= 0:
-                    raise ValueError(f"{name} is out of range")
-                setattr(self, name, number)
-            self.optimizer.steps = int(numbers["updates"])
+                setattr(self, name, _restored(name, numbers[name], type(getattr(self, name))))
+            self.optimizer.steps = _restored("updates", numbers["updates"], int)
             self.shards.restore(numbers["generators"])
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"its numbers are not those of a run: {error}") from None
         if self.step:
             self.step_seconds = self.seconds / self.step
+        if (arrays["square"] < 0).any() or (np.abs(arrays["mean"]) > _LARGEST_MOMENT).any():
+            raise ValueError("its moments are out of range")
         self.model.parameters.flat[:] = arrays["weights"]
         self.best = arrays["best"].copy()
         self.optimizer.mean[:], self.optimizer.square[:] = arrays["mean"], arrays["square"]
         state = arrays["state"].reshape(*self.state.shape[:-1], self.config.batch_size)
+        if isinstance(self.model, ResidualRNN):
+            self.model.check_state(state)
         self.state = state[..., self.workers.world.share(self.config.batch_size)].copy()
 
     def extend(self) -> None:
@@ -287,32 +325,41 @@ class Trainer:
 
     def _update(self, chunks: list[Chunk]) -> Progress:
         """One step of gradient descent."""
-        clock, config = time.monotonic(), self.config
+        clock, config = time.perf_counter(), self.config
         drawn = config.scheduled_sampling * self.budget.fraction(self.step)
         nats, tokens, gradient, state = self.shards.gradient(
             chunks, self.state, self.workers, drawn
         )
         norm = clip_by_global_norm(gradient, config.clip_norm)
         self.step += 1
-        fraction = self.budget.fraction(self.step)
-        rate = self.rate_factor * learning_rate(fraction, config.learning_rate, config.warmup)
         if reason := self._reason_to_go_back(nats / max(1, tokens), norm):
-            trouble = self._go_back(reason)
+            trouble = self._go_back(reason, chunks[0])
         else:
             trouble, self.state = "", state
-            self.optimizer.update(gradient, rate)
+            self.optimizer.update(gradient, self._learning_rate())
             chars = tokens * self.chars_per_token
             self.chars += chars
             self.nats_since, self.chars_since = self.nats_since + nats, self.chars_since + chars
-        self.seconds += time.monotonic() - clock
-        if config.minutes is not None and self.step % _STEPS_BETWEEN_LOOKS == 0:
+        self.seconds += time.perf_counter() - clock
+        progress = self._progress(nats / max(1.0, tokens * self.chars_per_token), trouble)
+        if config.minutes is not None and progress.fraction < 1:
             self._keep_time()
+        return progress
+
+    def _learning_rate(self) -> float:
+        """That of the step that is being made, or was made last."""
+        halfway = self.budget.fraction(self.step - 0.5)  # at either end of the run the rate is 0
+        config = self.config
+        return self.rate_factor * learning_rate(halfway, config.learning_rate, config.warmup)
+
+    def _progress(self, loss: float, trouble: str = "") -> Progress:
+        """Where the run stands after a step of this loss in nats per character."""
         return Progress(
             self.step,
             self.step / self.steps_per_epoch,
-            fraction,
-            nats / max(1.0, tokens * self.chars_per_token),
-            rate,
+            self.budget.fraction(self.step),
+            loss,
+            self._learning_rate(),
             round(self.chars),
             self.seconds,
             trouble=trouble,
@@ -327,11 +374,15 @@ class Trainer:
         """
         if not (math.isfinite(loss) and math.isfinite(norm)):
             return "the loss is not a finite number"
-        guess = math.log(self.model.config.vocab_size)
-        self.recent_loss += (loss / guess - self.recent_loss) / _MEMORY
+        self.recent_loss += (loss / self._guess - self.recent_loss) / _MEMORY
         return "the loss is above that of a guess" if self.recent_loss > _EXPLODED else ""
 
-    def _go_back(self, reason: str) -> str:
+    @property
+    def _guess(self) -> float:
+        """Nats per token of a guess among all tokens."""
+        return math.log(self.model.config.vocab_size)
+
+    def _go_back(self, reason: str, chunk: Chunk | None = None) -> str:
         """To the best weights, at half the learning rate; what happened, in words.
 
         Adam forgets its direction, but not how large gradients are, so that its next steps are
@@ -339,7 +390,7 @@ class Trainer:
         """
         self.troubles += 1
         if self.troubles > _MOST_TROUBLES:
-            raise self._diverged(reason)
+            raise self._diverged(reason, chunk)
         self.rate_factor /= 2
         self.recent_loss = 0.0
         self.model.parameters.flat[:] = self.best
@@ -348,44 +399,87 @@ class Trainer:
         rate = self.rate_factor * self.config.learning_rate
         return f"{reason}: back to the best weights, with a learning rate of at most {rate:.2g}"
 
-    def _validation_is_due(self, progress: Progress) -> bool:
-        if progress.fraction == 1:
-            return True
-        return progress.fraction * self.config.evaluations >= self.validations + 1
+    def _validation_is_due(self) -> bool:
+        fraction = self.budget.fraction(self.step)
+        return fraction == 1 or fraction * self.config.evaluations >= self.validations + 1
 
     def _keep_time(self) -> None:
-        to_come = self.config.evaluations - self.validations
-        each = self.validation_seconds / max(1, self.validations)
-        self.budget.keep_time(self.step, self.seconds / self.step, to_come * each)
+        """Take steps away, or add some, as the machine is slower or faster than before.
+
+        The time of a step is all that passes between two of them, validations aside.
+        """
+        now, memory = time.perf_counter(), _MEMORY_SHARE * 60 * (self.config.minutes or 0.0)
+        spent = now - self.validation_seconds - self._looked
+        before = self.step_seconds or spent
+        self._looked += spent
+        self.step_seconds = before + min(1.0, before / memory) * (spent - before)
+        to_come = max(1, self.config.evaluations - self.validations)
+        other = to_come * self.expected_to_validate() + self.steps_to_compare * self.step_seconds
+        self.budget.keep_time(self.step, self.step_seconds, other)
         self.budget.steps = self.workers.world.broadcast(self.budget.steps)
 
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split and keep the weights if they are the best."""
-        clock = time.monotonic()
+        clock = time.perf_counter()
         train_loss = self.nats_since / self.chars_since if self.chars_since else math.inf
-        self.nats_since, self.chars_since = 0.0, 0.0
         found, loss, trouble = None, train_loss, progress.trouble
         if self.validation is not None:
-            found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
+            with self.interruptible():  # nothing has changed yet
+                found = evaluate(
+                    self.model, self.validation, self.workers, count_eos=self.count_eos
+                )
             loss = found.loss
             much_worse = loss > _MUCH_WORSE * self.best_loss
             self.much_worse = self.much_worse + 1 if much_worse else 0
+        self.nats_since, self.chars_since = 0.0, 0.0
         best = math.isfinite(loss) and (self.validation is None or loss < self.best_loss)
         if best:
             self.best[:], self.best_loss = self.model.parameters.flat, loss
         elif not math.isfinite(loss) and not trouble:
             trouble = self._go_back("the validation loss is not a finite number")
         self.validations += 1
-        self.validation_seconds += time.monotonic() - clock
+        self.validation_seconds += time.perf_counter() - clock
         return replace(
             progress, train_loss=train_loss, validation=found, best=best, trouble=trouble
         )
 
-    def _diverged(self, reason: str) -> DivergedError:
-        return DivergedError(
-            f"training diverged at step {self.step}: {reason}; try a lower --learning-rate than "
-            f"{self.config.learning_rate:g}, or a lower --clip-norm"
+    def _diverged(self, reason: str, chunk: Chunk | None = None) -> DivergedError:
+        """The error, with what to change: the learning rate, unless it happens without a step."""
+        self.model.parameters.flat[:] = self.best
+        model, config, advice = self.model.config, self.config, ""
+        if chunk is not None and self._explodes(chunk):
+            layers = f"fewer --num-layers than {model.num_layers}" if model.num_layers > 1 else ""
+            relu = "another --activation than relu" if model.activation == "relu" else ""
+            advice = " or ".join(filter(None, (layers, relu)))
+        elif chunk is not None and self._explodes(chunk, Draws(np.random.default_rng(config.seed))):
+            name = "recurrent_dropout" if model.recurrent_dropout else "dropout"
+            advice = f"a lower --{name.replace('_', '-')} than {getattr(model, name):g}"
+        advice = advice or (
+            f"a lower --learning-rate than {config.learning_rate:g}, or a lower --clip-norm"
         )
+        return DivergedError(f"training diverged at step {self.step}: {reason}; try {advice}")
+
+    def _explodes(self, chunk: Chunk, dropout: Draws | None = None) -> bool:
+        """Whether a chunk is worse than a guess from the zero state, without another step."""
+        inputs, targets = chunk
+        steps, columns = inputs.shape
+        unrolled = self.model.unroll(steps, columns, training=True)
+        state = self.model.zero_state(columns)
+        nats, _, _ = unrolled.gradient(inputs, targets, state, dropout=dropout)
+        return not nats.sum() <= _EXPLODED * self._guess * np.count_nonzero(targets != IGNORE)
+
+
+def _restored(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+    """A number of a snapshot, which may be from a file.
+
+    Raises:
+        ValueError, TypeError: it is none of this kind, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | kind):
+        raise TypeError(f"{name} is no {kind.__name__}")
+    if not (0 <= value <= _LARGEST or (name == "best_loss" and value == math.inf)):
+        raise ValueError(f"{name} is out of range")
+    return kind(value)
 
 
 def _grouped(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
@@ -396,6 +490,8 @@ def _grouped(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
 
 class NGramTrainer:
     """The same for an n-gram model, which is counted in one step."""
+
+    interruptible: Interruptible = nullcontext
 
     def __init__(
         self,
@@ -422,7 +518,10 @@ class NGramTrainer:
         return Snapshot({}, {"step": self.step})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Nothing to do: what was not finished starts anew."""
+        """Count again, as that is all there is to go on with; what was not finished starts anew."""
+        self.step = int(bool(snapshot.numbers["step"]))
+        if self.step:
+            self._count()
 
     def train(self) -> Iterator[Progress]:
         """Count, and validate.
@@ -433,18 +532,17 @@ class NGramTrainer:
         Raises:
             ConfigError: there are more k-grams than the machine can hold.
         """
-        clock, tokens = time.monotonic(), self.split.tokens
-        try:
-            counted = count_ngrams(self.model_config, tokens, most_ngrams(len(tokens)))
-        except ValueError as error:
-            raise ConfigError(f"{error}: lower --order") from None
-        self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
-        self.step, self.chars = 1, self.split.count(eos=True)
-        self.seconds = time.monotonic() - clock
-        train = evaluate(self.model, self.split, self.workers, count_eos=self.count_eos)
-        found = None
-        if self.validation is not None:
-            found = evaluate(self.model, self.validation, self.workers, count_eos=self.count_eos)
+        if self.step:
+            return
+        with self.interruptible():
+            self._count()
+            train = evaluate(self.model, self.split, self.workers, count_eos=self.count_eos)
+            found = None
+            if self.validation is not None:
+                found = evaluate(
+                    self.model, self.validation, self.workers, count_eos=self.count_eos
+                )
+        self.step = 1
         yield Progress(
             1,
             1.0,
@@ -457,3 +555,13 @@ class NGramTrainer:
             found,
             best=True,
         )
+
+    def _count(self) -> None:
+        clock, tokens = time.perf_counter(), self.split.tokens
+        try:
+            counted = count_ngrams(self.model_config, tokens, most_ngrams(len(tokens)))
+        except ValueError as error:
+            raise ConfigError(f"{error}: lower --order") from None
+        self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
+        self.chars = self.split.count(eos=True)
+        self.seconds = time.perf_counter() - clock

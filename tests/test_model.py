@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.draws import Draws
 from charrnn.model import CharRNN
 from charrnn.parameters import weights_of
 from charrnn.vocabulary import EOS
@@ -41,3 +42,16 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     )
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("dropped", [{}, {"dropout": 0.5, "recurrent_dropout": 0.7}])
+def test_a_relu_is_as_large_after_many_steps_and_layers(dropped: dict[str, Any]) -> None:
+    """The mean square of h is that of what the input adds, whatever is dropped."""
+    config = ModelConfig(V, cell="rnn", activation="relu", hidden_size=200, num_layers=4, **dropped)
+    rng = np.random.default_rng(0)
+    unrolled = CharRNN(config).initialize(rng).unroll(60, 4, training=True)
+    state = unrolled.run(
+        rng.integers(2, V, (60, 4)), np.zeros(unrolled.state_shape, np.float32), Draws(rng)
+    )
+    for h in state[:, 0]:
+        assert 1 < np.mean(h**2) < 16

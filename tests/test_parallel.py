@@ -51,3 +51,19 @@ def test_an_error_stops_the_items_that_are_running_or_wait(error: type[BaseExcep
 
 def test_there_is_at_least_one_thread() -> None:
     assert default_threads() >= 1
+
+
+def test_where_no_thread_can_be_started_the_caller_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def full(self: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    with Workers(3) as workers:
+        assert workers.threads == 1
+        assert workers.map(lambda _: threading.get_ident(), [0]) == [threading.get_ident()]

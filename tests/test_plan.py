@@ -1,11 +1,17 @@
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.config import ModelConfig, TrainConfig
+import charrnn
+from charrnn.config import ACTIVATIONS, ModelConfig, TrainConfig
+from charrnn.corpus import read_corpus
+from charrnn.draws import Draws
 from charrnn.errors import ConfigError
+from charrnn.model import CharRNN
 from charrnn.plan import plan
 
 quick = settings(deadline=None, max_examples=80, derandomize=True)
@@ -148,6 +154,30 @@ def test_the_learning_rate_follows_the_streams(options: dict[str, Any], rate: fl
     assert plan(10**6, 50, False, options)[1].learning_rate == pytest.approx(rate)
 
 
+def test_without_noise_streams_make_no_difference() -> None:
+    """A step that reads all of the text has its exact gradient, however few streams that takes."""
+    highest = 2 * TrainConfig.learning_rate
+    assert plan(6, 6, True, {})[1].learning_rate == highest
+    assert plan(10_000, 6, True, {"batch_size": 400})[1].learning_rate == highest
+
+
+def test_the_learning_rate_falls_with_what_a_step_leaves_unread() -> None:
+    rates = [plan(tokens, 50, True, {})[1].learning_rate for tokens in (32, 40, 60, 200)]
+    assert rates == sorted(rates, reverse=True)
+    assert len({*rates}) == 4
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "jordan"])
+def test_narrow_layers_bear_a_higher_learning_rate(cell: str) -> None:
+    rates = [
+        plan(10**6, 50, True, {"cell": cell, "hidden_size": size})[1].learning_rate
+        for size in (1, 64, 128, 256, 512)
+    ]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] <= TrainConfig.learning_rate
+    assert rates[1] > rates[2] > rates[3] == rates[4]
+
+
 def test_many_tokens_learn_more_slowly() -> None:
     few, many = (plan(10**6, size, False, {})[1].learning_rate for size in (60, 2000))
     assert many == few / 2
@@ -176,8 +206,15 @@ def test_a_text_seen_once_needs_no_dropout() -> None:
 
 def test_a_toy_is_learned_by_heart() -> None:
     model, train = plan(6, 6, True, {})
-    assert model.dropout == 0
+    assert model.dropout == train.weight_decay == 0
     assert passes(6, train) >= 1000
+
+
+def test_a_toy_with_something_to_learn_has_weight_decay() -> None:
+    model, train = plan(1800, 50, False, {})
+    assert model.dropout == 0
+    assert train.weight_decay > 0
+    assert train.steps == 1000
 
 
 def test_more_time_or_a_faster_machine_makes_a_larger_network() -> None:
@@ -227,3 +264,60 @@ def test_a_size_out_of_range_is_refused_under_any_budget(name: str) -> None:
     for budget in ({"minutes": 1.0}, {"epochs": 1.0}, {"steps": 1}, {}):
         with pytest.raises(ConfigError, match=f"{name} must be"):
             plan(10_000, 60, True, {name: 0, **budget})
+
+
+# What a plan comes to
+
+
+@pytest.mark.parametrize("hidden_size", [None, 3])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_hello_is_learned_by_heart(cell: str, hidden_size: int | None) -> None:
+    model = charrnn.train(["hello"], lines=True, cell=cell, hidden_size=hidden_size, threads=1)
+    assert model.score("hello").prob > 0.99
+
+
+def test_two_lines_share_the_probability() -> None:
+    lines = ["cats sleep", "dogs run"]
+    model = charrnn.train(lines, cell="gru", steps=500, threads=1)
+    probs = [score.prob for score in model.scores(lines)]
+    assert sum(probs) > 0.99
+    assert min(probs) > 0.45
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_one_character_is_learned_by_heart(lines: bool) -> None:
+    model = charrnn.train("x", lines=lines, steps=200, threads=1)
+    assert model.score("x").prob > 0.99
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_text_of_two_thousand_characters_trains(cell: str) -> None:
+    text = "".join(read_corpus(["english"]).documents)[:2000]
+    model = charrnn.train(text, lines=False, cell=cell, steps=100, threads=1)
+    result = model.checkpoint.training["result"]
+    assert result["val_bits_per_char"] < result["baselines"]["unigram"]
+    assert result["train_bits_per_char"] < result["baselines"]["unigram"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vocab"), [(17_000, 813), (18_000, 60), (120_000, 73), (1_500, 40), (6, 6)]
+)
+@pytest.mark.parametrize("num_layers", [1, 2, 6])
+@pytest.mark.parametrize(
+    "network",
+    [{"cell": cell} for cell in ("lstm", "gru", "jordan")]
+    + [{"cell": "rnn", "activation": activation} for activation in ACTIVATIONS],
+)
+def test_fresh_weights_with_what_is_dropped_are_no_worse_than_a_guess(
+    network: dict[str, Any], num_layers: int, tokens: int, vocab: int
+) -> None:
+    options = {**network, "num_layers": 1 if network["cell"] == "jordan" else num_layers}
+    config, train = plan(tokens, vocab, True, options)
+    rng = np.random.default_rng(0)
+    model = CharRNN(config).initialize(rng)
+    unrolled = model.unroll(train.seq_len, 4, training=True)
+    state = model.zero_state(4)
+    for _ in range(4):
+        inputs, targets = rng.integers(2, vocab, (2, train.seq_len, 4))
+        nats, state, _ = unrolled.gradient(inputs, targets, state, dropout=Draws(rng))
+    assert nats.mean() < 1.25 * math.log(vocab)

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ SIZES = {"hidden_size": 8, "batch_size": 4, "seq_len": 8, "evaluations": 4}
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     """A short text of some variety."""
-    file = tmp_path / "text.txt"
+    return write_text(tmp_path / "text.txt")
+
+
+def write_text(file: Path) -> Path:
     words = np.random.default_rng(0).choice(WORDS.split(), 300)
     lines = [" ".join(words[start : start + 7]) for start in range(0, 300, 7)]
     file.write_text("\n".join(lines) + "\n")
@@ -186,16 +190,85 @@ def test_a_longer_budget_is_allowed_in_the_middle(text: Path, output: Path) -> N
 
 
 def test_minutes_go_on_where_they_stopped(text: Path, output: Path) -> None:
-    stop_at(begin(text, output, minutes=10), 20)
+    stop_at(begin(text, output, minutes=0.5), 20)
     suspended = resuming.load(output)
-    assert 0 < suspended.seconds < 600
+    assert 0 < suspended.seconds < 30
     run = go_on(text, output)
     assert isinstance(run.trainer, Trainer)
     assert run.trainer.budget.steps == suspended.steps
-    assert run.trainer.budget.deadline == pytest.approx(600 - suspended.seconds)
-    longer = go_on(text, output, minutes=20)
+    assert run.trainer.budget.deadline == pytest.approx(30 - suspended.seconds)
+    longer = go_on(text, output, minutes=1)
     assert isinstance(longer.trainer, Trainer)
-    assert longer.trainer.config.minutes == 20
+    assert longer.trainer.config.minutes == 1
+
+
+def test_minutes_that_go_on_end_early_too_and_keep_time_for_the_end(
+    text: Path, output: Path
+) -> None:
+    run = begin(text, output, minutes=0.2)
+    stop_at(run, 3)
+    again = go_on(text, output)
+    assert isinstance(run.trainer, Trainer)
+    assert isinstance(again.trainer, Trainer)
+    assert again.trainer.budget.most == run.trainer.budget.most == 60 * run.trainer.steps_per_epoch
+    assert again.trainer.budget.reserve >= 1
+    again.trainer.budget.deadline += 1e6
+    again.trainer.budget.keep_time(3, step_seconds=1e-9, other_seconds=0)
+    assert again.trainer.budget.steps == run.trainer.budget.most
+
+
+def test_a_run_killed_after_its_last_step_makes_no_other(text: Path, output: Path) -> None:
+    run = begin(text, output, steps=10, dropout=0.3)
+    for progress in run.train():
+        if progress.step == 10:
+            run.suspend()  # it does so by the clock
+            break
+    again = go_on(text, output)
+    assert not again.complete
+    assert run_to_end(again) == []
+    assert again.complete
+    whole = output.with_name("whole.npz")
+    run_to_end(begin(text, whole, steps=10, dropout=0.3))
+    np.testing.assert_equal(weights(output), weights(whole))
+    assert history(output) == history(whole)
+
+
+def test_a_complete_run_has_all_figures_also_where_the_model_is_gone(
+    text: Path, output: Path
+) -> None:
+    for options in ({"ngram": 3}, {"cell": "ngram", "order": 3}):
+        output.unlink(missing_ok=True)
+        checkpoint.beside(output, checkpoint.RESUME).unlink(missing_ok=True)
+        run = begin(text, output, **options)
+        run_to_end(run)
+        expected, before = run.result(), weights(output)
+        output.unlink()
+        again = go_on(text, output)
+        assert again.complete
+        found = again.result()
+        for name in ("seconds", "chars_per_sec"):
+            assert found.pop(name) > 0
+            expected.pop(name)
+        assert found == expected
+        assert found["baselines"].keys() >= {"unigram", "ngram", "xz"}
+        np.testing.assert_equal(weights(output), before)
+
+
+def test_a_longer_budget_compares_anew_with_the_network_alone(text: Path, output: Path) -> None:
+    run = begin(text, output, ngram=3, steps=10)
+    run_to_end(run)
+    longer = go_on(text, output, steps=30)
+    run_to_end(longer)
+    assert longer.baselines["network"] != run.baselines["network"]
+    assert longer.baselines["xz"] == run.baselines["xz"]
+
+
+def test_a_run_of_an_earlier_version_goes_on(text: Path, output: Path) -> None:
+    stop_at(begin(text, output), 10)
+    change(output, lambda metadata, arrays: metadata["run"].pop("baselines"))
+    run = go_on(text, output)
+    assert run.baselines
+    run_to_end(run)
 
 
 @pytest.mark.parametrize(
@@ -248,11 +321,11 @@ def test_another_text_is_refused(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
     content = text.read_text()
     text.write_text(content.replace("apple", "peach", 1))
-    with pytest.raises(CorpusError, match="the text is not the one"):
+    with pytest.raises(CorpusError, match=r"^the text has changed .* its new path .* --init-from"):
         go_on(text, output)
     text.write_text(content)
     corpus = read_corpus([str(text)])
-    with pytest.raises(CorpusError, match="the validation text is not the one"):
+    with pytest.raises(CorpusError, match=r"the validation text has changed .*--val"):
         resume(
             resuming.load(output),
             *(corpus, split_corpus(corpus, 0.2), {}),
@@ -355,30 +428,75 @@ METADATA: list[tuple[tuple[str, ...], object]] = [
     (("numbers", "step"), "three"),
     (("numbers", "generators"), [1, 2]),
     (("numbers", "best_loss"), [1]),
+    (("numbers", "best_loss"), None),
+    (("numbers", "step"), 41),
+    (("numbers", "step"), True),
+    *((("numbers", "updates"), value) for value in (-1, 10**400, 1.5, "3")),
+    *((("numbers", "seconds"), value) for value in (-1, 10**400, "inf", "nan", True)),
+    (("numbers", "much_worse"), 10**400),
+    (("run", "seconds"), 10**400),
+    (("run", "steps"), 10**400),
+    (("run", "steps"), 9),
+    (("run", "history"), []),
+    (("run", "complete"), 1),
+    (("run", "baselines"), {"unigram": "2"}),
+    (("run", "baselines"), {"another": 2.0}),
+    (("run", "baselines"), {"xz": 10**400}),
 ]
+
+
+def change(output: Path, damage: Callable[[Any, Any], object]) -> None:
+    """Change the metadata and the arrays of a file to resume from."""
+    path = checkpoint.beside(output, checkpoint.RESUME)
+    arrays = dict(np.load(path))
+    metadata = json.loads(str(arrays.pop("metadata")))
+    damage(metadata, arrays)
+    archive.write(path, resuming.KIND, metadata, arrays)
+
+
+@pytest.mark.parametrize(("name", "value"), [("square", -1), ("mean", 1e30), ("state", 1e9)])
+def test_numbers_that_no_training_makes_are_refused(
+    text: Path, output: Path, name: str, value: float
+) -> None:
+    stop_at(begin(text, output, ngram=3), 10)
+    change(output, lambda metadata, arrays: arrays.update({name: 0 * arrays[name] + value}))
+    with pytest.raises(CheckpointError, match=r"cannot resume .*(moments|contexts)"):
+        go_on(text, output)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file to resume from of a run that has stopped after ten steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    output = folder / "model.npz"
+    stop_at(begin(write_text(folder / "text.txt"), output), 10)
+    return checkpoint.beside(output, checkpoint.RESUME)
 
 
 @pytest.mark.parametrize(("place", "value"), METADATA)
 def test_metadata_of_no_run_is_refused(
-    text: Path, output: Path, place: tuple[str, ...], value: object
+    text: Path, output: Path, stopped: Path, place: tuple[str, ...], value: object
 ) -> None:
-    stop_at(begin(text, output), 10)
-    path = checkpoint.beside(output, checkpoint.RESUME)
-    arrays = dict(np.load(path))
-    metadata = json.loads(str(arrays.pop("metadata")))
-    parent = metadata
-    for name in place[:-1]:
-        parent = parent[name]
-    parent[place[-1]] = value
-    archive.write(path, resuming.KIND, metadata, arrays)
+    output.parent.mkdir()
+    shutil.copy(stopped, output.parent)
+
+    def damage(metadata: Any, arrays: Any) -> None:
+        for name in place[:-1]:
+            metadata = metadata[name]
+        metadata[place[-1]] = value
+
+    change(output, damage)
     with pytest.raises(CheckpointError, match=r"cannot (load|resume)"):
         go_on(text, output)
 
 
 @pytest.mark.parametrize("name", ["weights", "best", "mean", "square", "state"])
 @pytest.mark.parametrize("wrong", ["missing", "short", "nan", "kind", "shape"])
-def test_arrays_of_no_run_are_refused(text: Path, output: Path, name: str, wrong: str) -> None:
-    stop_at(begin(text, output), 10)
+def test_arrays_of_no_run_are_refused(
+    text: Path, output: Path, stopped: Path, name: str, wrong: str
+) -> None:
+    output.parent.mkdir()
+    shutil.copy(stopped, output.parent)
     path = checkpoint.beside(output, checkpoint.RESUME)
     arrays = dict(np.load(path))
     metadata = json.loads(str(arrays.pop("metadata")))

@@ -7,7 +7,15 @@ from charrnn import documents as module
 from charrnn.config import VocabularyConfig
 from charrnn.documents import Documents
 from charrnn.functional import IGNORE
-from charrnn.tokens import Tokens, encode_documents, learn_vocabulary, split_documents, tokenize
+from charrnn.tokens import (
+    Encoded,
+    Tokens,
+    encode_documents,
+    learn_vocabulary,
+    split_documents,
+    stretches_of,
+    tokenize,
+)
 from charrnn.vocabulary import EOS, Vocabulary, normalize
 
 from .conftest import CHARACTERS, JAMO, WORDS, documents_of
@@ -139,3 +147,32 @@ def test_tokens_are_read_round_and_round(
     documents = sorted(part.tolist() for part in split_documents(tokens.array()))
     if not cut:
         assert sorted(part.tolist() for part in split_documents(ring)) == documents
+
+
+@quick
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.integers(160, 2000))
+def test_a_sample_is_whole_lines_where_they_are_short_and_ends_as_a_split_does(
+    lengths: list[int], most: int
+) -> None:
+    parts = [np.append(np.arange(2, 2 + length), EOS) for length in lengths]
+    whole = Encoded(np.concatenate(parts).astype(np.int16), sum(lengths))
+    sample = whole.sample(most)
+    if len(whole.tokens) <= most:
+        assert sample is whole
+        return
+    assert most / 3 < len(sample.tokens) <= most
+    assert sample.tokens[-1] <= EOS
+    assert sample.chars == pytest.approx(np.count_nonzero(sample.tokens > EOS), abs=1)
+    read = [part for part in split_documents(sample.tokens) if len(part) > 1]
+    assert all((np.diff(part[:-1]) == 1).all() for part in read)  # each is a part of one
+
+
+def test_a_sample_of_short_lines_begins_with_none_of_them_cut() -> None:
+    lines = np.tile([2, 3, 4, EOS], 500)
+    sample = Encoded(lines, 1500).sample(320)
+    documents = split_documents(sample.tokens)
+    assert all(part[0] == 2 for part in documents)
+    assert stretches_of(100, 100) == [(0, 100)]
+    found = stretches_of(1000, 160)
+    assert (found[0][0], found[-1][1]) == (0, 1000)
+    assert sum(stop - start for start, stop in found) == 160

@@ -1,21 +1,23 @@
 """Training on tiny texts: it learns, it is reproducible, it keeps the best and it stops on time."""
 
+import contextlib
 import itertools
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from charrnn import training
 from charrnn.batches import Batches
 from charrnn.budget import Budget
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
-from charrnn.evaluation import evaluate
+from charrnn.evaluation import evaluate, token_log_probs
 from charrnn.functional import IGNORE
 from charrnn.kneser_ney import count, fit
 from charrnn.leave_one_out import LeaveOneOut
@@ -53,7 +55,7 @@ def make(
     if not settings.keys() & {"epochs", "minutes"}:
         settings.setdefault("steps", 60)
     config = TrainConfig(**settings)
-    network = CharRNN(ModelConfig(vocab_size=V, hidden_size=12, **sizes))
+    network = CharRNN(ModelConfig(vocab_size=V, **{"hidden_size": 12, **sizes}))
     network.initialize(np.random.default_rng(config.seed))
     model = with_ngram(network, PATTERN) if network.config.ngram else network
     batches = Batches(PATTERN, config.batch_size, config.seq_len, config.seed, config.unk_rate)
@@ -69,6 +71,17 @@ def run(trainer: Trainer) -> list[Progress]:
 def figures(progress: Iterable[Progress]) -> list[str]:
     """Everything that a run reports but for the time, in words, in which nan equals nan."""
     return [str(replace(item, seconds=0)) for item in progress]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 40])
+@pytest.mark.parametrize("warmup", [0.0, 0.03, 1.0])
+def test_every_step_learns(steps: int, warmup: float) -> None:
+    trainer = make(steps=steps, warmup=warmup)
+    before = trainer.model.parameters.flat.copy()
+    for progress in trainer.train():
+        assert 0 < progress.learning_rate <= 0.02
+        assert (trainer.model.parameters.flat != before).any()
+        before = trainer.model.parameters.flat.copy()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
@@ -234,12 +247,11 @@ def test_a_budget_of_steps_or_epochs_ends_where_it_says(budget: dict[str, Any], 
     history = run(make(**budget))
     assert len(history) == steps
     assert history[-1].fraction == 1
-    assert history[-1].learning_rate == pytest.approx(0, abs=1e-9)
     assert history[-1].train_loss is not None
 
 
 def test_a_budget_takes_steps_away_where_time_is_short() -> None:
-    late = Budget(100, deadline=time.monotonic() + 11, reserve=1)
+    late = Budget(100, deadline=time.perf_counter() + 11, reserve=1)
     late.keep_time(10, step_seconds=0.5, other_seconds=5)
     assert late.steps == 10 + 9  # a moment has passed
     late.keep_time(12, step_seconds=1e9, other_seconds=0)
@@ -247,14 +259,63 @@ def test_a_budget_takes_steps_away_where_time_is_short() -> None:
     assert late.planned == 100
 
 
-@pytest.mark.parametrize(("step", "steps"), [(10, 139), (85, 100)])
+@pytest.mark.parametrize(("step", "steps"), [(10, 139), (90, 219), (96, 100)])
 def test_a_budget_adds_steps_early_in_a_run_that_would_end_too_soon(step: int, steps: int) -> None:
-    early = Budget(100, deadline=time.monotonic() + 130, reserve=1)
+    early = Budget(100, deadline=time.perf_counter() + 130, reserve=1)
     early.keep_time(step, step_seconds=1.0, other_seconds=0)
     assert abs(early.steps - steps) <= 1
-    nearly = Budget(100, deadline=time.monotonic() + 94, reserve=1)
+    nearly = Budget(100, deadline=time.perf_counter() + 94, reserve=1)
     nearly.keep_time(10, step_seconds=1.0, other_seconds=0)
     assert nearly.steps == 100
+
+
+class Clock:
+    """Time that passes only where work is done: the more, the more else the machine does."""
+
+    def __init__(self, load: Callable[[float], float]) -> None:
+        self.now, self.load = 0.0, load
+
+    def working(self, function: Callable[..., Any], seconds: Callable[..., float]) -> Any:
+        """The function, which takes so many seconds on an idle machine."""
+
+        def call(*args: Any, **options: Any) -> Any:
+            for _ in range(round(100 * seconds(*args))):
+                self.now += 0.01 * self.load(self.now)
+            return function(*args, **options)
+
+        return call
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda now: 1.0,
+        lambda now: 3.0,
+        lambda now: 1.0 if now < 25 else 2.0,
+        lambda now: 2.0 if now < 30 else 1.0,
+        lambda now: 4.0 if 20 < now < 23 else 1.0,
+        lambda now: 1.5 if now % 4 < 2 else 1.0,
+    ],
+)
+@pytest.mark.parametrize(("validating", "evaluations"), [(0.0001, 10), (0.0015, 1)])
+def test_a_minute_is_a_minute_whatever_else_the_machine_does(
+    monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[float], float],
+    validating: float,
+    evaluations: int,
+) -> None:
+    clock, split = Clock(load), encoded(np.tile(PATTERN, 20))
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    clocked = clock.working(Shards.gradient, lambda *args: 0.5)
+    monkeypatch.setattr(Shards, "gradient", clocked)
+    clocked = clock.working(token_log_probs, lambda _, part, __: validating * sum(map(len, part)))
+    monkeypatch.setattr(training, "token_log_probs", clocked)
+    clocked = clock.working(evaluate, lambda _, split, __: validating * len(split.tokens))
+    monkeypatch.setattr(training, "evaluate", clocked)
+    trainer = make(split, minutes=1, seq_len=2, batch_size=1, evaluations=evaluations)
+    assert trainer.budget.most > 1000
+    run(trainer)
+    assert 57 - trainer.budget.reserve < clock.now < 63 - trainer.budget.reserve
 
 
 def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
@@ -270,13 +331,13 @@ def test_a_budget_of_minutes_becomes_steps_that_repeat_the_run() -> None:
 def test_a_run_by_the_clock_ends_early_where_the_text_is_short() -> None:
     trainer = make(minutes=10, batch_size=40)  # one chunk is more than the text
     trainer.measure()
-    assert trainer.budget.steps == 1000
+    assert trainer.budget.steps == 2000
     trainer.budget.keep_time(10, step_seconds=1e-6, other_seconds=0)
-    assert trainer.budget.steps == 1000
+    assert trainer.budget.steps == 2000
     trainer.budget.steps = trainer.budget.most = 3
     assert not trainer.early
     assert len(run(trainer)) == 3
-    assert "passes" in trainer.early
+    assert "3 passes over so short a text are enough" in trainer.early
 
 
 def test_without_time_there_is_one_step() -> None:
@@ -298,7 +359,7 @@ def test_a_run_by_the_clock_that_learns_by_heart_ends_early(
     noise = encoded(np.append(rng.integers(2, V, 300), EOS))
     settings: dict[str, Any] = {"learning_rate": 0.05, "evaluations": 200}
     trainer = make(noise, minutes=0.5, **settings)
-    trainer.step_seconds, trainer.budget = 1.0, Budget(2000, time.monotonic() + 1e6)
+    trainer.step_seconds, trainer.budget = 1.0, Budget(2000, time.perf_counter() + 1e6)
     monkeypatch.setattr(Budget, "keep_time", lambda *args: None)
     losses = [progress.validation.loss for progress in run(trainer) if progress.validation]
     assert trainer.overfitting
@@ -382,6 +443,52 @@ def test_a_run_goes_on_from_any_step_as_if_it_had_never_stopped(options: dict[st
         np.testing.assert_array_equal(second.model.parameters.flat, whole.model.parameters.flat)
 
 
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_validation_that_was_broken_off_is_made_up_for(number: int) -> None:
+    whole = make(SPLIT, steps=40, dropout=0.3, evaluations=4)
+    expected = [replace(item, loss=0) for item in whole.train()]
+    first, second = (make(SPLIT, steps=40, dropout=0.3, evaluations=4) for _ in range(2))
+    numbers = itertools.count(1)
+
+    @contextlib.contextmanager
+    def interruptible() -> Iterator[None]:
+        yield
+        if next(numbers) == number:
+            raise KeyboardInterrupt
+
+    first.interruptible = interruptible
+    history: list[Progress] = []
+    with pytest.raises(KeyboardInterrupt):
+        history += first.train()
+    second.restore(first.snapshot())
+    history += second.train()
+    assert figures(replace(item, loss=0) for item in history) == figures(expected)
+    np.testing.assert_array_equal(second.model.parameters.flat, whole.model.parameters.flat)
+
+
+def exploding(scale: float, **options: Any) -> str:
+    """What is said of a run whose fresh weights have grown, at a learning rate without effect."""
+    trainer = make(cell="rnn", learning_rate=1e-9, steps=200, **options)
+    H = trainer.model.config.hidden_size
+    for layer in range(trainer.model.config.num_layers):
+        trainer.model.parameters[f"layers.{layer}.weight"][:, -H:] *= scale
+    trainer.best[:] = trainer.model.parameters.flat
+    with pytest.raises(DivergedError) as error:
+        run(trainer)
+    np.testing.assert_array_equal(trainer.model.parameters.flat, trainer.best)
+    return str(error.value)
+
+
+def test_it_is_not_the_learning_rate_where_fresh_weights_explode() -> None:
+    told = exploding(10, activation="relu", num_layers=3)
+    assert told.endswith("try fewer --num-layers than 3 or another --activation than relu")
+
+
+def test_it_is_not_the_learning_rate_where_dropout_makes_weights_explode() -> None:
+    told = exploding(2, activation="relu", recurrent_dropout=0.6, hidden_size=24)
+    assert told.endswith("try a lower --recurrent-dropout than 0.6")
+
+
 def test_troubles_are_remembered_where_a_run_goes_on() -> None:
     def troubled() -> Iterator[Progress]:
         for progress in trainer.train():
@@ -410,6 +517,10 @@ def test_troubles_are_remembered_where_a_run_goes_on() -> None:
         {"chars": float("nan")},
         {"troubles": [1]},
         {"seconds": 10**400},
+        {"seconds": "inf"},
+        {"step": 10**400},
+        {"updates": -1},
+        {"updates": True},
         {"generators": []},
         {"generators": [{}, {}]},
         {"generators": ["PCG64"] * 2},

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import traceback
+from typing import Any
 
 import typer
 
@@ -92,12 +93,16 @@ def _failure(error: BaseException) -> tuple[str, int]:
             return "", 143
         case MemoryError():
             return "out of memory; try smaller sizes, or fewer samples", 1
+        case ImportError():
+            reason = str(error).split("Original error was:")[-1].strip().split("\n")[0]
+            return f"cannot load a library: {reason}", 1
         case BrokenPipeError():  # whoever read the output has gone
             _discard_output()
             return "", 141
         case OSError():
             _discard_output()
-            return f"cannot use {error.filename or 'the output'}: {error.strerror}", 1
+            what = f"use {error.filename}" if error.filename else "write to standard output"
+            return f"cannot {what}: {error.strerror}", 1
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}:{place.lineno}"
     return f"a fault in charrnn, please report it: {error!r} at {where}", 1
@@ -115,6 +120,23 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    buffer = getattr(sys.stderr, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # python -u has no buffer between
+    if type(raw) is io.FileIO:
+        lossy = io.BufferedWriter(_Messages(raw.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(lossy, "utf-8", "backslashreplace", line_buffering=True)
+
+
+class _Messages(io.FileIO):
+    """A stream that drops what cannot be written: a full disk ends no work for a message."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _discard_output() -> None:

@@ -20,7 +20,7 @@ from charrnn.errors import ConfigError
 if TYPE_CHECKING:
     from charrnn.checkpoint import Checkpoint
 
-STARTED = time.monotonic()
+STARTED = time.perf_counter()
 PARTS = ("all", "network", "ngram")
 _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # and line ends
 # Control characters that JSON leaves as they are, escaped.

@@ -1,6 +1,7 @@
 """`charrnn train`: learn a model from a text."""
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.completion import corpora, models, one_of
-from charrnn.cli.interrupts import Interrupts, exit_code
+from charrnn.cli.interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
 from charrnn.cli.options import (
     STARTED,
     Encoding,
@@ -33,6 +34,7 @@ from charrnn.config import (
     TrainConfig,
     VocabularyConfig,
 )
+from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
     from charrnn.cli.training_display import TrainingDisplay
@@ -279,13 +281,15 @@ def train(
         workers = stack.enter_context(Workers(threads, world()))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
-        if resume:
-            run = _resumed(text, set_by_hand, output, workers, stack)
-            _check_outputs(output, log, run.text)
-        else:
-            run = _fresh(
-                text, vocabulary, options, pretrained, set_by_hand, output, workers, stack, force
-            )
+        with nothing_to_save():
+            if resume:
+                run = _resumed(text, set_by_hand, output, workers, stack)
+                _check_outputs(output, log, run.text)
+            else:
+                run = _fresh(
+                    *(text, vocabulary, options, pretrained, set_by_hand),
+                    *(output, workers, stack, force),
+                )
         if dry_run:
             display.begin(run, 0.0 if quiet else _known_share(run))
             display.plan(run)
@@ -293,7 +297,7 @@ def train(
         if run.complete:
             display.complete(run)
         else:
-            write = stack.enter_context(_log_file(log if speaks else None))
+            write = stack.enter_context(_log_file(log if speaks else None, display.note))
             display.begin(run, 0.0 if quiet else _known_share(run))
             _train(run, display, write, sample_every)
             display.end(run)
@@ -367,7 +371,7 @@ def _resumed(
     found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
     if text.sources:
         found["sources"] = text.sources
-    corpus, split = _read(replace(suspended.text, **found), workers.world)
+    corpus, split = _read_again(replace(suspended.text, **found), output, workers.world)
     budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
     return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
 
@@ -386,25 +390,42 @@ def _train(
     write: Callable[["Progress"], None],
     sample_every: int | None,
 ) -> None:
-    """Train to the end, or to the end of the step in which a signal comes."""
+    """Train to the end, or to the end of the step in which a signal comes.
+
+    It breaks off what changes nothing, such as validation, which is done again on resuming.
+    """
     with Interrupts(_GRACE if run.world.size > 1 else 0.0) as interrupts:
-        for progress in run.train():
-            display.update(progress)
-            write(progress)
-            if sample_every and progress.step % sample_every == 0 and run.world.speaks:
-                display.note(_fresh_sample(run, progress.step))
-            signal = run.world.largest(interrupts.signal)
-            if signal and progress.fraction < 1:
-                run.stop()
-                if run.world.speaks:
-                    display.interrupted(run, _resuming_command())
-                raise typer.Exit(exit_code(signal))
+        run.trainer.interruptible = interrupts.interruptible
+        with contextlib.suppress(Interrupted):
+            for progress in run.train():
+                display.update(progress)
+                write(progress)
+                if sample_every and progress.step % sample_every == 0 and run.world.speaks:
+                    display.note(_fresh_sample(run, progress.step))
+                if run.world.largest(interrupts.signal):
+                    break
+        if signal := run.world.largest(interrupts.signal):
+            run.stop()
+            if run.world.speaks:
+                display.interrupted(run, _resuming_command())
+            raise typer.Exit(exit_code(signal))
 
 
 def _resuming_command() -> str:
     """The command line that goes on with this run."""
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--force", "--resume")]
     return shlex.join(["charrnn", *arguments, "--resume"])
+
+
+def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "Split"]:
+    """The text of a run that goes on, whose files may have been moved."""
+    try:
+        return _read(text, world)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{error}; if the text of this run lies elsewhere now, name its new path (or --val) "
+            f"beside --resume; to learn from another text, use --init-from {output}"
+        ) from None
 
 
 def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
@@ -432,19 +453,32 @@ def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
 
 
 @contextlib.contextmanager
-def _log_file(path: Path | None) -> Iterator[Callable[["Progress"], None]]:
-    """A function that adds a step's progress as a line of JSON to a file, if one is asked for."""
+def _log_file(
+    path: Path | None, note: Callable[[str], None]
+) -> Iterator[Callable[["Progress"], None]]:
+    """A function that adds a step's progress as a line of JSON to a file, if one is asked for.
+
+    While the disk is full, lines wait for the next step.
+    """
     if path is None:
         yield lambda progress: None
         return
     from charrnn.files import LOG, append
 
+    waiting = bytearray()  # lines, and perhaps the rest of one, that the disk had no room for
     with append(path, LOG) as file:
 
         def write(progress: "Progress") -> None:
             entry = {name: value for name, value in asdict(progress).items() if value is not None}
-            file.write(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
-            file.flush()
+            waited = len(waiting)
+            waiting.extend(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
+            try:
+                file.flush()  # what opening it has added
+                while waiting:
+                    del waiting[: os.write(file.fileno(), waiting)]
+            except OSError as error:
+                if not waited:
+                    note(f"cannot write {path}: {error.strerror}; training goes on")
 
         yield write
 

@@ -1,5 +1,6 @@
 """What `charrnn train` shows on stderr: the plan, where the run stands, and what came of it."""
 
+import math
 import shlex
 import sys
 import textwrap
@@ -34,7 +35,8 @@ class TrainingDisplay:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.loss: float | None = None  # nats per character, smoothed
-        self.spoke = time.monotonic()  # when a line was written last
+        self.spoke = time.perf_counter()  # when a line was written last
+        tqdm.monitor_interval = 0  # no thread that watches the bar
         show_bar = sys.stderr.isatty() and not quiet
         self.bar = tqdm(
             total=1.0,
@@ -102,20 +104,19 @@ class TrainingDisplay:
 
     def update(self, progress: "Progress") -> None:
         """Show where the run stands."""
-        before = progress.loss if self.loss is None else self.loss
-        self.loss = before + _SMOOTHING * (progress.loss - before)
-        rate = progress.chars / max(progress.seconds, 1e-9)
-        self.bar.set_description_str(
-            f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char, "
-            f"{rate / 1000:.0f}k chars/s",
-            refresh=False,
-        )
+        if self.loss is None or not math.isfinite(self.loss):
+            self.loss = progress.loss
+        self.loss += _SMOOTHING * (progress.loss - self.loss)
+        shown = f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char"
+        if progress.seconds:
+            shown += f", {progress.chars / progress.seconds / 1000:.0f}k chars/s"
+        self.bar.set_description_str(shown, refresh=False)
         self.bar.update(progress.fraction - self.bar.n)
         if progress.trouble:
             self.note(f"step {progress.step:>6}  {progress.trouble}")
         if progress.train_loss is not None:
             self.note(_validation_line(progress))
-        elif self.bar.disable and time.monotonic() - self.spoke > _SECONDS_OF_SILENCE:
+        elif self.bar.disable and time.perf_counter() - self.spoke > _SECONDS_OF_SILENCE:
             self.note(
                 f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train "
                 f"{self.loss * BITS:.4f} bits/char, {progress.fraction:.0%} of the run"
@@ -144,16 +145,25 @@ class TrainingDisplay:
 
     def complete(self, run: "Run") -> None:
         """Say that there is nothing to resume."""
-        self.note(
-            f"{run.output}: this run is complete, {count(run.trainer.step, 'step')}; a longer "
-            f"budget goes on, such as --steps {2 * run.trainer.step}"
-        )
+        longer = _longer_budget(run)
+        advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
+        steps = count(run.trainer.step, "step")
+        self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
-        self.spoke = time.monotonic()
+        self.spoke = time.perf_counter()
         if not self.quiet:
             tqdm.write(visible(text), file=sys.stderr)
+
+
+def _longer_budget(run: "Run") -> str:
+    """An option that makes a complete run go on; empty where more would not help."""
+    if run.model.config.cell == "ngram" or run.trainer.early:
+        return ""
+    config = run.trainer.config
+    budgets = ((name, getattr(config, name)) for name in ("steps", "epochs", "minutes"))
+    return next(f"--{name} {2 * value:.12g}" for name, value in budgets if value is not None)
 
 
 def _name(run: "Run") -> str:
@@ -181,13 +191,23 @@ def _origin(init_from: dict[str, Any]) -> str:
 
 
 def _validation_line(progress: "Progress") -> str:
-    train = (progress.train_loss or 0) * BITS
-    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train:.4f}"
+    train = _figure((progress.train_loss or 0) * BITS)
+    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train}"
     if progress.validation is not None:
-        line += f"  val {progress.validation.bits_per_char:.4f} bits/char"
+        line += f"  val {_figure(progress.validation.bits_per_char)} bits/char"
     else:
         line += " bits/char"
     return line + ("  *" if progress.best and progress.validation is not None else "")
+
+
+def _time(seconds: float, chars_per_sec: float | None) -> str:
+    rate = "" if chars_per_sec is None else f", {chars_per_sec:,.0f} characters/s"
+    return f"{seconds:.0f} s{rate}"
+
+
+def _figure(bits: float | None) -> str:
+    """Bits per character, '-' where no step was taken that could be measured."""
+    return "-" if bits is None or not math.isfinite(bits) else f"{bits:.4f}"
 
 
 def _results(run: "Run") -> list[tuple[str, str]]:
@@ -197,8 +217,8 @@ def _results(run: "Run") -> list[tuple[str, str]]:
     if run.model.config.cell != "ngram":
         rows.append(("model", _name(run)))
     rows += [
-        ("time", f"{result['seconds']:.0f} s, {result['chars_per_sec']:,.0f} characters/s"),
-        ("training", f"{result['train_bits_per_char']:.4f} bits per character"),
+        ("time", _time(result["seconds"], result["chars_per_sec"])),
+        ("training", f"{_figure(result['train_bits_per_char'])} bits per character"),
     ]
     if result["val_bits_per_char"] is not None:
         shown = f"{result['val_bits_per_char']:.4f} bits per character"

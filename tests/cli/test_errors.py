@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn import checkpoint
+from charrnn import checkpoint, cli
 from charrnn.config import LINES, ModelConfig
 from charrnn.kneser_ney import count, fit
 from charrnn.vocabulary import EOS, Vocabulary
@@ -215,3 +215,11 @@ def test_a_fault_of_charrnn_is_one_line(
 
     monkeypatch.setattr(checkpoint, "find", broken)
     assert_one_line(run("inspect"), 1, "KeyError('x') at test_errors.py:")
+
+
+def test_a_library_that_does_not_fit_into_memory_is_named() -> None:
+    numpy = "IMPORTANT: READ THIS\n\nOriginal error was: libx.so: failed to map segment\n"
+    assert cli._failure(ImportError(numpy)) == (
+        "cannot load a library: libx.so: failed to map segment",
+        1,
+    )

@@ -1,5 +1,7 @@
 """Commands as processes: signals, pipes, closed streams, a full disk, any locale."""
 
+import errno
+import itertools
 import json
 import os
 import shlex
@@ -12,7 +14,7 @@ import pytest
 
 from charrnn import checkpoint
 
-from ..commands import TEXT, TINY, assert_one_line, finish, posix, start
+from ..commands import TEXT, TINY, Run, assert_one_line, finish, posix, start
 
 # Signals
 
@@ -110,7 +112,36 @@ def test_closed_streams_are_no_error(trained: Path, command: str) -> None:
 def test_a_full_disk_is_one_line(trained: Path, command: str) -> None:
     with open("/dev/full", "w") as full:
         result = finish(start(*command.split(), "-c", trained, stdout=full))
-    assert_one_line(result, 1, "No space left on device")
+    assert_one_line(result, 1, "cannot write to standard output: No space left on device")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_messages_on_a_full_disk_end_no_run(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        result = finish(start("train", "hello", *TINY, "-o", "h.npz", "--json", stderr=full))
+    assert result.code == 0
+    assert result.objects()[0]["steps"] == 3
+
+
+@posix
+def test_a_log_on_a_full_disk_ends_no_run_and_loses_nothing(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, write = itertools.count(), os.write
+
+    def full_for_a_while(handle: int, data: bytes) -> int:
+        if next(calls) in (3, 4, 5):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data[:100])  # as at the end of a disk
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full_for_a_while)
+        result = run("train", "hello", "--steps", "9", "-o", "h.npz", "--log", "a.jsonl")
+    assert result.code == 0
+    said = "cannot write a.jsonl: No space left on device; training goes on"
+    assert result.err.count(said) == 1
+    steps = [json.loads(line)["step"] for line in (folder / "a.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 10))
 
 
 def test_output_is_utf8_in_any_locale(folder: Path) -> None:

@@ -1,13 +1,16 @@
 """What training shows on a terminal and in a pipe."""
 
 import io
+import math
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charrnn import training
 from charrnn.cli import training_display
 from charrnn.cli.training_display import TrainingDisplay
 from charrnn.training import Progress
@@ -62,6 +65,33 @@ def test_a_pipe_hears_now_and_then(
     )
 
 
+def test_a_figure_that_there_is_none_of_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(replace(PROGRESS, train_loss=math.inf))
+    assert capsys.readouterr().err == "step      5  epoch    1.00  train - bits/char\n"
+
+
+def test_the_loss_shown_recovers_from_one_that_is_no_number() -> None:
+    shown = TrainingDisplay(quiet=True)
+    for loss in (1.0, math.nan, 1.0):
+        shown.update(replace(PROGRESS, loss=loss))
+    assert shown.loss == 1.0
+
+
+def test_a_run_whose_best_step_has_no_training_loss_ends_well(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step before the first validation was gone back from."""
+    monkeypatch.setattr(training, "_EXPLODED", 0.0)
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz")
+    assert result.code == 0
+    assert "training    - bits per character" in result.err
+    assert "train -  val " in result.err
+    assert run("inspect", "-c", "m.npz").code == 0
+    assert run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz", "--json").code == 0
+
+
 def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
@@ -91,6 +121,19 @@ def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder:
     assert max(map(len, (once + whole.err).splitlines())) < 80
     assert f"100% {known}" in run("train", "once.txt", "--val", "once.txt", *ngram).err
     assert run("train", "more.txt", "--quiet", *ngram).err == ""
+
+
+def test_there_is_no_rate_where_the_clock_has_not_moved(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    sizes = ("--hidden-size", "8", "--threads", "1", "-o", "m.npz", "--force", "--json")
+    monkeypatch.setattr(time, "perf_counter", lambda: 1e6)
+    for options in (("--steps", "3"), ("--cell", "ngram")):
+        result = run("train", "text.txt", *sizes, *options)
+        assert result.code == 0, result.err
+        assert result.objects()[0]["chars_per_sec"] is None
+        assert "characters/s" not in result.err
 
 
 def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from charrnn import checkpoint, resuming
+from charrnn import run as run_module
 from charrnn.errors import CheckpointError
 from charrnn.lock import locked
 from charrnn.parallel import Workers
@@ -46,7 +47,8 @@ class Point:
 
 
 def train(output: Path, seed: int) -> None:
-    """Train, or go on, as `charrnn train` does."""
+    """Train, or go on, as `charrnn train` does, but write what it needs to go on at every step."""
+    run_module._LEAST_TO_LOSE, run_module._SAVING_SHARE = 0.0, np.inf
     corpus, split = read()
     with Workers(1) as workers, locked(output):
         checkpoint.remove_leftovers(output)
@@ -151,6 +153,8 @@ def _defects(
     if in_child(lambda: train(output, 0)) != 0:
         yield "the run cannot go on"
         return
+    if checkpoint.load(output).training["result"]["steps"] != OPTIONS["steps"]:
+        yield "it made other steps than a run without a kill"
     if not same(weights(output), expected):
         yield "the model is not that of a run without a kill"
     if not same(weights(output.with_name("model.previous.npz")), before):
