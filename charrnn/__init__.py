@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from charrnn.api import Model as Model
     from charrnn.api import load as load
     from charrnn.api import train as train
-    from charrnn.checkpoint import Checkpoint as Checkpoint
     from charrnn.config import ModelConfig as ModelConfig
     from charrnn.config import SampleConfig as SampleConfig
     from charrnn.config import TrainConfig as TrainConfig
@@ -27,23 +26,24 @@ if TYPE_CHECKING:
     from charrnn.errors import ConfigError as ConfigError
     from charrnn.errors import CorpusError as CorpusError
     from charrnn.errors import DivergedError as DivergedError
-    from charrnn.sampling import Sample as Sample
-    from charrnn.scoring import Score as Score
-    from charrnn.training import Progress as Progress
+    from charrnn.inference.sampling import Sample as Sample
+    from charrnn.inference.scoring import Score as Score
+    from charrnn.storage.checkpoint import Checkpoint as Checkpoint
+    from charrnn.training.trainer import Progress as Progress
 
 _HOMES = {
     "CharRNNError": "errors",
-    "Checkpoint": "checkpoint",
+    "Checkpoint": "storage.checkpoint",
     "CheckpointError": "errors",
     "ConfigError": "errors",
     "CorpusError": "errors",
     "DivergedError": "errors",
     "Model": "api",
     "ModelConfig": "config",
-    "Progress": "training",
-    "Sample": "sampling",
+    "Progress": "training.trainer",
+    "Sample": "inference.sampling",
     "SampleConfig": "config",
-    "Score": "scoring",
+    "Score": "inference.scoring",
     "TrainConfig": "config",
     "VocabularyConfig": "config",
     "load": "api",

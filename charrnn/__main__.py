@@ -13,10 +13,11 @@ def main() -> int:
     """Import the command line and run it; a signal before that ends the process in silence."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    from charrnn import cli, distributed
+    from charrnn import cli
+    from charrnn.parallel import processes
 
     code = cli.main()
-    if code in _INTERRUPTED and distributed.world() is distributed.ALONE:
+    if code in _INTERRUPTED and processes.world() is processes.ALONE:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()

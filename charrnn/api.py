@@ -11,20 +11,20 @@ from pathlib import Path
 from secrets import randbelow
 from typing import Any, TypedDict, Unpack
 
-from charrnn import checkpoint
-from charrnn.blas import one_thread
-from charrnn.checkpoint import Checkpoint
 from charrnn.config import SampleConfig, VocabularyConfig, check_int
 from charrnn.errors import ConfigError, did_you_mean
-from charrnn.finetuning import Pretrained
-from charrnn.parallel import Workers
-from charrnn.preparing import claimed, prepare
-from charrnn.resuming import Text
-from charrnn.sampling import Sample, complete, next_tokens
-from charrnn.scoring import Score, score
-from charrnn.sources import Source, names_of, read_source, separator, split_source
-from charrnn.training import Progress
-from charrnn.vocabulary import normalize
+from charrnn.inference.sampling import Sample, complete, next_tokens
+from charrnn.inference.scoring import Score, score
+from charrnn.parallel.blas import one_thread
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint
+from charrnn.storage.checkpoint import Checkpoint
+from charrnn.text.sources import Source, names_of, read_source, separator, split_source
+from charrnn.text.vocabulary import normalize
+from charrnn.training.finetuning import Pretrained
+from charrnn.training.preparing import claimed, prepare
+from charrnn.training.resuming import Text
+from charrnn.training.trainer import Progress
 
 _MAX_SEED, _MAX_THREADS = 2**62, 1024
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()

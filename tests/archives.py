@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.checkpoint import load
 from charrnn.errors import CheckpointError
+from charrnn.storage.checkpoint import load
 
 
 def refusal(path: Path | str) -> str:

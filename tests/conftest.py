@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn.checkpoint import Checkpoint, save
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
-from charrnn.corpus import Corpus
-from charrnn.documents import END, LINE_END, Documents
-from charrnn.model import CharRNN
-from charrnn.parallel import Workers
-from charrnn.tokens import Encoded
-from charrnn.vocabulary import EOS, NUM_SPECIAL, Vocabulary
+from charrnn.network.model import CharRNN
+from charrnn.parallel.threads import Workers
+from charrnn.storage.checkpoint import Checkpoint, save
+from charrnn.text.corpus import Corpus
+from charrnn.text.documents import END, LINE_END, Documents
+from charrnn.text.tokens import Encoded
+from charrnn.text.vocabulary import EOS, NUM_SPECIAL, Vocabulary
 
 MakeCheckpoint = Callable[..., Checkpoint]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from charrnn.distributed import _Ranks
+from charrnn.parallel.processes import _Ranks
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ import pytest
 import typer
 
 import charrnn
-from charrnn import checkpoint, cli
+from charrnn import cli
 from charrnn.api import Settings
 from charrnn.config import LINES, ModelConfig, SampleConfig, TrainConfig, VocabularyConfig
-
-from .commands import call
-from .conftest import MakeCheckpoint
+from charrnn.storage import checkpoint
+from tests.commands import call
+from tests.conftest import MakeCheckpoint
 
 pytestmark = pytest.mark.figures
 

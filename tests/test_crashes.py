@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from .crashes.points import CALLS, check_points
-from .crashes.processes import check_kills, check_readers, check_two_trainers
+from tests.crashes.points import CALLS, check_points
+from tests.crashes.processes import check_kills, check_readers, check_two_trainers
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and POSIX signals")
 

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn import checkpoint
 from charrnn.config import LINES, ModelConfig
-from charrnn.kneser_ney import count, fit
-from charrnn.model import CharRNN
-from charrnn.parallel import Workers
-from charrnn.residual import ResidualRNN, ngram_config
-from charrnn.scoring import score
-from charrnn.vocabulary import Vocabulary
-
-from .commands import call, on_a_terminal, posix
+from charrnn.inference.scoring import score
+from charrnn.network.model import CharRNN
+from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.residual import ResidualRNN, ngram_config
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint
+from charrnn.text.vocabulary import Vocabulary
+from tests.commands import call, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 

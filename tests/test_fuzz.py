@@ -17,10 +17,9 @@ if os.name != "posix":
     pytest.skip("the harness needs signals and pipes", allow_module_level=True)
 
 from charrnn.errors import CheckpointError
-
-from .fuzz import harness, mutations
-from .fuzz.checkpoints import CHECKPOINTS, training
-from .fuzz.files import Content
+from tests.fuzz import harness, mutations
+from tests.fuzz.checkpoints import CHECKPOINTS, training
+from tests.fuzz.files import Content
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,7 +145,7 @@ def test_genuine_files_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_harness_sees_what_a_terminal_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charrnn.display.visible", lambda text: text)
+    monkeypatch.setattr("charrnn.render.display.visible", lambda text: text)
     kind = harness.Kind(CHECKPOINTS.base, [training], CHECKPOINTS.load, [("inspect",)])
     defects = harness.run(kind, 0, range(30), seconds=20).defects
     assert any("control character" in what for _, _, what in defects)

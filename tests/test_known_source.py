@@ -4,8 +4,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from .benchmarks import known_source as module
-from .benchmarks.known_source import ALPHABET, MODES, Source
+from tests.benchmarks import known_source as module
+from tests.benchmarks.known_source import ALPHABET, MODES, Source
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import charrnn
-from charrnn.checkpoint import find, load
 from charrnn.config import LINES
-from charrnn.corpus import read_corpus, split_corpus
-from charrnn.evaluation import evaluate
-from charrnn.parallel import Workers
+from charrnn.inference.evaluation import evaluate
+from charrnn.parallel.threads import Workers
 from charrnn.resources import bundled_corpora, bundled_corpus, bundled_model
-from charrnn.tokens import encode_documents
+from charrnn.storage.checkpoint import find, load
+from charrnn.text.corpus import read_corpus, split_corpus
+from charrnn.text.tokens import encode_documents
 
 SCORED_ONLY = (
     "The apple and pear salad",

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.resources import bundled_model
-
-from .commands import type_in
+from tests.commands import type_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

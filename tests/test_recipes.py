@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from charrnn import checkpoint
-from charrnn.corpus import read_corpus, split_corpus
-from charrnn.parallel import Workers
+from charrnn.inference.scoring import score
+from charrnn.parallel.threads import Workers
 from charrnn.resources import bundled_model
-from charrnn.scoring import score
-
-from .commands import call
+from charrnn.storage import checkpoint
+from charrnn.text.corpus import read_corpus, split_corpus
+from tests.commands import call
 
 MONTHS = "January February March April May June July August September October November December"
 

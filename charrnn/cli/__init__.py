@@ -13,12 +13,12 @@ from typing import Any
 
 import typer
 
-from charrnn import blas, distributed
 from charrnn.cli import inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.cli.usage import problem
 from charrnn.errors import CharRNNError
+from charrnn.parallel import blas, processes
 
 _SHARED = ("train", "score")  # what the processes of MPI do together
 
@@ -54,7 +54,7 @@ def charrnn(
     a threshold asked for, 130 and 143 interrupted. In typed texts, \\n, \\t, \\r, \\\\ and \\uXXXX
     are escapes.
     """
-    if context.invoked_subcommand not in _SHARED and not distributed.world().speaks:
+    if context.invoked_subcommand not in _SHARED and not processes.world().speaks:
         raise typer.Exit  # rank 0 does it by itself
 
 
@@ -145,17 +145,17 @@ def _discard_output() -> None:
 
 
 def _fail(text: str, code: int) -> int:
-    from charrnn.display import error
+    from charrnn.render.display import error
 
     def say() -> None:
         if text:
             error(text)
 
     try:
-        processes = distributed.world()
+        world = processes.world()
     except CharRNNError:  # which may be what is to be said
-        processes = distributed.ALONE
-    processes.fail(say, code)
+        world = processes.ALONE
+    world.fail(say, code)
     return code
 
 

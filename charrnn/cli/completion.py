@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from charrnn.compression import plain_name
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
+from charrnn.text.compression import plain_name
 
 
 def corpora(incomplete: str) -> list[str]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.completion import models, one_of
-from charrnn.cli.neurons import read_for_units, show_neuron, show_neurons
+from charrnn.cli.inspect_neurons import read_for_units, show_neuron, show_neurons
 from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoint import Checkpoint
+    from charrnn.storage.checkpoint import Checkpoint
 
 _DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and from how many places
 
@@ -110,8 +110,8 @@ def inspect(
     learning curve, what its units do while it reads a text, how far back its gradient flows, or
     which models and corpora there are.
     """
-    from charrnn import checkpoint
-    from charrnn.inspection import show_checkpoint, show_gradient_flow
+    from charrnn.render.inspection import show_checkpoint, show_gradient_flow
+    from charrnn.storage import checkpoint
 
     inputs = [name for name in (file, neurons, gradient_flow, *(checkpoints or [])) if name]
     _check(file, neuron, neurons, html)
@@ -157,8 +157,8 @@ def _check(file: str | None, neuron: str | None, neurons: str | None, html: Path
 
 def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path | str]) -> None:
     """Raise an error where a page or a picture may not be written, before anything is read."""
-    from charrnn.files import PAGE, check
-    from charrnn.plot import check_picture
+    from charrnn.render.plot import check_picture
+    from charrnn.storage.files import PAGE, check
 
     if html is not None:
         check(html, PAGE, inputs)
@@ -187,8 +187,8 @@ def _contents(loaded: "Checkpoint") -> dict[str, Any]:
 
 
 def _list(as_json: bool) -> None:
-    from charrnn.inspection import show_corpora, show_models
-    from charrnn.listing import bundled_models, corpora, models
+    from charrnn.render.inspection import show_corpora, show_models
+    from charrnn.storage.listing import bundled_models, corpora, models
 
     own, bundled, texts = models(), bundled_models(), corpora()
     if as_json:
@@ -202,10 +202,10 @@ def _list(as_json: bool) -> None:
 
 def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) -> None:
     """Draw the curves of models, each under its file's name, or its path where two have one."""
-    from charrnn.checkpoint import find, load
-    from charrnn.display import message, visible
-    from charrnn.history import history
-    from charrnn.plot import plot
+    from charrnn.render.display import message, visible
+    from charrnn.render.plot import plot
+    from charrnn.storage.checkpoint import find, load
+    from charrnn.storage.history import history
 
     paths = [find(path) for path in checkpoints] or [find()]
     stems = [path.stem for path in paths]
@@ -224,10 +224,10 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None)
     """Distances, and the median norms of the gradient by h and, where there is one, by C."""
     import numpy as np
 
-    from charrnn.checkpoint import check_finite
-    from charrnn.gradient_flow import gradient_flow
-    from charrnn.ngram import NGram
-    from charrnn.reading import read_text
+    from charrnn.inference.gradient_flow import gradient_flow
+    from charrnn.ngrams.ngram import NGram
+    from charrnn.storage.checkpoint import check_finite
+    from charrnn.text.reading import read_text
 
     config = loaded.model.config
     if isinstance(loaded.model, NGram):

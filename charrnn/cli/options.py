@@ -18,7 +18,7 @@ from charrnn.config import LINES, WHOLE, check_choice
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoint import Checkpoint
+    from charrnn.storage.checkpoint import Checkpoint
 
 STARTED = time.perf_counter()
 PARTS = ("all", "network", "ngram")
@@ -76,8 +76,8 @@ class Terminated(BaseException):
 
 def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     """The model that `--checkpoint` names, or the one to use without it; or a part of it."""
-    from charrnn import checkpoint
-    from charrnn.residual import ResidualRNN
+    from charrnn.ngrams.residual import ResidualRNN
+    from charrnn.storage import checkpoint
 
     check_choice("part", part, PARTS)
     chosen = checkpoint.find(path)
@@ -93,7 +93,7 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
 
 def _say_which(model: Path) -> None:
     """Say which model is used where none was named."""
-    from charrnn.display import message, visible
+    from charrnn.render.display import message, visible
     from charrnn.resources import bundled_model
 
     bundled = model == bundled_model()
@@ -123,7 +123,7 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
         raise ConfigError("--split-on cannot be combined with --lines or --whole")
     if not split_on:
         raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
-    from charrnn.vocabulary import normalize
+    from charrnn.text.vocabulary import normalize
 
     return normalize(unescaped(split_on))
 
@@ -177,6 +177,6 @@ def printable(text: str) -> str:
     """The text for stdout: plain in a pipe, with control characters spelled out on a terminal."""
     if not sys.stdout.isatty():
         return text
-    from charrnn.display import visible
+    from charrnn.render.display import visible
 
     return visible(text)

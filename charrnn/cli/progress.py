@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from charrnn.cli.texts import Given, Sources
+from charrnn.cli.score_input import Given, Sources
 
 if TYPE_CHECKING:
-    from charrnn.scoring import Score
+    from charrnn.inference.scoring import Score
 
 DELAY = 2.0  # seconds before the bar shows
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli.completion import corpora
-from charrnn.cli.drawing import MAX_SEED, Copies, Drawing, draw, parse_temperatures
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
@@ -20,7 +19,8 @@ from charrnn.cli.options import (
     refuse_file_name,
     unescaped,
 )
-from charrnn.cli.samples import (
+from charrnn.cli.sample_drawing import MAX_SEED, Copies, Drawing, draw, parse_temperatures
+from charrnn.cli.sample_output import (
     Layout,
     print_json,
     print_next,
@@ -33,7 +33,7 @@ from charrnn.config import SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoint import Checkpoint
+    from charrnn.storage.checkpoint import Checkpoint
 
 _FOR_BEST = 64  # samples that --best chooses from
 _ALONE = {  # what an option does not go with
@@ -177,8 +177,8 @@ def sample(
     """
     from secrets import randbelow
 
-    from charrnn.sampling import Sample
-    from charrnn.vocabulary import normalize
+    from charrnn.inference.sampling import Sample
+    from charrnn.text.vocabulary import normalize
 
     options = given(context)
     _refuse_together(options)
@@ -192,7 +192,7 @@ def sample(
     say_unknown(model, starts)
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if interactive:
-        from charrnn.cli.session import Session
+        from charrnn.cli.sample_session import Session
 
         Session(model, drawing, seed, starts[0]).run(encoding)
     elif next_character:
@@ -200,7 +200,7 @@ def sample(
     elif drawing.is_single and prompts is None and copies is None and not as_json:
         stream(model, Sample(starts[0], seed), *drawing.configs())
     else:
-        from charrnn.parallel import Workers
+        from charrnn.parallel.threads import Workers
 
         with Workers(threads) as workers:
             groups = [
@@ -245,8 +245,8 @@ def _starts(
     prompt: str, prompts: Path | None, interactive: bool, encoding: str, max_size: int | None
 ) -> list[str]:
     """What to continue, in NFC: PROMPT, or the lines of a file."""
-    from charrnn.reading import read_text, split_lines, strip_last_newline
-    from charrnn.vocabulary import normalize
+    from charrnn.text.reading import read_text, split_lines, strip_last_newline
+    from charrnn.text.vocabulary import normalize
 
     if prompts is not None:
         return split_lines(read_text(prompts, encoding, max_size))
@@ -268,7 +268,7 @@ def _read_copies(
     """What may be copied from the texts that --novel names, cut as the model's text was."""
     if not sources:
         return None
-    from charrnn.corpus import read_corpus
+    from charrnn.text.corpus import read_corpus
 
     separator = model.separator
     corpus = read_corpus(sources, separator=separator, encoding=encoding, max_size=max_size)

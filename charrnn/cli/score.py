@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn import distributed
-from charrnn.cli.classify import classify_texts
 from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
     PARTS,
@@ -24,14 +22,16 @@ from charrnn.cli.options import (
     load_checkpoint,
     unescaped,
 )
-from charrnn.cli.scorer import Scorer
-from charrnn.cli.texts import STDIN, Given, Sources
+from charrnn.cli.score_classify import classify_texts
+from charrnn.cli.score_input import STDIN, Given, Sources
+from charrnn.cli.score_models import Scorer
 from charrnn.config import LINES, WHOLE, check_float, check_int
 from charrnn.errors import ConfigError
+from charrnn.parallel import processes
 
 if TYPE_CHECKING:
-    from charrnn.cli.figures import Figures, Printer, Watch
-    from charrnn.surprise import Surprise
+    from charrnn.cli.score_output import Figures, Printer, Watch
+    from charrnn.inference.surprise import Surprise
 
 _PER_CHAR = (
     "Score every character, or word: its log P in nats, then in bits; on a terminal in colours."
@@ -221,7 +221,7 @@ def score(
     character, text and, if there are any, the number of unknown characters, with tabs between. On a
     terminal, several texts come as a table, the most probable first.
     """
-    checkpoints, processes = checkpoints or [], distributed.world()
+    checkpoints, world = checkpoints or [], processes.world()
     texts, files = _apart(texts or [], files or [])
     _check_together(
         {
@@ -250,14 +250,14 @@ def score(
         several=len(checkpoints) > 1,
     )
     _check_pictures(html, svg, [*files, *checkpoints])
-    if not processes.speaks:
+    if not world.speaks:
         if adapt or html or svg or len(checkpoints) > 1:
             return  # rank 0 does these by itself
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if fail_over is not None:
         check_float("fail_over", fail_over, 0, sys.float_info.max)
     if not texts and not files and labels is None:
-        files = [processes.together(_stdin, alone=True)]
+        files = [world.together(_stdin, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
     cut = LINES if separator is None else separator
     sources = Sources([*map(unescaped, texts)], files, cut, encoding, max_size, field)
@@ -272,13 +272,13 @@ def score(
         sources = replace(sources, separator=model.separator)
     if streams > 1 and (sources.separator != WHOLE or not files):
         raise ConfigError("--streams is for whole files: give --whole and --file")
-    from charrnn.cli.figures import Printer, Watch
+    from charrnn.cli.score_output import Printer, Watch
 
     as_json = as_json or (field is not None and not tsv)
     each = per_char and not total
     watch, tokens = Watch(fail_over), model.vocabulary.config
     printer = Printer(tokens, as_json, tsv, sort, each, watch)
-    scorer = Scorer(model, eos, threads, processes)
+    scorer = Scorer(model, eos, threads, world)
     if context is not None:
         contexts = _numbers("context", context)
         printer.sums("context", contexts, scorer.in_contexts(sources, contexts))
@@ -288,14 +288,14 @@ def score(
         printer.sums("reset", sizes, found)
     elif adapt:
         printer.adapted(scorer.adapted(sources.read()), total)
-    elif html or svg or (each and not as_json and processes.broadcast(sys.stdout.isatty())):
+    elif html or svg or (each and not as_json and world.broadcast(sys.stdout.isatty())):
         _print_surprise(scorer, sources, printer, html, svg)
     else:
         scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
         printer.total(scored) if total else printer.each(scored)
-    if processes.speaks:
+    if world.speaks:
         watch.report(tokens.unit)
-    if processes.broadcast(watch.above):
+    if world.broadcast(watch.above):
         raise typer.Exit(_EXCEEDED)
 
 
@@ -339,7 +339,7 @@ def _check_together(given: dict[str, bool], several: bool) -> None:
 
 def _check_pictures(html: Path | None, svg: Path | None, inputs: list[Path]) -> None:
     """Raise an error where a page or a picture may not be written, before anything is scored."""
-    from charrnn.files import PAGE, SVG, check
+    from charrnn.storage.files import PAGE, SVG, check
 
     for path, kind in ((html, PAGE), (svg, SVG)):
         if path is not None:
@@ -379,7 +379,7 @@ def _print_surprise(
     scorer: Scorer, sources: Sources, printer: "Printer", html: Path | None, svg: Path | None
 ) -> None:
     """Texts in the colours of their surprise, on a terminal and as the pictures asked for."""
-    from charrnn.cli.per_char import show_surprise, write_pictures
+    from charrnn.cli.score_per_char import show_surprise, write_pictures
 
     found: Iterable[tuple[Given, Surprise]]
     if html or svg:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.completion import corpora, models, one_of
-from charrnn.cli.interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
 from charrnn.cli.options import (
     STARTED,
     Encoding,
@@ -24,6 +23,7 @@ from charrnn.cli.options import (
     chosen_separator,
     given,
 )
+from charrnn.cli.train_interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
 from charrnn.config import (
     ACTIVATIONS,
     CELLS,
@@ -37,14 +37,14 @@ from charrnn.config import (
 from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
-    from charrnn.cli.training_display import TrainingDisplay
-    from charrnn.corpus import Corpus, Split
-    from charrnn.distributed import World
-    from charrnn.finetuning import Pretrained
-    from charrnn.parallel import Workers
-    from charrnn.resuming import Suspended, Text
-    from charrnn.run import Run
-    from charrnn.training import Progress
+    from charrnn.cli.train_output import TrainingDisplay
+    from charrnn.parallel.processes import World
+    from charrnn.parallel.threads import Workers
+    from charrnn.text.corpus import Corpus, Split
+    from charrnn.training.finetuning import Pretrained
+    from charrnn.training.resuming import Suspended, Text
+    from charrnn.training.run import Run
+    from charrnn.training.trainer import Progress
 
 
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
@@ -258,13 +258,13 @@ def train(
     The weights that predict the validation split best are kept. Ctrl-C ends the run after the step
     it is in; with --resume it goes on from there.
     """
-    from charrnn.checkpoint import FOLDER
-    from charrnn.cli.training_display import TrainingDisplay
-    from charrnn.corpus import corpus_name
-    from charrnn.distributed import world
-    from charrnn.finetuning import Pretrained
-    from charrnn.parallel import Workers
-    from charrnn.resuming import Text
+    from charrnn.cli.train_output import TrainingDisplay
+    from charrnn.parallel.processes import world
+    from charrnn.parallel.threads import Workers
+    from charrnn.storage.checkpoint import FOLDER
+    from charrnn.text.corpus import corpus_name
+    from charrnn.training.finetuning import Pretrained
+    from charrnn.training.resuming import Text
 
     set_by_hand = given(context)
     chosen = {name: value for name, value in locals().items() if name in set_by_hand}
@@ -317,7 +317,7 @@ def _fresh(
     force: bool,
 ) -> "Run":
     """A new run."""
-    from charrnn.preparing import claimed, prepare
+    from charrnn.training.preparing import claimed, prepare
 
     corpus, split = _read(text, workers.world)
     if not set_by_hand.get("dry_run"):
@@ -346,9 +346,10 @@ def _resumed(
     stack: contextlib.ExitStack,
 ) -> "Run":
     """The run that writes the output, where it stopped."""
-    from charrnn import checkpoint, resuming
-    from charrnn.lock import locked
-    from charrnn.preparing import resume
+    from charrnn.storage import checkpoint
+    from charrnn.storage.lock import locked
+    from charrnn.training import resuming
+    from charrnn.training.preparing import resume
 
     dry_run = set_by_hand.get("dry_run")
 
@@ -378,7 +379,7 @@ def _resumed(
 
 def _known_share(run: "Run") -> float:
     """How much of the held-out text the training text has too; all processes call it together."""
-    from charrnn.overlap import known_share
+    from charrnn.training.overlap import known_share
 
     split = run.data.split
     return known_share(split.train, split.val) if split.val else 0.0
@@ -430,8 +431,8 @@ def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "
 
 def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     """Training and validation documents, the latter from another file where one is named."""
-    from charrnn.corpus import read_corpus
-    from charrnn.sources import split_source
+    from charrnn.text.corpus import read_corpus
+    from charrnn.text.sources import split_source
 
     encoding, max_size = text.encoding, text.max_size
     corpus = read_corpus(
@@ -443,8 +444,8 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
 
 def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
     """Raise an error where the model or the log may not be written: onto a text, say."""
-    from charrnn.checkpoint import MODEL, RESUME, beside, older_models
-    from charrnn.files import LOG, check
+    from charrnn.storage.checkpoint import MODEL, RESUME, beside, older_models
+    from charrnn.storage.files import LOG, check
 
     read = [*text.sources, *filter(None, [text.val])]
     check(output, MODEL, read)
@@ -463,7 +464,7 @@ def _log_file(
     if path is None:
         yield lambda progress: None
         return
-    from charrnn.files import LOG, append
+    from charrnn.storage.files import LOG, append
 
     waiting = bytearray()  # lines, and perhaps the rest of one, that the disk had no room for
     with append(path, LOG) as file:
@@ -486,7 +487,7 @@ def _log_file(
 def _fresh_sample(run: "Run", step: int) -> str:
     """A few characters from the model as it is now, drawn from the seed and the step."""
     from charrnn.config import SampleConfig
-    from charrnn.sampling import Sample, generate
+    from charrnn.inference.sampling import Sample, generate
 
     sample = Sample("", run.trainer.config.seed + step)
     for _ in generate(run.checkpoint(), [sample], SampleConfig(length=_SAMPLE_CHARS)):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from charrnn import blas
+from charrnn.parallel import blas
 
 AVX2 = {
     "OPENBLAS_CORETYPE": "Haswell",
@@ -49,9 +49,8 @@ def prepare(instructions: str) -> None:
 
 def training(options: argparse.Namespace) -> None:
     """Training steps against PyTorch, and the share of the roof."""
-    from charrnn.parallel import Workers
-
-    from . import harness, training
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import harness, training
 
     with Workers() as workers:
         roof = harness.roof(workers, 2)
@@ -63,9 +62,8 @@ def training(options: argparse.Namespace) -> None:
 
 def plain(options: argparse.Namespace) -> None:
     """Training against a plain NumPy loop."""
-    from charrnn.parallel import Workers
-
-    from . import training
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import training
 
     with Workers() as workers:
         for name, ratio in training.against_plain_loop(workers, options.rounds, options.seconds):
@@ -74,9 +72,8 @@ def plain(options: argparse.Namespace) -> None:
 
 def sampling(options: argparse.Namespace) -> None:
     """Sampling against PyTorch, and against the bare matrix products."""
-    from charrnn.parallel import Workers
-
-    from . import inference
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import inference
 
     with Workers() as workers:
         found = inference.sampling(workers, options.rounds, options.seconds)
@@ -86,9 +83,8 @@ def sampling(options: argparse.Namespace) -> None:
 
 def ngrams(options: argparse.Namespace) -> None:
     """Sampling one text: what the n-gram model beside a network costs."""
-    from charrnn.parallel import Workers
-
-    from . import inference
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import inference
 
     with Workers() as workers:
         ratio = inference.beside_ngrams(
@@ -99,9 +95,8 @@ def ngrams(options: argparse.Namespace) -> None:
 
 def scoring(options: argparse.Namespace) -> None:
     """Scoring lines against PyTorch."""
-    from charrnn.parallel import Workers
-
-    from . import harness, inference
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import harness, inference
 
     with Workers() as workers:
         roof = harness.roof(workers, 2)
@@ -111,7 +106,7 @@ def scoring(options: argparse.Namespace) -> None:
 
 def large_file(options: argparse.Namespace) -> None:
     """Scoring large files with the bundled model, in one stream and in eight."""
-    from . import processes
+    from tests.benchmarks import processes
 
     for megabytes, streams in ((1, 1), (4, 1), (4, 8), (50, 8)):
         seconds, peak = processes.score_a_large_file(megabytes, "--streams", str(streams))
@@ -124,7 +119,7 @@ def busy(options: argparse.Namespace) -> None:
     """Training beside a process that keeps a core busy, by the rate of one thread there."""
     from statistics import median
 
-    from . import processes
+    from tests.benchmarks import processes
 
     found = processes.beside_a_busy_process(options.rounds, options.seconds)
     print(f"two threads by one: {median(found):.2f} (min {min(found):.2f}, max {max(found):.2f})")
@@ -132,7 +127,7 @@ def busy(options: argparse.Namespace) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """`charrnn train` from start to end, by the rate of its loop; `charrnn --help`."""
-    from . import processes
+    from tests.benchmarks import processes
 
     loop, whole = processes.whole_command()
     print(f"charrnn train: {whole / loop:.1%} of the loop's rate from start to end")
@@ -141,7 +136,7 @@ def command(options: argparse.Namespace) -> None:
 
 def memory(options: argparse.Namespace) -> None:
     """Peak memory of training."""
-    from . import processes
+    from tests.benchmarks import processes
 
     for name, ours, theirs in processes.training_memory():
         print(f"{name}: {ours >> 20} MB, PyTorch {theirs >> 20} MB", flush=True)
@@ -149,9 +144,8 @@ def memory(options: argparse.Namespace) -> None:
 
 def growth(options: argparse.Namespace) -> None:
     """How the throughput of training depends on each size."""
-    from charrnn.parallel import Workers
-
-    from . import growth
+    from charrnn.parallel.threads import Workers
+    from tests.benchmarks import growth
 
     with Workers() as workers:
         for line in growth.table(workers, options.seconds):
@@ -160,7 +154,7 @@ def growth(options: argparse.Namespace) -> None:
 
 def scaling(options: argparse.Namespace) -> None:
     """Training by processes of MPI: two of them measured, more of them modelled."""
-    from . import scaling
+    from tests.benchmarks import scaling
 
     for line in (*scaling.measured(options.seconds), *scaling.modelled(options.seconds)):
         print(line, flush=True)
@@ -170,8 +164,8 @@ def limit(options: argparse.Namespace) -> None:
     """How near training comes to the entropy rate of a known source, in bits a letter."""
     import numpy as np
 
-    from .known_source import Source
-    from .processes import validation_bits
+    from tests.benchmarks.known_source import Source
+    from tests.benchmarks.processes import validation_bits
 
     rng = np.random.default_rng(0)
     source = Source.drawn(rng)

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.parallel import Workers
-
-from .harness import rate
-from .workload import configured, flops, our_step
+from charrnn.parallel.threads import Workers
+from tests.benchmarks.harness import rate
+from tests.benchmarks.workload import configured, flops, our_step
 
 _SIZES = {
     "batch_size": (8, 16, 32, 64, 128, 256),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charrnn.parallel import Workers
+from charrnn.parallel.threads import Workers
 
 Step = Callable[[], object]
 

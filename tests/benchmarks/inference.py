@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from charrnn.checkpoint import Checkpoint, load
 from charrnn.config import LINES, ModelConfig, SampleConfig
-from charrnn.evaluation import token_log_probs
-from charrnn.model import CharRNN
-from charrnn.parallel import Workers
-from charrnn.residual import Network, ResidualRNN
-from charrnn.sampling import Sample, complete
-from charrnn.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
-
-from .harness import Ratio, Step, compare
-from .peers import TorchModel
+from charrnn.inference.evaluation import token_log_probs
+from charrnn.inference.sampling import Sample, complete
+from charrnn.network.model import CharRNN
+from charrnn.ngrams.residual import Network, ResidualRNN
+from charrnn.parallel.threads import Workers
+from charrnn.storage.checkpoint import Checkpoint, load
+from charrnn.text.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
+from tests.benchmarks.harness import Ratio, Step, compare
+from tests.benchmarks.peers import TorchModel
 
 V = 67
 _CHARS = 200  # drawn in a call

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from charrnn.config import ModelConfig, TrainConfig
-
-from .harness import Step, rate
-from .workload import chunks
+from tests.benchmarks.harness import Step, rate
+from tests.benchmarks.workload import chunks
 
 Array = np.ndarray
 

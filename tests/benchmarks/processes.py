@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.config import TrainConfig
-from charrnn.parallel import Workers
-
-from .harness import rate
-from .workload import configured, our_step
+from charrnn.parallel.threads import Workers
+from tests.benchmarks.harness import rate
+from tests.benchmarks.workload import configured, our_step
 
 # The peak of this process alone; what getrusage tells may be that of the process it came from.
 _PEAK = "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
@@ -54,7 +53,7 @@ def training_memory() -> Iterator[tuple[str, int, int]]:
         shape = f"*configured('lstm', {num_layers}, {hidden_size}, {batch_size}, {batch_size})"
         ours = (
             "from charrnn import blas; blas.use_one_thread()\n"
-            "from charrnn.parallel import Workers\n"
+            "from charrnn.parallel.threads import Workers\n"
             "from tests.benchmarks.workload import configured, our_step\n"
             f"step = our_step({shape}, Workers())\n"
         )

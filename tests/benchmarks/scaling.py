@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.distributed import World, world
-from charrnn.parallel import Workers
-from charrnn.parameters import Parameters
-
-from .harness import Step, rate
-from .workload import configured, our_step
+from charrnn.network.parameters import Parameters
+from charrnn.parallel.processes import World, world
+from charrnn.parallel.threads import Workers
+from tests.benchmarks.harness import Step, rate
+from tests.benchmarks.workload import configured, our_step
 
 MODELS = {"lstm 1x256": (1, 256), "lstm 2x1024": (2, 1024)}
 STREAMS = 32  # a rank, where the batch grows with the ranks

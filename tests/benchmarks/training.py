@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.parallel import Workers
-
-from .harness import Ratio, Step, compare
-from .peers import torch_step
-from .plain import PlainLoop
-from .workload import chunks, configured, flops, our_step
+from charrnn.parallel.threads import Workers
+from tests.benchmarks.harness import Ratio, Step, compare
+from tests.benchmarks.peers import torch_step
+from tests.benchmarks.plain import PlainLoop
+from tests.benchmarks.workload import chunks, configured, flops, our_step
 
 CONFIGURATIONS: list[tuple[str, str, int, int, int, int]] = [
     ("lstm 1x128, batch 50, seq 50", "lstm", 1, 128, 50, 50),

@@ -5,14 +5,13 @@ from itertools import cycle
 
 import numpy as np
 
-from charrnn.batches import Batches
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.model import CharRNN
-from charrnn.parallel import Workers
-from charrnn.parameters import parameter_shapes
-from charrnn.training import Trainer
-
-from .harness import Step
+from charrnn.network.model import CharRNN
+from charrnn.network.parameters import parameter_shapes
+from charrnn.parallel.threads import Workers
+from charrnn.training.batches import Batches
+from charrnn.training.trainer import Trainer
+from tests.benchmarks.harness import Step
 
 V = 67  # as Tiny Shakespeare has
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]

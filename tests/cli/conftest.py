@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn import blas, cli
-from charrnn.vocabulary import EOS
-
-from ..commands import TEXT, Result, Run, call
+from charrnn import cli
+from charrnn.parallel import blas
+from charrnn.text.vocabulary import EOS
+from tests.commands import TEXT, Result, Run, call
 
 
 @pytest.fixture(autouse=True)

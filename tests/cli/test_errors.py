@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn import checkpoint, cli
+from charrnn import cli
 from charrnn.config import LINES, ModelConfig
-from charrnn.kneser_ney import count, fit
-from charrnn.vocabulary import EOS, Vocabulary
-
-from ..commands import TEXT, Run, assert_one_line, contents
+from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.storage import checkpoint
+from charrnn.text.vocabulary import EOS, Vocabulary
+from tests.commands import TEXT, Run, assert_one_line, contents
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
 from charrnn.cli.options import PARTS
 from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
 from charrnn.errors import SYNONYMS, did_you_mean
-from charrnn.plot import AXES
+from charrnn.render.plot import AXES
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora
-
-from ..commands import Run, assert_one_line
+from tests.commands import Run, assert_one_line
 
 CHOICES = {
     "cell": CELLS,

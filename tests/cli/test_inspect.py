@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charrnn import checkpoint
-from charrnn.neurons import Unit, follow, network_of
-
-from ..commands import TEXT, Run, assert_one_line, contents, on_a_terminal, posix
-from ..conftest import MakeCheckpoint
+from charrnn.inference.neurons import Unit, follow, network_of
+from charrnn.storage import checkpoint
+from tests.commands import TEXT, Run, assert_one_line, contents, on_a_terminal, posix
+from tests.conftest import MakeCheckpoint
 
 pytestmark = pytest.mark.figures
 
@@ -182,7 +181,7 @@ def test_a_text_that_is_too_long_is_cut_with_a_word(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("charrnn.neurons.MAX_CHARS", 7)
+    monkeypatch.setattr("charrnn.inference.neurons.MAX_CHARS", 7)
     result = run("inspect", "-c", "m.npz", "--neuron", "3", "text.txt")
     assert len(result.out.splitlines()) == 7 + 1
     assert result.err == "text.txt: only the first 7 characters are read\n"

@@ -5,13 +5,12 @@ from typing import NamedTuple, get_type_hints
 
 import pytest
 
-from charrnn import checkpoint
 from charrnn.cli.inspect import inspect
 from charrnn.cli.sample import sample
 from charrnn.cli.score import score
 from charrnn.cli.train import train
-
-from ..commands import TEXT, TINY, Result, Run, assert_one_line, contents, posix
+from charrnn.storage import checkpoint
+from tests.commands import TEXT, TINY, Result, Run, assert_one_line, contents, posix
 
 INPUTS = {
     *(("train", name) for name in ("init_from", "val")),
@@ -180,7 +179,7 @@ def test_a_dry_run_of_a_run_that_goes_on_changes_nothing(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(*TRAIN, "-o", "m.npz")
-    monkeypatch.setattr("charrnn.lock.locked", pytest.fail)
+    monkeypatch.setattr("charrnn.storage.lock.locked", pytest.fail)
     (folder / ".m.npz.x.tmp").touch()
     before = contents(folder)
     result = run("train", "--resume", "-o", "m.npz", "--steps", "9", "--dry-run")

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
-
-from ..commands import TEXT, TINY, Run, assert_one_line, finish, posix, start
+from charrnn.storage import checkpoint
+from tests.commands import TEXT, TINY, Run, assert_one_line, finish, posix, start
 
 # Signals
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint, resuming
-
-from ..commands import TEXT, Result, Run, assert_one_line, finish, posix, start
+from charrnn.storage import checkpoint
+from charrnn.training import resuming
+from tests.commands import TEXT, Result, Run, assert_one_line, finish, posix, start
 
 pytestmark = pytest.mark.figures
 

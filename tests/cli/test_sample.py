@@ -17,13 +17,13 @@ import pytest
 import typer
 from rich.cells import cell_len
 
-from charrnn import checkpoint, cli
+from charrnn import cli
 from charrnn.config import WHOLE, VocabularyConfig
 from charrnn.errors import ConfigError
-from charrnn.vocabulary import Vocabulary
-
-from ..commands import Run, assert_one_line, finish, on_a_terminal, posix, start
-from ..conftest import MakeCheckpoint
+from charrnn.storage import checkpoint
+from charrnn.text.vocabulary import Vocabulary
+from tests.commands import Run, assert_one_line, finish, on_a_terminal, posix, start
+from tests.conftest import MakeCheckpoint
 
 pytestmark = pytest.mark.figures
 
@@ -221,7 +221,7 @@ def test_samples_drawn_a_few_at_a_time_are_the_same(
         return [re.sub(r'log_prob": [^,]*', "", text) for text in printed]
 
     at_once = drawn()
-    monkeypatch.setattr("charrnn.cli.drawing._SIDE_BY_SIDE", 2)
+    monkeypatch.setattr("charrnn.cli.sample_drawing._SIDE_BY_SIDE", 2)
     assert drawn() == at_once
 
 
@@ -543,8 +543,8 @@ def test_every_pair_of_options_is_refused_or_does_what_both_say(
 
         monkeypatch.setattr(name, noted)
 
-    spy("charrnn.sampling.generate")
-    spy("charrnn.beam.beam_search")
+    spy("charrnn.inference.sampling.generate")
+    spy("charrnn.inference.beam.beam_search")
     monkeypatch.setattr(checkpoint, "load", lambda path: model)
     monkeypatch.setattr("secrets.randbelow", lambda most: 6)
     monkeypatch.setattr("charrnn.cli.sample._FOR_BEST", 6)
@@ -582,7 +582,7 @@ def test_every_pair_of_options_is_refused_or_does_what_both_say(
 
 INTERRUPTED = """
 import signal, sys, threading
-from charrnn import sampling
+from charrnn.inference import sampling
 from charrnn.cli import main
 complete = sampling.complete
 def interrupted(*arguments):

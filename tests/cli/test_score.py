@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from charrnn.cli.options import PARTS
-
-from ..commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
+from tests.commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from charrnn import checkpoint
-
-from ..commands import TINY, Run
+from charrnn.storage import checkpoint
+from tests.commands import TINY, Run
 
 pytestmark = pytest.mark.figures
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..commands import call, on_a_terminal, posix
+from tests.commands import call, on_a_terminal, posix
 
 NASTY = "\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f"  # clears, colours, rings, turns around
 FORBIDDEN = {*NASTY} - {*"[bold]x/2J31m"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ..commands import RESULT_FIELDS, SCORE_FIELDS, TINY, Run
+from tests.commands import RESULT_FIELDS, SCORE_FIELDS, TINY, Run
 
 pytestmark = pytest.mark.figures
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn import checkpoint
-
-from ..commands import RESULT_FIELDS, TEXT, TINY, Result, Run, assert_one_line, contents, start
+from charrnn.storage import checkpoint
+from tests.commands import RESULT_FIELDS, TEXT, TINY, Result, Run, assert_one_line, contents, start
 
 # Output
 

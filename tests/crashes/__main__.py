@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .points import check_points
-from .processes import check_kills, check_readers, check_two_trainers
+from tests.crashes.points import check_points
+from tests.crashes.processes import check_kills, check_readers, check_two_trainers
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from charrnn.config import LINES
-from charrnn.corpus import Corpus, Split, split_corpus
+from charrnn.text.corpus import Corpus, Split, split_corpus
 
 _WORDS = ["the", "old", "well", "held", "a", "door", "and", "an", "apple", "fell", "into", "it"]
 
@@ -16,7 +16,7 @@ def lines() -> list[str]:
 
 def read() -> tuple[Corpus, Split]:
     """The lines as a corpus, split."""
-    from charrnn.documents import END
+    from charrnn.text.documents import END
 
     corpus = Corpus.collect("words", (line + END for line in lines()), LINES)
     return corpus, split_corpus(corpus)

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from charrnn import checkpoint, resuming
-from charrnn import run as run_module
 from charrnn.errors import CheckpointError
-from charrnn.lock import locked
-from charrnn.parallel import Workers
-from charrnn.preparing import prepare, resume
-
-from .corpus import read
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint
+from charrnn.storage.lock import locked
+from charrnn.training import resuming
+from charrnn.training import run as run_module
+from charrnn.training.preparing import prepare, resume
+from tests.crashes.corpus import read
 
 CALLS = ("mkstemp", "savez", "fsync", "replace", "chmod", "unlink")
 _HOMES: dict[str, Any] = {

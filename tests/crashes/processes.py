@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from charrnn import checkpoint
-
-from .corpus import lines
-from .points import same, weights
+from charrnn.storage import checkpoint
+from tests.crashes.corpus import lines
+from tests.crashes.points import same, weights
 
 CHARRNN = (sys.executable, "-m", "charrnn")
 OPTIONS = ("--lines", "--hidden-size", "128", "--dropout", "0.2", "--threads", "1")

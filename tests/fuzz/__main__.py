@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from charrnn import blas
+from charrnn.parallel import blas
 
 KINDS = ("checkpoints", "runs", "corpora", "options")
 
@@ -29,10 +29,10 @@ def run() -> int:
     if options.kind in ("checkpoints", "runs"):
         return _files(options)
     if options.kind == "corpora":
-        from .corpora import main
+        from tests.fuzz.corpora import main
 
         return min(1, main(options.cases, options.seed))
-    from .options import defects
+    from tests.fuzz.options import defects
 
     found = [f"{case}\n  {what}" for case, what in defects(options.seed, options.cases)]
     print(*found, f"{options.cases} command lines and what follows: {len(found)} defects", sep="\n")
@@ -40,9 +40,9 @@ def run() -> int:
 
 
 def _files(options: argparse.Namespace) -> int:
-    from . import harness
-    from .checkpoints import CHECKPOINTS
-    from .runs import RUNS
+    from tests.fuzz import harness
+    from tests.fuzz.checkpoints import CHECKPOINTS
+    from tests.fuzz.runs import RUNS
 
     kind = {"checkpoints": CHECKPOINTS, "runs": RUNS}[options.kind]
     if options.keep is not None and options.case is not None:

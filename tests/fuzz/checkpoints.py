@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.checkpoint import Checkpoint, load, save
 from charrnn.config import CELLS, LINES, ModelConfig, VocabularyConfig
-from charrnn.evaluation import Model
-from charrnn.kneser_ney import count, fit
-from charrnn.model import CharRNN
-from charrnn.ngram import NGram
-from charrnn.parameters import parameter_shapes
-from charrnn.residual import ResidualRNN, ngram_config
-from charrnn.vocabulary import NUM_SPECIAL, Vocabulary
-
-from .files import Content, npy_of
-from .harness import Kind
-from .mutations import CONTROLS, MUTATIONS, VALUES, Rng, choice, size
+from charrnn.inference.evaluation import Model
+from charrnn.network.model import CharRNN
+from charrnn.network.parameters import parameter_shapes
+from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.ngram import NGram
+from charrnn.ngrams.residual import ResidualRNN, ngram_config
+from charrnn.storage.checkpoint import Checkpoint, load, save
+from charrnn.text.vocabulary import NUM_SPECIAL, Vocabulary
+from tests.fuzz.files import Content, npy_of
+from tests.fuzz.harness import Kind
+from tests.fuzz.mutations import CONTROLS, MUTATIONS, VALUES, Rng, choice, size
 
 Array = np.ndarray
 

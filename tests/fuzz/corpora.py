@@ -21,9 +21,9 @@ from itertools import chain
 from pathlib import Path
 
 from charrnn.config import LINES, WHOLE, VocabularyConfig
-from charrnn.corpus import read_corpus, split_corpus
 from charrnn.errors import CharRNNError
-from charrnn.tokens import learn_vocabulary, tokenize
+from charrnn.text.corpus import read_corpus, split_corpus
+from charrnn.text.tokens import learn_vocabulary, tokenize
 
 SECONDS = 60  # in which a command must end, on a busy machine too
 HEAD = 1 << 18  # bytes in which more NULs than one in a hundred make a file binary
@@ -178,9 +178,9 @@ LARGE: dict[str, Callable[[int], bytes]] = {  # of about so many bytes
 }
 _READ = """
 import sys
-from charrnn.corpus import read_corpus, split_corpus
+from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.errors import CharRNNError
-from charrnn.tokens import learn_vocabulary, tokenize
+from charrnn.text.tokens import learn_vocabulary, tokenize
 from charrnn.config import VocabularyConfig
 try:
     train = split_corpus(read_corpus(sys.argv[1:2], separator=sys.argv[2])).train

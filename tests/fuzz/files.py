@@ -1,4 +1,4 @@
-"""What a file of `charrnn.archive` holds, to be changed and packed again."""
+"""What a file of `charrnn.storage.archive` holds, to be changed and packed again."""
 
 import copy
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .zips import Entry, zip_of
+from tests.fuzz.zips import Entry, zip_of
 
 Array = np.ndarray
 Hostile = bytes | Callable[[Path], None]

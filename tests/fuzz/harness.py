@@ -30,9 +30,8 @@ import typer
 
 from charrnn.cli import app, main
 from charrnn.errors import CharRNNError
-
-from .files import Content, Hostile
-from .mutations import Mutation, Rng
+from tests.fuzz.files import Content, Hostile
+from tests.fuzz.mutations import Mutation, Rng
 
 MEMORY_FACTOR, MEMORY_MORE = 4, 200_000_000  # bytes: so often the file, and so many more
 _LONGEST_LINE = 500  # characters of an error, a path included

@@ -1,4 +1,4 @@
-"""What can be wrong with any file of `charrnn.archive`: its bytes, its zip, its arrays, its JSON.
+"""What can be wrong with any file of `charrnn.storage.archive`: bytes, zip, arrays, JSON.
 
 A mutation takes the content of a genuine file, which is its to change, and a generator, and returns
 the bytes of a hostile one.
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .files import Content, Hostile, npy, npy_of, npy_with, text_npy
-from .zips import Entry, end64, zip_of
+from tests.fuzz.files import Content, Hostile, npy, npy_of, npy_with, text_npy
+from tests.fuzz.zips import Entry, end64, zip_of
 
 Array = np.ndarray
 Rng = np.random.Generator

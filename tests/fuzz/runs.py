@@ -6,15 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from charrnn import checkpoint, resuming
-from charrnn.parallel import Workers
-from charrnn.preparing import prepare, resume
-from charrnn.run import Run
-
-from ..crashes.corpus import read
-from .files import Content
-from .harness import Kind
-from .mutations import MUTATIONS, VALUES, Rng, choice
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint
+from charrnn.training import resuming
+from charrnn.training.preparing import prepare, resume
+from charrnn.training.run import Run
+from tests.crashes.corpus import read
+from tests.fuzz.files import Content
+from tests.fuzz.harness import Kind
+from tests.fuzz.mutations import MUTATIONS, VALUES, Rng, choice
 
 _SIZES = {"hidden_size": 6, "batch_size": 3, "seq_len": 5, "steps": 9, "evaluations": 3}
 _KINDS: tuple[dict[str, Any], ...] = (

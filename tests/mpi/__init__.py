@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..commands import Result, finish, start
+from tests.commands import Result, finish, start
 
 _BESIDE = Path(sys.executable).with_name("mpiexec")  # where its wheel puts it
 MPIEXEC = str(_BESIDE) if _BESIDE.exists() else shutil.which("mpiexec")

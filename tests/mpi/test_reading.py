@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import needs_mpi, run
+from tests.mpi import needs_mpi, run
 
 pytestmark = needs_mpi
 

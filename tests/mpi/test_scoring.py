@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.resources import bundled_corpus
-
-from . import launch, needs_mpi, run
+from tests.mpi import launch, needs_mpi, run
 
 pytestmark = needs_mpi
 

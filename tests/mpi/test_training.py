@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ..commands import finish
-from . import launch, needs_mpi, run
+from tests.commands import finish
+from tests.mpi import launch, needs_mpi, run
 
 pytestmark = needs_mpi
 
@@ -28,9 +28,9 @@ KINDS = {
 
 FAILING = """
 import sys
-from charrnn import corpus
+from charrnn.text import corpus
 from charrnn.__main__ import main
-from charrnn.distributed import world
+from charrnn.parallel.processes import world
 from charrnn.errors import CorpusError
 
 def read_corpus(*args, **options):
@@ -43,8 +43,8 @@ sys.exit(main())
 DYING = """
 import os, sys
 from charrnn.__main__ import main
-from charrnn.distributed import world
-from charrnn.training import Trainer
+from charrnn.parallel.processes import world
+from charrnn.training.trainer import Trainer
 
 def update(trainer, *chunk):
     if trainer.step == 9:

@@ -1,0 +1,215 @@
+"""What `charrnn sample` prints of what was drawn."""
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from charrnn.cli.options import as_line, printable
+from charrnn.cli.sample_drawing import Drawn
+from charrnn.config import SampleConfig
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from charrnn.inference.sampling import Sample
+    from charrnn.storage.checkpoint import Checkpoint
+
+_LIKELIEST = 20  # characters that --next shows
+_LONGEST = 40  # characters of a word that it shows
+_BAR = 50  # columns of a probability of one
+_NARROWEST = 24  # columns that a text needs beside others
+_COPIED = "underline"  # how a terminal shows what is copied
+_BETWEEN = "---"  # where a sample may have several lines
+_NAMED = 10  # tokens that are not known
+
+
+def stream(model: "Checkpoint", sample: "Sample", config: SampleConfig) -> None:
+    """Print a text while it is drawn."""
+    from charrnn.inference.sampling import generate
+
+    for _, text in generate(model, [sample], config):
+        print(printable(text), end="", flush=True)
+    print()
+
+
+def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
+    """Name on stderr what of the prompts is not in the vocabulary."""
+    from charrnn.render.display import message, spelled_out, visible
+    from charrnn.text.vocabulary import UNK
+
+    vocabulary = model.vocabulary
+    known, unknown = False, dict[str, None]()
+    for prompt in {*prompts}:
+        is_unknown = vocabulary.encode(prompt) == UNK
+        known = known or not is_unknown.all()
+        if is_unknown.any():
+            tokens = zip(vocabulary.split(prompt), is_unknown, strict=True)
+            unknown |= dict.fromkeys(token for token, missing in tokens if missing)
+    if not unknown:
+        return
+    unit = vocabulary.config.unit
+    if not known:
+        message(f"the model knows no {unit} of the prompt: it reads each as <UNK>")
+        return
+    shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(unknown)]
+    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+    message(f"the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
+
+
+def several_lines(model: "Checkpoint", prompts: Iterable[str]) -> bool:
+    """Whether samples may have several lines."""
+    return "\n" in model.vocabulary.tokens or any("\n" in prompt for prompt in prompts)
+
+
+def print_json(drawn: Iterable[Drawn], with_temperature: bool, *, ranked: bool) -> None:
+    """An object a sample."""
+    for item in drawn:
+        temperature = {"temperature": item.temperature} if with_temperature else {}
+        rank = item.ranked_fields() if ranked else {}
+        print(as_line(item.fields() | rank | temperature | item.copied_fields()))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How samples are laid out.
+
+    Args:
+        ranked: whether they are in the order of their probability.
+        marked: whether it is shown what of them is copied.
+        apart: whether a line stands between them, as one may have several lines.
+    """
+
+    ranked: bool = False
+    marked: bool = False
+    apart: bool = False
+
+
+def print_texts(
+    temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
+) -> None:
+    """The samples of one temperature, or of several side by side where a terminal is wide enough.
+
+    Args:
+        groups: the samples of each temperature.
+    """
+    if len(groups) > 1 and not layout.marked and _fits(len(groups)):
+        _print_columns(temperatures, groups, layout)
+        return
+    for temperature, drawn in zip(temperatures, groups, strict=True):
+        if len(groups) > 1:
+            print(f"--- temperature {temperature:g}")
+        if layout.ranked and not layout.marked and sys.stdout.isatty():
+            _print_ranked([*drawn])
+        else:
+            _print_each(drawn, layout)
+
+
+def _print_each(drawn: Iterable[Drawn], layout: Layout) -> None:
+    for number, item in enumerate(drawn):
+        if number and layout.apart:
+            print(_BETWEEN)
+        if layout.marked:
+            _print_marked(item)
+        else:
+            print(printable(item.sample.text))
+
+
+def _print_ranked(drawn: Sequence[Drawn]) -> None:
+    """A table: log P of all that was drawn, its ratio to the best, and the text."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from charrnn.render.display import print_table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("log P", "of the best"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    best = drawn[0].sample.drawn_log_prob
+    for item in drawn:
+        log_prob = item.sample.drawn_log_prob
+        text = Text(printable(item.sample.text))
+        table.add_row(f"{log_prob:.2f}", f"{math.exp(log_prob - best):.3g}", text)
+    print_table(table)
+
+
+def _fits(columns: int) -> bool:
+    if not sys.stdout.isatty():
+        return False
+    from charrnn.render.display import console
+
+    return console().width >= columns * (_NARROWEST + 1)
+
+
+def _print_columns(
+    temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
+) -> None:
+    """A column a temperature; a row holds the samples of one seed."""
+    from itertools import zip_longest
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from charrnn.render.display import console
+
+    table = Table(box=None, pad_edge=False, expand=True)  # it knows how wide a character is
+    for temperature in temperatures:
+        table.add_column(f"temperature {temperature:g}", ratio=1, overflow="fold")
+    for number, row in enumerate(zip_longest(*groups)):
+        if number and layout.apart:
+            table.add_row(_BETWEEN)
+        table.add_row(*(Text(printable(item.sample.text) if item else "") for item in row))
+    console().print(table)
+
+
+def _print_marked(item: Drawn) -> None:
+    """The text, with copied stretches marked on a terminal, and then a line for each of them."""
+    from charrnn.render.display import console, count, spelled_out
+
+    if sys.stdout.isatty():
+        console().print(_marked(item), soft_wrap=True)
+    else:
+        print(item.sample.text)
+    drawn, copied = item.sample.drawn, item.num_copied
+    print(f"{copied:,} of {count(len(drawn), 'character')} copied, {item.share(copied) or 0:.1%}")
+    for stretch in item.copied or []:
+        text = printable(spelled_out(drawn[stretch.start : stretch.stop]))
+        print(f"{len(stretch):>7,} {item.share(len(stretch)):>6.1%}  {text}")
+
+
+def _marked(item: Drawn) -> "Text":
+    from rich.text import Text
+
+    from charrnn.inference.verbatim import covered
+
+    drawn = item.sample.drawn
+    shown = Text(printable(item.sample.text.removesuffix(drawn)))
+    place = 0
+    for stretch in covered(item.copied or []):
+        shown.append(printable(drawn[place : stretch.start]))
+        shown.append(printable(drawn[stretch.start : stretch.stop]), _COPIED)
+        place = stretch.stop
+    return shown.append(printable(drawn[place:]))
+
+
+def print_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
+    """What may follow a prompt, with a bar for each."""
+    from charrnn.inference.sampling import next_tokens
+    from charrnn.render.display import spelled_out
+
+    found = next_tokens(model, prompt)
+    if as_json:
+        unit = "char" if model.vocabulary.config.tokens == "char" else "token"
+        following = [
+            {unit: token, "prob": math.exp(log_prob), "log_prob": log_prob}
+            for token, log_prob in found
+        ]
+        print(as_line({"prompt": prompt, "next": following}))
+        return
+    names = [printable(spelled_out(token[:_LONGEST])) for token, _ in found[:_LIKELIEST]]
+    width = max(map(len, names))
+    for name, (_, log_prob) in zip(names, found, strict=False):
+        prob = math.exp(log_prob)
+        print(f"{name:<{width}} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())

@@ -1,0 +1,229 @@
+"""`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from charrnn.cli.options import unescaped
+from charrnn.cli.sample_drawing import MAX_SEED, Drawing, draw, parse_temperatures
+from charrnn.cli.sample_output import Layout, print_next, print_texts, say_unknown, stream
+from charrnn.config import check_int
+from charrnn.errors import CharRNNError, ConfigError, CorpusError, did_you_mean
+from charrnn.render.display import error, message
+
+if TYPE_CHECKING:
+    from charrnn.storage.checkpoint import Checkpoint
+
+_ASK = "> "
+_WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends"
+_HELP = """\
+TEXT             a text that begins so; \\n in it is a newline, \\\\ a backslash
+Enter            another one from the same start
+/start [TEXT]    one from TEXT, whatever it is; alone: from nothing
+/next            what may follow the start
+/temperature T   below 1 safer, above 1 wilder, 0 the likeliest; 0.3,1 compares
+/length N        characters to draw at most
+/top-k K         draw from the K likeliest only; all: from all
+/top-p P         draw from the fewest that together are so probable
+/stop [TEXT]     end before TEXT, and before those set earlier; alone: before none
+/seed N          of the next text; alone: that of the last one
+/help            this
+/quit            the end, as Ctrl-D; Ctrl-C ends a text
+A setting alone shows its value. The first letters of a command do."""
+_NUMBERS: dict[str, Callable[[str], Any]] = {
+    "length": int,
+    "top-k": lambda text: None if text == "all" else int(text),
+    "top-p": float,
+    "seed": int,
+}
+_COMMANDS = ("start", "next", "temperature", *_NUMBERS, "stop", "help", "quit")
+
+
+class Session:
+    """What stays from one line to the next.
+
+    Args:
+        start: how the first text begins, drawn at once unless it is empty.
+        seed: of the first text; each one after it has the next.
+    """
+
+    def __init__(self, model: "Checkpoint", drawing: Drawing, seed: int, start: str) -> None:
+        self.model, self.drawing, self.start = model, drawing, start
+        self.seed = self.last_seed = seed
+
+    def run(self, encoding: str) -> None:
+        """Answer the lines of stdin until it ends or says /quit.
+
+        Args:
+            encoding: of stdin where it is no terminal.
+
+        Raises:
+            ConfigError: there is no such encoding.
+            CorpusError: stdin is not valid in it.
+        """
+        _prepare_stdin(encoding)
+        if sys.stdin.isatty():
+            message(_WELCOME)
+        goes_on = not self.start or self._survives(self.draw)
+        while goes_on and (line := _next_line()) is not None:
+            goes_on = self._survives(self.answer, line)
+
+    def _survives(self, action: Callable[..., bool], *arguments: str) -> bool:
+        """Do something that Ctrl-C and errors end, but not the session; whether that goes on."""
+        try:
+            return action(*arguments)
+        except KeyboardInterrupt:
+            print()
+        except CharRNNError as problem:
+            sys.stdout.flush()
+            error(re.sub("^top_(?=[kp] must)", "top-", str(problem)))  # as it was typed
+        return True
+
+    def answer(self, line: str) -> bool:
+        """Do what a line says; whether the session goes on.
+
+        Raises:
+            ConfigError: a command is unknown, or a value out of range.
+            CorpusError: a text is not valid Unicode.
+            CheckpointError: the model predicts nothing.
+        """
+        if line.startswith("/"):
+            word, _, value = line[1:].partition(" ")
+            return self._obey(_full_name(word), value)
+        if line:
+            self._begin(line)
+        return self.draw()
+
+    def draw(self) -> bool:
+        """Draw from the start, at every temperature; True."""
+        from charrnn.inference.sampling import Sample
+        from charrnn.parallel.threads import Workers
+
+        seed = self.last_seed = self.seed
+        self.seed += 1
+        if len(self.drawing.temperatures) == 1:
+            stream(self.model, Sample(self.start, seed), *self.drawing.configs())
+        else:
+            with Workers(1) as here:  # in the thread that Ctrl-C reaches
+                groups = [
+                    draw(self.model, [self.start], seed, self.drawing, each, here)
+                    for each in self.drawing.configs()
+                ]
+                print_texts(self.drawing.temperatures, groups, Layout())
+        return True
+
+    def _begin(self, typed: str) -> None:
+        self.start = _as_text(typed)
+        say_unknown(self.model, [self.start])
+
+    def _obey(self, command: str, value: str) -> bool:
+        """Do what a command says; whether the session goes on."""
+        if command == "quit":
+            return False
+        if command == "start":
+            self._begin(value)
+            return self.draw()
+        if command == "next":
+            print_next(self.model, self.start, as_json=False)
+        elif command == "help":
+            message(_HELP)
+        elif command == "stop":
+            stops = self.drawing.config.stops
+            self._configure(stop=(*stops, _as_text(value)) if value else ())
+        elif value.strip():
+            self._set(command, value.strip())
+        else:
+            self._show(command)
+        return True
+
+    def _set(self, command: str, value: str) -> None:
+        if command == "temperature":
+            self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
+            return
+        try:
+            parsed = _NUMBERS[command](value)
+        except ValueError:
+            raise ConfigError(f"{command} must be a number, not {value!r}") from None
+        if command == "seed":
+            check_int("seed", parsed, 0, MAX_SEED)
+            self.seed = parsed
+        else:
+            self._configure(**{command.replace("-", "_"): parsed})
+
+    def _configure(self, **settings: Any) -> None:
+        self.drawing = replace(self.drawing, config=replace(self.drawing.config, **settings))
+
+    def _show(self, command: str) -> None:
+        if command == "temperature":
+            value = ",".join(f"{each:g}" for each in self.drawing.temperatures)
+        elif command == "seed":
+            value = str(self.last_seed)
+        else:
+            found = getattr(self.drawing.config, command.replace("-", "_"))
+            value = "all" if found is None else str(found)
+        message(f"{command} {value}")
+
+
+def _full_name(word: str) -> str:
+    """The command that a word begins.
+
+    Raises:
+        ConfigError: it begins none, or several.
+    """
+    found = [name for name in _COMMANDS if word and name.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    hint = did_you_mean(word, {name: f"/{name}" for name in _COMMANDS})
+    raise ConfigError(
+        f"unknown command: /{word}{hint} (/help lists them; /start TEXT begins a text with a slash)"
+    )
+
+
+def _as_text(typed: str) -> str:
+    from charrnn.text.vocabulary import normalize
+
+    return normalize(unescaped(typed))
+
+
+def _prepare_stdin(encoding: str) -> None:
+    """Lines to be edited where stdin is a terminal, in an encoding where it is none."""
+    if sys.stdin.isatty():
+        with suppress(ImportError):  # Windows edits lines by itself
+            import_module("readline")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        wanted = sys.stdin.encoding if sys.stdin.isatty() else encoding
+        try:
+            sys.stdin.reconfigure(encoding=wanted, errors="surrogateescape")
+        except (LookupError, ValueError):
+            raise ConfigError(f"unknown encoding {encoding!r}") from None
+
+
+def _next_line() -> str | None:
+    """The next line of stdin without its end, None where there is none; Ctrl-C starts it anew."""
+    while True:
+        try:
+            return _read_line()
+        except KeyboardInterrupt:
+            print()
+        except UnicodeError:
+            encoding = sys.stdin.encoding.upper()
+            raise CorpusError(f"standard input is not valid {encoding}") from None
+
+
+def _read_line() -> str | None:
+    on_terminal = sys.stdin.isatty()
+    try:
+        if on_terminal and sys.stdout.isatty():
+            return input(_ASK)
+        if on_terminal:
+            print(_ASK, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+    except EOFError:
+        print()
+        return None
+    return line.removesuffix("\n") if line else None

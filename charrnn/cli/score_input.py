@@ -1,0 +1,186 @@
+"""The texts that `charrnn score` is given: on the command line, in files, or as JSON Lines."""
+
+import json
+import select
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from charrnn.cli.options import as_line
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import CharRNNError, CorpusError
+
+_DEEP = 100  # brackets of an object that is nested deep, if it is at all
+_CHARS = 1 << 20  # of the texts of a block, unless one alone has more
+_FIRST, _MOST = 64, 4096  # texts of the first block, which comes soon, and of one at last
+STDIN = Path("-")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text, what it is called where scores are shown, and the object that it came in."""
+
+    name: str
+    text: str
+    fields: dict[str, Any] | None = None  # of a line of JSON Lines
+    num_bytes: int = 0  # that it takes in a file, in UTF-8
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """What a score is added to."""
+        return {"text": self.name} if self.fields is None else self.fields
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where texts come from, and how files are cut into them."""
+
+    texts: Sequence[str]
+    files: Sequence[Path]
+    separator: str
+    encoding: str
+    max_size: int | None
+    field: str | None = None  # files are JSON Lines, with the text in this field
+
+    def read(self) -> Iterator[Given]:
+        """Everything to score; a text is its own name, a whole file has the file's."""
+        return (given for given in self.arriving() if given is not None)
+
+    def arriving(self) -> Iterator[Given | None]:
+        """The same, with None where more of standard input has to be read first."""
+        for text in self.texts:
+            yield Given(text, text)
+        for file in self.files:
+            yield from self._of_file(file)
+
+    def apart(self) -> tuple[Iterator[Given | None], Sequence[Path]]:
+        """What is scored side by side, as it arrives, and the files that are one long text each."""
+        if self.separator != WHOLE:
+            return self.arriving(), ()
+        return replace(self, files=()).arriving(), self.files
+
+    def pieces(self, file: Path) -> Iterator[str]:
+        """The text of a whole file, as it comes."""
+        from charrnn.text.reading import read_pieces, strip_pieces
+
+        return strip_pieces(read_pieces(file, self.encoding, self.max_size))
+
+    def _of_file(self, file: Path) -> Iterator[Given | None]:
+        from charrnn.text.corpus import read_documents
+        from charrnn.text.reading import lines_in, read_pieces, read_text, strip_last_newline
+
+        if self.field is not None:
+            yield from _objects(file, self.field, self.encoding, self.max_size)
+        elif self.separator == LINES:  # the empty ones too
+            for lines in lines_in(read_pieces(file, self.encoding, self.max_size)):
+                for line in lines:
+                    yield Given(line, line, num_bytes=_size(line))
+                yield from _pause(file)
+        elif self.separator != WHOLE:
+            for document in read_documents(file, self.separator, self.encoding, self.max_size):
+                yield Given(document, document, num_bytes=_size(document))
+        else:
+            text = strip_last_newline(read_text(file, self.encoding, self.max_size))
+            if text or file != STDIN:  # of nothing comes nothing; a file has a name
+                yield Given(str(file), text)
+
+    def num_bytes(self) -> int | None:
+        """Of all files together, None where there is none or it cannot be told."""
+        from charrnn.text.compression import compression
+
+        plain = all(file.is_file() and not compression(str(file)) for file in self.files)
+        return (sum(file.stat().st_size for file in self.files) or None) if plain else None
+
+
+def _size(line: str) -> int:
+    """Bytes of a line and its end."""
+    return len(line.encode("utf-8", "surrogatepass")) + 1
+
+
+def _pause(file: Path) -> list[None]:
+    return [None] * (file == STDIN)
+
+
+def _must_wait() -> bool:
+    """Whether standard input has nothing to read yet."""
+    try:
+        return not select.select([sys.stdin], [], [], 0)[0]
+    except (OSError, ValueError):  # of what is no pipe
+        return True
+
+
+def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
+    """Texts to score side by side; those before an error come before it, and so do those before
+    a wait for more."""
+    block: list[Given] = []
+    chars, most = 0, _FIRST
+    try:
+        for text in texts:
+            if text is not None:
+                block.append(text)
+                chars += len(text.text)
+            if len(block) == most or chars > _CHARS or (text is None and block and _must_wait()):
+                yield block
+                sys.stdout.flush()  # whoever reads the results need not wait either
+                most = min(2 * most, _MOST) if len(block) == most else most
+                block, chars = [], 0
+    except CharRNNError:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
+def _objects(file: Path, field: str, encoding: str, max_size: int | None) -> Iterator[Given | None]:
+    """The texts of a file of JSON Lines, lines of spaces left out.
+
+    Raises:
+        CorpusError: a line is no object with a text in this field; says which.
+    """
+    from charrnn.text.reading import lines_in, name_of, read_pieces
+
+    numbers = count(1)
+    for lines in lines_in(read_pieces(file, encoding, max_size, compose=False)):
+        for line, number in zip(lines, numbers, strict=False):
+            if line.strip():
+                where = f"line {number} of {name_of(file)}"
+                fields = _parsed(line, where)
+                text = _text(fields, field, where)
+                yield Given(text, text, fields, _size(line))
+        yield from _pause(file)
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line, parse_constant=_refuse)
+        if line.count("[") + line.count("{") > _DEEP:
+            as_line(found)  # what cannot be printed is found here, where the line is known
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+        raise CorpusError(f"{where} is no JSON: {reason}") from None
+    except ValueError as error:  # of a number
+        raise CorpusError(f"{where} is no JSON: {error}") from None
+    except RecursionError:
+        raise CorpusError(f"{where} is nested too deep") from None
+    if not isinstance(found, dict):
+        raise CorpusError(f"{where} is no JSON object, which holds the text in a field")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _text(fields: dict[str, Any], field: str, where: str) -> str:
+    text = fields.get(field)
+    if not isinstance(text, str):
+        raise CorpusError(f"{where} has no text in {field!r}; --field names the field to score")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(f"{where} has half a surrogate pair in {field!r}") from None
+    return text

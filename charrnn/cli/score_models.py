@@ -1,0 +1,130 @@
+"""The scores of the texts that `charrnn score` is given, one after another."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrnn.cli.score_input import STDIN, Given, Sources, blocks
+from charrnn.config import WHOLE
+from charrnn.parallel.processes import World
+
+if TYPE_CHECKING:
+    from charrnn.inference.scoring import Score, Tally
+    from charrnn.inference.surprise import Surprise
+    from charrnn.storage.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model and how it scores.
+
+    Args:
+        eos: whether the end of a text counts; None means unless the model was trained on whole
+            files.
+        threads: cores to use at most; None means all.
+        world: the processes that score.
+    """
+
+    model: "Checkpoint"
+    eos: bool | None
+    threads: int | None
+    world: World
+
+    def each(self, texts: Iterable[Given | None]) -> Iterator[tuple[Given, "Score"]]:
+        """Scores in the order given; a block of texts is scored side by side.
+
+        The processes of a run share the blocks, and rank 0 gets all scores.
+        """
+        from charrnn.inference.scoring import score
+        from charrnn.parallel.threads import Workers
+
+        with Workers(self.threads, self.world) as workers:
+
+            def scores(block: list[Given]) -> "list[Score]":
+                wanted = [given.text for given in block]
+                return score(self.model, wanted, eos=self.eos, workers=workers)
+
+            for block, found in self.world.map(scores, blocks(texts)):
+                yield from zip(block, found, strict=True)
+
+    def in_contexts(
+        self, sources: Sources, contexts: Sequence[int]
+    ) -> Iterator[tuple[int, "Score | Tally"]]:
+        """Scores with each context of so many tokens, in pairs with it."""
+        from charrnn.inference.scoring import score, score_windows
+        from charrnn.parallel.threads import Workers
+
+        texts, files = sources.apart()
+        with Workers(self.threads, self.world) as workers:
+
+            def scores(block: list[Given]) -> "list[tuple[int, Score]]":
+                wanted = [given.text for given in block]
+                return [
+                    (context, found)
+                    for context in contexts
+                    for found in score(
+                        self.model, wanted, eos=self.eos, context=context, workers=workers
+                    )
+                ]
+
+            for _, found in self.world.map(scores, blocks(texts)):
+                yield from found
+            for file in files:
+                pieces = sources.pieces(file)
+                tallies = score_windows(self.model, pieces, contexts, eos=self.eos, workers=workers)
+                if not _is_nothing(file, tallies[0]):
+                    yield from zip(contexts, tallies, strict=True)
+
+    def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
+        """Scores of the texts cut after every so many characters in NFC; no end counts."""
+        from charrnn.text.vocabulary import normalize
+
+        composed = (replace(given, text=normalize(given.text)) for given in texts)
+        parts = (
+            replace(given, text=given.text[start : start + size])
+            for given in composed
+            for start in range(0, len(given.text), size)
+        )
+        return replace(self, eos=False).each(parts)
+
+    def whole(self, sources: Sources, streams: int) -> Iterator[tuple[Given, "Tally"]]:
+        """Figures of whole files, however long, the same at all processes."""
+        from charrnn.inference.scoring import score_in_streams, score_pieces
+        from charrnn.parallel.threads import Workers
+        from charrnn.text.corpus import read_documents
+
+        with Workers(self.threads, self.world) as workers:
+            for file in sources.files:
+                if streams > 1:
+                    documents = read_documents(file, WHOLE, sources.encoding, sources.max_size)
+                    found = score_in_streams(
+                        self.model, documents, streams, eos=self.eos, workers=workers
+                    )
+                else:
+                    found = score_pieces(self.model, sources.pieces(file), eos=self.eos)
+                if not _is_nothing(file, found):
+                    yield Given(str(file), ""), found
+
+    def adapted(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Tally", "Tally"]]:
+        """Figures of the model as it is, and as it learns from each text."""
+        from charrnn.inference.scoring import score_pieces
+        from charrnn.text.vocabulary import normalize
+
+        for given in texts:
+            static, adapted = (
+                score_pieces(self.model, [normalize(given.text)], eos=self.eos, adapt=adapt)
+                for adapt in (False, True)
+            )
+            yield given, static, adapted
+
+    def surprises(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Surprise"]]:
+        """How each text surprises the model, character by character."""
+        from charrnn.inference.surprise import surprise
+
+        for given in texts:
+            yield given, surprise(self.model, given.text, eos=self.eos)
+
+
+def _is_nothing(file: Path, found: "Tally") -> bool:
+    return file == STDIN and found.chars == found.eos

@@ -1,0 +1,242 @@
+"""What `charrnn score` prints of the texts it has scored: lines, JSON, TSV, a table, sums."""
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from charrnn.cli.options import as_line, as_row, printable
+from charrnn.cli.score_input import Given
+from charrnn.cli.score_per_char import fields_of_each, lines_of_each
+from charrnn.config import VocabularyConfig
+
+if TYPE_CHECKING:
+    from charrnn.inference.scoring import Score, Tally
+
+    Figures = tuple[Given, Score | Tally]
+
+_ROWS = 1000  # that a table has at most
+_MANY_UNKNOWN = 0.2  # share of the tokens from which on there is a warning
+_COLUMNS = ("log_prob", "bits_per_char", "perplexity", "chars", "unk", "eos", "text")
+
+
+@dataclass
+class Watch:
+    """What is said on stderr after all scores.
+
+    Args:
+        bits: per character that nothing may be above; None means no limit.
+    """
+
+    bits: float | None
+    above: int = 0  # texts, or sums, that are
+    tokens: int = 0  # read
+    unk: int = 0  # of them unknown
+
+    def see(self, score: "Score | Tally") -> None:
+        """Count the tokens of a text."""
+        self.tokens += score.num_tokens - score.eos
+        self.unk += score.unk
+
+    def limit(self, bits: float | None) -> None:
+        """Hold a text, or a sum, against the limit; one without characters is above nothing."""
+        if self.bits is not None and bits is not None and bits > self.bits:
+            self.above += 1
+
+    def report(self, unit: str) -> None:
+        """Say on stderr how many were above the limit, and whether many tokens were unknown.
+
+        Args:
+            unit: what a token is.
+        """
+        from charrnn.render.display import count, message
+
+        if self.unk > _MANY_UNKNOWN * self.tokens:
+            message(
+                f"warning: {self.unk:,} of {count(self.tokens, unit)} "
+                f"{'is' if self.unk == 1 else 'are'} unknown to the model"
+            )
+        if self.above:
+            message(f"{count(self.above, 'result')} above {self.bits:g} bits per character")
+
+
+@dataclass
+class Printer:
+    """How scores are printed.
+
+    Args:
+        tokens: what the model reads.
+        as_json: an object a text.
+        tsv: columns with a header.
+        sort: the most surprising first; all of them are held until the end.
+        per_char: every character too.
+        watch: sees all scores.
+    """
+
+    tokens: VocabularyConfig
+    as_json: bool = False
+    tsv: bool = False
+    sort: bool = False
+    per_char: bool = False
+    watch: Watch = field(default_factory=lambda: Watch(None))
+
+    def each(self, scored: Iterable["Figures"]) -> None:
+        """Print every text in the order given, or sorted; a few on a terminal as a table."""
+        scored = self._watched(scored)
+        if not (self.as_json or self.tsv or self.sort or self.per_char) and sys.stdout.isatty():
+            first = list(islice(scored, _ROWS + 1))
+            if 0 < len(first) <= _ROWS:
+                _show(first)
+                return
+            scored = chain(first, scored)
+        if self.tsv:
+            print("\t".join(_COLUMNS))
+        for line in self._sorted(scored) if self.sort else map(self._line, scored):
+            print(line)
+
+    def total(self, scored: Iterable["Figures"]) -> None:
+        """Print one object, or a line a figure, for all."""
+        from charrnn.inference.scoring import Total
+
+        total = Total()
+        for _, score in scored:
+            self.watch.see(score)
+            total.add([score])
+        fields = total.fields()
+        self.watch.limit(fields["bits_per_char"])
+        self._figures(fields)
+
+    def sums(
+        self, name: str, numbers: Sequence[int], scored: Iterable[tuple[int, "Score | Tally"]]
+    ) -> None:
+        """Print an object or a line for all scores that come with one of the numbers."""
+        from charrnn.inference.scoring import Total
+        from charrnn.render.display import unknown
+
+        totals = {number: Total() for number in numbers}
+        for number, score in scored:
+            totals[number].add([score])
+            if number == numbers[0]:
+                self.watch.see(score)
+        for number, total in totals.items():
+            fields = total.fields()
+            self.watch.limit(fields["bits_per_char"])
+            if self.as_json:
+                print(as_line({name: number} | fields))
+            else:
+                bits = _number(fields["bits_per_char"])
+                print(as_row(f"{name} {number}", bits, unknown(total.unk)))
+
+    def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]], total: bool) -> None:
+        """Print an object or a line a text, or one for all: the figures while learning beside the
+        static ones."""
+        from charrnn.inference.scoring import Total
+
+        static, adapted = Total(), Total()
+        for given, score, learned in scored:
+            self.watch.see(score)
+            static.add([score])
+            adapted.add([learned])
+            if not total:
+                print(self._adapted_line(given, score, learned), flush=True)
+        if total:
+            sums, learned_sums = static.fields(), adapted.fields()
+            for name in ("log_prob", "bits_per_char", "perplexity"):
+                sums[f"adapted_{name}"] = learned_sums[name]
+            self._figures(sums)
+
+    def _watched(self, scored: Iterable["Figures"]) -> Iterator["Figures"]:
+        for given, score in scored:
+            self.watch.see(score)
+            self.watch.limit(score.figures()["bits_per_char"])
+            yield given, score
+
+    def _sorted(self, scored: Iterable["Figures"]) -> Iterator[str]:
+        """The lines of all texts, the most surprising first and those without characters last."""
+        found = []
+        for pair in scored:
+            bits = pair[1].figures()["bits_per_char"]
+            found.append((-math.inf if bits is None else bits, self._line(pair)))
+        found.sort(key=lambda row: -row[0])
+        return (line for _, line in found)
+
+    def _line(self, pair: "Figures") -> str:
+        given, score = pair
+        if self.as_json:
+            fields = self._fields(given, score)
+            if self.per_char:
+                fields |= fields_of_each(score, self.tokens)  # type: ignore[arg-type]
+            return as_line(fields)
+        if self.per_char:
+            return "\n".join(lines_of_each(score, self.tokens))  # type: ignore[arg-type]
+        return _columns(given, score) if self.tsv else _short_line(given, score)
+
+    def _fields(self, given: Given, score: "Score | Tally") -> dict[str, Any]:
+        fields = given.object | {
+            "log_prob": score.log_prob,
+            "prob": math.exp(score.log_prob),
+            **score.figures(),
+            "chars": score.chars,
+            "unk": score.unk,
+            "eos": score.eos,
+            "token_log_prob": score.token_log_prob,
+        }
+        if self.tokens.unit != "character":
+            fields["tokens"] = score.num_tokens
+        return fields
+
+    def _adapted_line(self, given: Given, score: "Tally", learned: "Tally") -> str:
+        from charrnn.render.display import unknown
+
+        bits, learned_bits = (each.figures()["bits_per_char"] for each in (score, learned))
+        if not self.as_json:
+            figures = f"{score.log_prob:.6f}", _number(bits), _number(learned_bits)
+            return as_row(*figures, _name(given), unknown(score.unk))
+        fields = given.object | {"log_prob": score.log_prob, "bits_per_char": bits}
+        fields |= {"adapted_log_prob": learned.log_prob, "adapted_bits_per_char": learned_bits}
+        return as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos})
+
+    def _figures(self, fields: dict[str, Any]) -> None:
+        """Print one object, or a line a figure."""
+        if self.as_json:
+            print(as_line(fields))
+            return
+        for name, value in fields.items():
+            print(f"{name}\t{_number(value)}")
+
+
+def _short_line(given: Given, score: "Score | Tally") -> str:
+    from charrnn.render.display import unknown
+
+    bits = _number(score.figures()["bits_per_char"])
+    return as_row(f"{score.log_prob:.6f}", bits, _name(given), unknown(score.unk))
+
+
+def _columns(given: Given, score: "Score | Tally") -> str:
+    """The columns of --tsv; a figure of nothing is empty."""
+    figures = ("" if value is None else _number(value) for value in score.figures().values())
+    counts = (score.chars, score.unk, int(score.eos))
+    return "\t".join([f"{score.log_prob:.6f}", *figures, *map(str, counts), _name(given)])
+
+
+def _name(given: Given) -> str:
+    from charrnn.render.display import spelled_out
+
+    return printable(spelled_out(given.name))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _show(scored: list["Figures"]) -> None:
+    """Scores for people."""
+    from charrnn.render.display import score_details, score_table
+
+    named = [(given.name, score) for given, score in scored]
+    if len(named) == 1:
+        score_details(*named[0])
+    else:
+        score_table(named)

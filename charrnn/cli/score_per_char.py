@@ -1,0 +1,148 @@
+"""What `charrnn score` shows of every character: coloured, in a pipe, as JSON, as a picture."""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from charrnn.cli.options import printable
+from charrnn.config import VocabularyConfig
+
+if TYPE_CHECKING:
+    from charrnn.inference.scoring import Score
+    from charrnn.inference.surprise import Place, Surprise
+    from charrnn.render.shading import Cell, Shade
+
+    Worst = list[tuple[str, Place]]
+
+_WORST = 8  # places that are named
+
+
+def fields_of_each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
+    """What --per-char adds: characters where the tokens are, and tokens where they are others."""
+    fields: dict[str, Any] = {}
+    if tokens.tokens == "char":
+        fields["per_char"] = _objects("char", score.per_char, score.unknown_chars)
+    if tokens.unit != "character":
+        fields["per_token"] = _objects("token", score.per_token, score.unknown_tokens)
+    return fields
+
+
+def _objects(
+    unit: str, pairs: Iterable[tuple[str, float]], unknown: Iterable[bool]
+) -> list[dict[str, Any]]:
+    """An object for each character or token; one that the model does not know says so."""
+    return [
+        {unit: name, "log_prob": log_prob} | ({"unk": True} if is_unknown else {})
+        for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True)
+    ]
+
+
+def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
+    """A line a character, or a word, and an empty one after them."""
+    from charrnn.render.display import spelled_out
+
+    if tokens.tokens == "char":
+        pairs, unknown = score.per_char, score.unknown_chars
+    else:
+        pairs, unknown = score.per_token, score.unknown_tokens
+    for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True):
+        shown, mark = printable(spelled_out(name)), "\tunknown" * is_unknown
+        yield f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}{mark}"
+    yield ""
+
+
+def show_surprise(surprises: Iterable["Surprise"]) -> None:
+    """Print texts in the colours of their surprise, then the worst places of them all.
+
+    Where the terminal has no colours, marks below the text stand for them.
+    """
+    from charrnn.render import display
+    from charrnn.render.shading import figure, grouped, lines_of_cells
+
+    console = display.console()
+    _print(console, _legend(console))
+    worst: Worst = []
+    for surprise in surprises:
+        _print(console, Text())
+        for line in lines_of_cells(grouped(surprise.places()), console.width):
+            _print_shaded(console, line)
+        if not len(surprise):
+            _print(console, Text())
+        _print(console, Text(figure(surprise)))
+        worst = _worst([worst, surprise.worst(_WORST)])
+    _print_worst(console, worst)
+
+
+def write_pictures(surprises: Sequence["Surprise"], html: Path | None, svg: Path | None) -> None:
+    """Write the page and the picture that are asked for."""
+    from charrnn.render.pictures import html_page, svg_picture
+    from charrnn.storage.files import PAGE, SVG, atomic_write
+
+    worst = _worst([surprise.worst(_WORST) for surprise in surprises])
+    for path, kind, render in ((html, PAGE, html_page), (svg, SVG, svg_picture)):
+        if path is not None:
+            with atomic_write(path, kind) as file:
+                for piece in render(surprises, worst):
+                    file.write(piece.encode("utf-8", "backslashreplace"))
+
+
+def _worst(found: Iterable["Worst"]) -> "Worst":
+    places = (pair for worst in found for pair in worst)
+    return heapq.nlargest(_WORST, places, key=lambda pair: pair[1].bits)
+
+
+def _legend(console: Console) -> Text:
+    from charrnn.render.shading import SHADES
+
+    text = Text("bits ")
+    for shade in SHADES:
+        mark = "" if console.color_system and not console.no_color else f"{shade.mark} "
+        text.append(f" {mark}{shade.name} ", _style(console, shade))
+    return text
+
+
+def _style(console: Console, shade: "Shade") -> str:
+    if console.color_system == "standard":
+        return shade.plain
+    return f"{shade.foreground} on {shade.background}" if shade.background else ""
+
+
+def _print_shaded(console: Console, line: Sequence["Cell"]) -> None:
+    """A line of cells, and their marks below it where there are no colours."""
+    from charrnn.render.shading import SHADES, columns
+
+    text, marks = Text(), ""
+    for number, cells in groupby(line, key=lambda cell: cell.group.shade):
+        run = "".join(cell.text for cell in cells)
+        text.append(run, _style(console, SHADES[number]))
+        marks += SHADES[number].mark * columns(run)
+    _print(console, text)
+    if console.no_color or not console.color_system:
+        _print(console, Text(marks.rstrip()))
+
+
+def _print_worst(console: Console, worst: "Worst") -> None:
+    """The most surprising places, and what was likelier there."""
+    from charrnn.render.shading import SHADES, columns, worst_rows
+
+    if not worst:
+        return
+    rows = worst_rows(worst)
+    before = max(columns(row.before) for row in rows)
+    came = max(columns(row.came) for row in rows)
+    _print(console, Text(f"\n bits  {'where':>{before + 1}}{'likelier':>{came + 9}}"))
+    for row in rows:
+        text = Text(f"{row.bits:>5}  {' ' * (before - columns(row.before))}{row.before}")
+        text.append(row.came, _style(console, SHADES[row.shade]))
+        _print(console, text.append(f"{' ' * (came - columns(row.came))}  {row.likelier}"))
+
+
+def _print(console: Console, text: Text) -> None:
+    """A text as it is: the terminal wraps what is too long."""
+    console.print(text, soft_wrap=True)

@@ -1,0 +1,237 @@
+"""What `charrnn train` shows on stderr: the plan, where the run stands, and what came of it."""
+
+import math
+import shlex
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from charrnn.config import LINES
+from charrnn.render.display import BITS, count, message, sparkline, visible
+from charrnn.text.corpus import FEW_CHARS
+
+if TYPE_CHECKING:
+    from charrnn.training.run import Run
+    from charrnn.training.trainer import Progress
+
+_WIDTH = 79  # of the plan, so that it can be read and pasted
+_SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
+_SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
+_KNOWN = 0.01  # a share of the held-out text that is worth a word
+_BASELINES = {
+    "unigram": "  unigrams",
+    "ngram": "  n-grams",
+    "network": "  without them",
+    "xz": "  xz",
+}
+
+
+class TrainingDisplay:
+    """A bar where stderr is a terminal, a line now and then where it is not."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.loss: float | None = None  # nats per character, smoothed
+        self.spoke = time.perf_counter()  # when a line was written last
+        tqdm.monitor_interval = 0  # no thread that watches the bar
+        show_bar = sys.stderr.isatty() and not quiet
+        self.bar = tqdm(
+            total=1.0,
+            disable=not show_bar,
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {desc}, {elapsed}<{remaining}",
+        )
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def begin(self, run: "Run", known_share: float = 0.0) -> None:
+        """Say what is trained on what.
+
+        Args:
+            known_share: how much of the held-out text the training text has too, 0 to 1.
+        """
+        model, config, data = run.model.config, run.trainer.config, run.data
+        document = "line" if data.corpus.separator == LINES else "document"
+        documents = count(len(data.corpus.documents), document)
+        kind = data.vocabulary.config.unit
+        unit = "" if kind == "character" else f" ({kind}s)"
+        val = data.split.val
+        held_out = f"{val.chars:,} held out" if val else "nothing held out for validation"
+        self.note(
+            f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
+            f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
+        )
+        self._doubt_validation(val.chars, known_share)
+        if run.init_from:
+            self.note(_origin(run.init_from))
+        if model.cell == "ngram":
+            self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
+            return
+        self.note(
+            f"{_name(run)}"
+            + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
+            + f"; {run.passes:.3g} passes"
+            + (f" in {config.minutes:g} min" if config.minutes else "")
+        )
+        self.note(_pasteable(f"plan: {run.flags()}"))
+        if run.trainer.step:
+            self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
+            self.bar.update(run.trainer.budget.fraction(run.trainer.step))
+            self.bar.unpause()
+
+    def _doubt_validation(self, chars: int, known_share: float) -> None:
+        """Say why the figure of so many characters says less than it seems to, if it does."""
+        if 0 < chars < FEW_CHARS:
+            self.note(f"only {chars:,} held out: the figure says little; name more with --val")
+        if known_share >= _KNOWN:
+            self.note(
+                f"{known_share:.0%} of the held-out text is in the training text too: the figure "
+                "flatters"
+            )
+
+    def plan(self, run: "Run") -> None:
+        """What the run would cost, once `begin` has said what it is."""
+        seconds, size = run.expected()
+        self.note(f"about {seconds:.0f} s and {size >> 20} MB of memory")
+
+    def update(self, progress: "Progress") -> None:
+        """Show where the run stands."""
+        if self.loss is None or not math.isfinite(self.loss):
+            self.loss = progress.loss
+        self.loss += _SMOOTHING * (progress.loss - self.loss)
+        shown = f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char"
+        if progress.seconds:
+            shown += f", {progress.chars / progress.seconds / 1000:.0f}k chars/s"
+        self.bar.set_description_str(shown, refresh=False)
+        self.bar.update(progress.fraction - self.bar.n)
+        if progress.trouble:
+            self.note(f"step {progress.step:>6}  {progress.trouble}")
+        if progress.train_loss is not None:
+            self.note(_validation_line(progress))
+        elif self.bar.disable and time.perf_counter() - self.spoke > _SECONDS_OF_SILENCE:
+            self.note(
+                f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train "
+                f"{self.loss * BITS:.4f} bits/char, {progress.fraction:.0%} of the run"
+            )
+
+    def end(self, run: "Run") -> None:
+        """The result, and what to do with it."""
+        self.bar.close()
+        self.note("")
+        for name, value in _results(run):
+            self.note(f"{name:<11} {value}")
+        for older in run.older_models:
+            self.note(f"{'older model':<11} {older}")
+        path = shlex.quote(str(run.output))
+        self.note(f"\nNow try:\n  charrnn sample -c {path}")
+        self.note(f'  charrnn score -c {path} "one sentence" "and another"')
+
+    def interrupted(self, run: "Run", command: str) -> None:
+        """Say where the model of a run that was ended early is, and how to go on."""
+        self.bar.close()
+        where = visible(str(run.output))
+        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
+        for older in run.older_models:
+            message(f"an older model is in {visible(str(older))}")
+        message(f"to go on:\n  {visible(command)}")
+
+    def complete(self, run: "Run") -> None:
+        """Say that there is nothing to resume."""
+        longer = _longer_budget(run)
+        advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
+        steps = count(run.trainer.step, "step")
+        self.note(f"{run.output}: this run is complete, {steps}{advice}")
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.spoke = time.perf_counter()
+        if not self.quiet:
+            tqdm.write(visible(text), file=sys.stderr)
+
+
+def _longer_budget(run: "Run") -> str:
+    """An option that makes a complete run go on; empty where more would not help."""
+    if run.model.config.cell == "ngram" or run.trainer.early:
+        return ""
+    config = run.trainer.config
+    budgets = ((name, getattr(config, name)) for name in ("steps", "epochs", "minutes"))
+    return next(f"--{name} {2 * value:.12g}" for name, value in budgets if value is not None)
+
+
+def _name(run: "Run") -> str:
+    """The network in words."""
+    model = run.model.config
+    return f"{model.cell} {model.num_layers}x{model.hidden_size}: {run.model.size:,} parameters"
+
+
+def _pasteable(text: str) -> str:
+    """The same over several lines that a shell reads as one."""
+    lines = textwrap.wrap(
+        text,
+        _WIDTH - 2,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines)
+
+
+def _origin(init_from: dict[str, Any]) -> str:
+    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
+    new = " one starts" if init_from["new"] == 1 else " ones start"
+    return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
+
+
+def _validation_line(progress: "Progress") -> str:
+    train = _figure((progress.train_loss or 0) * BITS)
+    line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train}"
+    if progress.validation is not None:
+        line += f"  val {_figure(progress.validation.bits_per_char)} bits/char"
+    else:
+        line += " bits/char"
+    return line + ("  *" if progress.best and progress.validation is not None else "")
+
+
+def _time(seconds: float, chars_per_sec: float | None) -> str:
+    rate = "" if chars_per_sec is None else f", {chars_per_sec:,.0f} characters/s"
+    return f"{seconds:.0f} s{rate}"
+
+
+def _figure(bits: float | None) -> str:
+    """Bits per character, '-' where no step was taken that could be measured."""
+    return "-" if bits is None or not math.isfinite(bits) else f"{bits:.4f}"
+
+
+def _results(run: "Run") -> list[tuple[str, str]]:
+    """The figures of a run that has ended, with their names."""
+    result = run.result()
+    rows = []
+    if run.model.config.cell != "ngram":
+        rows.append(("model", _name(run)))
+    rows += [
+        ("time", _time(result["seconds"], result["chars_per_sec"])),
+        ("training", f"{_figure(result['train_bits_per_char'])} bits per character"),
+    ]
+    if result["val_bits_per_char"] is not None:
+        shown = f"{result['val_bits_per_char']:.4f} bits per character"
+        if "val_unk_share" in result:
+            shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
+        rows.append(("validation", shown))
+    rows += [(_BASELINES[name], f"{bits:.4f}") for name, bits in result["baselines"].items()]
+    curve = [entry["val_bits_per_char"] for entry in run.history]
+    curve = [bits for bits in curve if bits is not None]
+    if len(curve) > 1:
+        rows.append(("curve", f"{curve[0]:.4f} {sparkline(curve)} {curve[-1]:.4f}"))
+    rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
+    if run.trainer.early:
+        rows.append(("ended early", run.trainer.early))
+    rows.append(("written to", f"{run.output}"))
+    return rows

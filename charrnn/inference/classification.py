@@ -1,0 +1,98 @@
+"""Which of several models a text comes from: Bayes' rule over their probabilities."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from charrnn.inference.scoring import score
+from charrnn.parallel.threads import Workers
+from charrnn.storage.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Classification:
+    """A text under several models, each known by its label."""
+
+    text: str
+    log_probs: dict[str, float]  # nats
+    eos: bool  # whether the end of the text counts
+    unk: dict[str, int] = field(default_factory=dict)  # tokens of it that each model does not know
+
+    @property
+    def posterior(self) -> dict[str, float]:
+        """P(label | text) from equal priors."""
+        best = max(self.log_probs.values())
+        shares = {label: math.exp(p - best) for label, p in self.log_probs.items()}
+        total = math.fsum(shares.values())
+        return {label: share / total for label, share in shares.items()}
+
+    @property
+    def label(self) -> str:
+        """The most probable one, the first of equals."""
+        return max(self.log_probs, key=self.log_probs.__getitem__)
+
+
+def classify(
+    checkpoints: Mapping[str, Checkpoint],
+    texts: Sequence[str],
+    *,
+    eos: bool | None = None,
+    workers: Workers,
+) -> list[Classification]:
+    """Score texts under every model, all of them the same event.
+
+    What a model does not know costs it as everywhere, see `Vocabulary.unknown_nats`.
+
+    Args:
+        checkpoints: models by label.
+        eos: whether the end counts; None means if no model was trained on whole files.
+
+    Raises:
+        CorpusError: a text is not valid Unicode.
+    """
+    if eos is None:
+        eos = all(checkpoint.count_eos for checkpoint in checkpoints.values())
+    scores = {
+        label: score(checkpoint, texts, eos=eos, workers=workers)
+        for label, checkpoint in checkpoints.items()
+    }
+    return [
+        Classification(
+            text,
+            {label: found[place].log_prob for label, found in scores.items()},
+            eos,
+            {label: found[place].unk for label, found in scores.items()},
+        )
+        for place, text in enumerate(texts)
+    ]
+
+
+@dataclass
+class Confusions:
+    """How often each true label was given each label."""
+
+    confusions: dict[str, dict[str, int]]  # of the true label, then of the given one
+
+    @classmethod
+    def count(cls, true: Sequence[str], given: Sequence[str]) -> "Confusions":
+        """Count pairs of a true and a given label."""
+        counts: dict[str, dict[str, int]] = {}
+        for right, found in zip(true, given, strict=True):
+            row = counts.setdefault(right, {})
+            row[found] = row.get(found, 0) + 1
+        return cls(counts)
+
+    @property
+    def texts(self) -> int:
+        """How many there were."""
+        return sum(sum(row.values()) for row in self.confusions.values())
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share that got their true label, None without any."""
+        right = sum(row.get(label, 0) for label, row in self.confusions.items())
+        return right / self.texts if self.texts else None
+
+    def figures(self) -> dict[str, float | None]:
+        """`texts` and `accuracy`."""
+        return {"texts": self.texts, "accuracy": self.accuracy}

@@ -1,0 +1,210 @@
+"""How well a model predicts token sequences: the forward pass over many of them side by side.
+
+Letters: T steps, B batch size (sequences side by side), V vocabulary size.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from charrnn.network.functional import IGNORE
+from charrnn.network.parameters import input_size, state_shape
+from charrnn.ngrams.ngram import NGram
+from charrnn.ngrams.residual import Network
+from charrnn.parallel.threads import Workers
+from charrnn.text.tokens import Encoded, split_documents
+from charrnn.text.vocabulary import EOS, UNK
+
+Array = np.ndarray
+
+Model = Network | NGram
+
+_START = np.array([EOS])  # the input before a sequence
+_COLUMNS = 32  # sequences side by side
+_MAX_STEPS = 32  # so that the work buffers stay small
+_WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
+_MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
+_PIECES = 64  # of a split that is evaluated
+_MEASURED = 64  # tokens of each piece that is measured
+BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
+
+
+def chunk_shape(model: Model, steps: int, columns: int) -> tuple[int, int]:
+    """The steps and columns that fit the work buffers, at most these; one-hot input takes V rows.
+
+    Columns come before steps: fewer steps cost less time than fewer columns.
+    """
+    if isinstance(model, NGram):
+        return steps, columns
+    config = model.config
+    layers, _, state_size = state_shape(config)
+    room = max(1, _MAX_NUMBERS // (input_size(config, 0) + 2 * layers * state_size))
+    columns = min(columns, room)
+    return max(1, min(steps, room // columns)), columns
+
+
+def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) -> list[Array]:
+    """log P of every token of every sequence given those before it, by the chain rule.
+
+    Each sequence starts from zero state and zero input, and none is seen by another.
+
+    Args:
+        sequences: arrays of ids; IGNORE is not predicted.
+
+    Returns:
+        float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
+    """
+    _, columns = chunk_shape(model, 1, _COLUMNS)
+    by_length = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    batches = [by_length[i : i + columns] for i in range(0, len(by_length), columns)]
+
+    def run(batch: list[int]) -> list[Array]:
+        return _batch_log_probs(model, [sequences[index] for index in batch], workers)
+
+    results: list[Array] = [np.empty(0)] * len(sequences)
+    # The longest first, so that the threads end at about the same time.
+    for batch, found in zip(batches[::-1], workers.map(run, batches[::-1]), strict=True):
+        for index, log_probs in zip(batch, found, strict=True):
+            results[index] = log_probs
+    return results
+
+
+def _batch_log_probs(model: Model, sequences: list[Array], workers: Workers) -> list[Array]:
+    """log P of the tokens of a batch of sequences, the shortest first.
+
+    The columns that have ended leave the batch as soon as they are half of it.
+    """
+    lengths = [*map(len, sequences)]
+    found = [np.empty(length) for length in lengths]
+    read = [np.concatenate([_START, sequence], dtype=np.int32) for sequence in sequences]
+    first, B, longest = 0, len(sequences), lengths[-1]
+    T, _ = chunk_shape(model, max(1, min(_MAX_STEPS, longest)), B)
+    unrolled, state = model.unroll(T, B), model.zero_state(B)
+    for start in range(0, longest, T):
+        workers.check()
+        ended = bisect_right(lengths, start) - first
+        if 2 * ended >= B:
+            first, B, state = first + ended, B - ended, state[..., ended:]
+            unrolled = model.unroll(T, B)
+        stop = min(start + T, longest)
+        tokens = np.full((stop - start + 1, B), IGNORE, np.int32)
+        for column, sequence in enumerate(read[first:]):
+            part = sequence[start : stop + 1]
+            tokens[: len(part), column] = part
+        log_probs, state = unrolled.log_probs(tokens[:-1], tokens[1:], state)
+        for own, column in zip(found[first:], log_probs.T, strict=True):
+            own[start:stop] = column[: max(0, len(own) - start)]
+    return found
+
+
+def window_log_probs(
+    model: Network, sequences: Sequence[Array], context: int, workers: Workers, *, skip: int = 0
+) -> list[Array]:
+    """log P of every token from zero state after the last `context` tokens only.
+
+    The zero first input comes only where the window reaches the start of the sequence.
+
+    Args:
+        sequences: arrays of ids.
+        skip: tokens at the start of the first sequence that are read and not predicted.
+
+    Returns:
+        float64 arrays of nats, as long as the sequences less what is skipped.
+    """
+    if not sequences:
+        return []
+    lengths = np.array([*map(len, sequences)])
+    tokens, ends = np.concatenate(sequences), np.cumsum(lengths)
+    starts = np.repeat(ends - lengths, lengths)  # of the sequence of each token
+    context = min(context, int(lengths.max()))  # more reach no further
+    steps, columns = chunk_shape(model, min(_WINDOW_STEPS, context), _WINDOWS)
+
+    def run(first: int) -> Array:
+        places = np.arange(first, min(first + columns, len(tokens)))
+        own, unrolled = starts[places], model.unroll(steps, len(places))
+
+        def inputs(start: int, stop: int) -> Array:
+            workers.check()
+            before = places - context + np.arange(start, stop)[:, None]
+            # Rows of <EOS> before the first input change nothing: all windows have one length.
+            return np.where(before >= own, tokens[before], EOS)
+
+        state, last = model.zero_state(len(places)), context - 1
+        for start in range(0, last, steps):
+            state = unrolled.run(inputs(start, min(start + steps, last)), state)
+        log_probs, _ = unrolled.log_probs(inputs(last, context), tokens[places][None], state)
+        return np.asarray(log_probs[0], np.float64)
+
+    found = workers.map(run, range(skip, len(tokens), columns))
+    return np.split(np.concatenate([np.empty(0), *found]), ends[:-1] - skip)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss of a model over a whole split."""
+
+    nats: float  # -log P of all tokens
+    chars: int  # characters, and each <EOS> that counts
+    unk: int  # tokens outside the vocabulary
+    tokens: int  # predicted
+
+    @property
+    def loss(self) -> float:
+        """Nats per character."""
+        return self.nats / self.chars
+
+    @property
+    def bits_per_char(self) -> float:
+        """Bits per character."""
+        return self.loss / math.log(2)
+
+
+def measured_part(tokens: Array) -> tuple[list[Array], float]:
+    """Sequences to measure how long `evaluate` takes, and the size of the split by theirs."""
+    sequences, _ = _pieces(tokens, _PIECES)
+    first = max(0, len(sequences) // 2 - _COLUMNS)  # of about the same length, as in `evaluate`
+    chosen = sorted(sequences, key=len)[first : first + 2 * _COLUMNS]
+    part = [sequence[:_MEASURED] for sequence in chosen]
+    return part, sum(map(len, sequences)) / sum(map(len, part))
+
+
+def evaluate(
+    model: Model, split: Encoded, workers: Workers, *, count_eos: bool, pieces: int = _PIECES
+) -> Evaluation:
+    """The loss over a split, state carried through every document.
+
+    Long documents are cut, to run side by side; each piece is preceded by the last BURN_IN tokens
+    before it, which are fed and not counted. The processes of a run share the pieces.
+
+    Args:
+        count_eos: whether the ends of documents count.
+        pieces: about how many pieces to make, 1 to cut nothing.
+    """
+    tokens = split.tokens if count_eos else np.where(split.tokens == EOS, IGNORE, split.tokens)
+    sequences, skips = _pieces(tokens, pieces)
+    world = workers.world
+    own = slice(world.rank, None, world.size)
+    found = token_log_probs(model, sequences[own], workers)
+    sums = [float(part[skip:].sum()) for part, skip in zip(found, skips[own], strict=True)]
+    return Evaluation(
+        nats=-math.fsum(chain.from_iterable(world.gather(sums))),
+        chars=split.count(eos=count_eos),
+        unk=int(np.count_nonzero(tokens == UNK)),
+        tokens=int(np.count_nonzero(tokens != IGNORE)),
+    )
+
+
+def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int]]:
+    """About so many pieces of the documents, 1 to cut none, and how much of each is only fed."""
+    size = max(math.ceil(len(tokens) / number), 4 * BURN_IN)
+    sequences, skips = [], []
+    for document in split_documents(tokens):
+        for start in range(0, len(document), size if number > 1 else len(document)):
+            skip = min(start, BURN_IN)
+            skips.append(skip)
+            sequences.append(document[start - skip : start + size if number > 1 else None])
+    return sequences, skips

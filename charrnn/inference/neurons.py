@@ -1,0 +1,316 @@
+"""What the units of a network do while it reads a text, and which of them track what.
+
+Letters: N tokens, T steps, B streams side by side, L layers, H hidden size, U = L·H units,
+P properties.
+
+The activation of a unit after a token is tanh(C) in an lstm, which is what it remembers, whether or
+not its output gate shows it at that moment; h in every other cell.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from charrnn.errors import ConfigError
+from charrnn.inference.evaluation import BURN_IN, Model, chunk_shape
+from charrnn.inference.properties import PROPERTIES
+from charrnn.network.cells import LSTM
+from charrnn.network.jordan import UnrolledJordan
+from charrnn.network.model import CharRNN
+from charrnn.network.unrolled import Unrolled
+from charrnn.ngrams.ngram import NGram
+from charrnn.ngrams.residual import ResidualRNN
+from charrnn.storage.checkpoint import check_finite
+from charrnn.text.vocabulary import EOS, Vocabulary
+
+Array = np.ndarray
+Document = tuple[Sequence[str], Array]
+"""Tokens, and a value after each of them."""
+
+LEVELS = 4  # shades of a colour
+MAX_CHARS = 1_000_000  # of a text that are read
+_STEPS = 32  # of a stream at a time, so that the work buffers stay small
+_STREAMS, _STREAM_TOKENS = 32, 4096  # streams at most, and the fewest tokens of one
+_JOINER = "\u200d"
+_CONSTANT = 1e-9  # a variance below this share of the mean square is rounding
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit by its place."""
+
+    layer: int
+    index: int
+
+    @classmethod
+    def named(cls, name: str, model: CharRNN) -> "Unit":
+        """The unit N of the top layer, or LAYER.UNIT, counted from 0.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        layers, size = model.config.num_layers, model.config.hidden_size
+        layer, _, index = name.rpartition(".")
+        parts = [layer or str(layers - 1), index]
+        if all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+            unit = cls(*map(int, parts))
+            if unit.layer < layers and unit.index < size:
+                return unit
+        units = f"a number from 0 to {size - 1}"
+        if layers > 1:
+            units += f", or LAYER.UNIT with a layer from 0 to {layers - 1}"
+        raise ConfigError(f"neuron must be {units}, not {name!r}")
+
+    def name(self, model: CharRNN) -> str:
+        """What `named` understands, as short as can be."""
+        return f"{self.layer}.{self.index}" if model.config.num_layers > 1 else str(self.index)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The unit that tracks a property best in one half of a text, and how well in the other."""
+
+    property: str
+    unit: Unit | None  # None: the property does not change in that half
+    chosen: float | None  # correlation in the half that the unit was chosen on
+    held_out: float | None  # and in the other one; None: the property does not change there
+
+
+def network_of(model: Model) -> CharRNN:
+    """The network of a model.
+
+    Raises:
+        ConfigError: it is an n-gram model.
+    """
+    if isinstance(model, NGram):
+        raise ConfigError("an ngram has no units; --neuron and --neurons are for the others")
+    return model.network if isinstance(model, ResidualRNN) else model
+
+
+def state_name(model: CharRNN) -> str:
+    """What the activations are."""
+    return "tanh(C)" if model.config.cell == "lstm" else "h"
+
+
+def read(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Array]]:
+    """Read a text, and return what all units are after each token, in chunks of bounded size.
+
+    A text of less than 8,192 tokens is read from its beginning to its end; a longer one in streams
+    side by side, each after the 256 tokens before it, which costs next to nothing.
+
+    Args:
+        tokens: (N,) ids: each document, and <EOS> before the next one.
+
+    Yields:
+        Places (n,) in the text and the activations (U, n) there; the chunks are in no order. Of
+        both a fresh array.
+
+    Raises:
+        CheckpointError: the activations are no numbers.
+    """
+    B = max(1, min(_STREAMS, len(tokens) // _STREAM_TOKENS))
+    edges = np.linspace(0, len(tokens), B + 1).astype(np.int64)
+    starts, stops = edges[:-1], edges[1:]
+    steps, _ = chunk_shape(model, _STEPS, B)
+    unrolled, state = model.unroll(steps, B), model.zero_state(B)
+    warm_up = -BURN_IN if B > 1 else -1  # <EOS> stands before the text
+    for step in range(warm_up, int((stops - starts).max()), steps):
+        places = np.arange(step, step + steps)[:, None] + starts  # (T, B)
+        inputs = np.where(places < 0, EOS, tokens[np.clip(places, 0, len(tokens) - 1)])
+        state = unrolled.run(inputs, state)
+        wanted = (places >= starts) & (places < stops)
+        if wanted.any():
+            found = activations(unrolled)[:, wanted]
+            with np.errstate(invalid="ignore"):
+                check_finite(float(found.sum(dtype=np.float64)))
+            yield places[wanted], found
+
+
+def activations(unrolled: Unrolled) -> Array:
+    """All units (U, T, B) after each step of the last `run`, lower layers first."""
+    if isinstance(unrolled, UnrolledJordan):
+        return unrolled.h.transpose(1, 0, 2)
+    return np.concatenate([_activations(unrolled, layer) for layer in range(len(unrolled.cells))])
+
+
+def _activations(unrolled: Unrolled, layer: int) -> Array:
+    """Those of a layer; not its state, which the start of a document clears."""
+    cell = unrolled.cells[layer]
+    if isinstance(cell, LSTM):
+        return cell.tanh_C.transpose(1, 0, 2)
+    if layer + 1 < len(unrolled.cells):
+        return unrolled.cells[layer + 1].x.transpose(1, 0, 2)
+    return unrolled.head[1:].reshape(cell.H, -1, cell.h.shape[-1])
+
+
+def follow(model: CharRNN, tokens: Array, units: Sequence[Unit]) -> Array:
+    """The activations (len(units), N) of some units after each token of a text; see `read`."""
+    rows = [unit.layer * model.config.hidden_size + unit.index for unit in units]
+    found = np.empty((len(units), len(tokens)), np.float32)
+    for places, values in read(model, tokens):
+        found[:, places] = values[rows]
+    return found
+
+
+@dataclass
+class _Sums:
+    """Sums from which the correlation of every unit with every property follows."""
+
+    size: int = 0
+    sums: dict[str, Array] = field(default_factory=dict)
+
+    def add(self, units: Array, properties: Array) -> None:
+        """Count in what units (U, n) and properties (P, n) were at some places."""
+        self.size += units.shape[1]
+        for name, part in (
+            ("u", units.sum(axis=1)),
+            ("uu", np.square(units).sum(axis=1)),
+            ("p", properties.sum(axis=1)),
+            ("pp", np.square(properties).sum(axis=1)),
+            ("pu", properties @ units.T),
+        ):
+            self.sums[name] = self.sums.get(name, 0) + part
+
+    def correlations(self) -> Array:
+        """(P, U), nan where one of the two does not change."""
+        means = {name: part / max(1, self.size) for name, part in self.sums.items()}
+        u, p = (_deviation(means[name], means[2 * name]) for name in "up")
+        covariance = means["pu"] - np.outer(means["p"], means["u"])
+        found: Array = covariance / np.outer(p, u)
+        return found
+
+
+def _deviation(mean: Array, mean_square: Array) -> Array:
+    """Standard deviations, nan where they are but rounding."""
+    variance = mean_square - np.square(mean)
+    return np.sqrt(np.where(variance > _CONSTANT * mean_square, variance, np.nan))
+
+
+def find(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -> list[Finding]:
+    """For each property the unit that correlates with it most, in either direction.
+
+    The unit is chosen on the first half of the tokens, and how well it does is said of the second:
+    the best of many units always does well where it was chosen.
+
+    Args:
+        tokens: as for `read`.
+        properties: what each is after each token (N,), by name.
+    """
+    values, half = np.array([*properties.values()]), len(tokens) // 2
+    sums = _Sums(), _Sums()
+    for places, units in read(model, tokens):
+        in_text = tokens[places] > EOS
+        for part, inside in zip(sums, (places < half, places >= half), strict=True):
+            counted = in_text & inside
+            part.add(units[:, counted].astype(np.float64), values[:, places[counted]])
+    first, second = (part.correlations() for part in sums)
+    return [
+        _best(name, model, *rows) for name, *rows in zip(properties, first, second, strict=True)
+    ]
+
+
+def _best(name: str, model: CharRNN, first: Array, second: Array) -> Finding:
+    """The unit that is best in one half, by the correlations (U,) in both."""
+    if np.isnan(first).all():
+        return Finding(name, None, None, None)
+    best = int(np.nanargmax(np.abs(first)))
+    unit = Unit(*divmod(best, model.config.hidden_size))
+    held_out = None if np.isnan(second[best]) else float(second[best])
+    return Finding(name, unit, float(first[best]), held_out)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as the tokens that a network reads."""
+
+    documents: list[Sequence[str]]  # the tokens of each; a string where they are characters
+    ids: Array  # (N,) with <EOS> between documents
+    whole: bool  # or there was more of it
+
+    @classmethod
+    def of(cls, texts: Iterable[str], vocabulary: Vocabulary) -> "Reading":
+        """The first documents, of which one at least is not empty, up to MAX_CHARS characters."""
+        documents, ids, room = [], [], MAX_CHARS
+        for text in texts:
+            if room > 0:
+                documents.append(vocabulary.split(text[:room]))
+                ids += [vocabulary.ids(documents[-1:]), np.array([EOS])]
+            room -= len(text)
+        return cls(documents, np.concatenate(ids[:-1]).astype(np.int64), room >= 0)
+
+    def properties(self) -> dict[str, Array]:
+        """What each of PROPERTIES is after each token (N,), by name; 0 at an <EOS>."""
+        return {
+            name: np.concatenate([_after_tokens(tokens, follow) for tokens in self.documents])[:-1]
+            for name, follow in PROPERTIES.items()
+        }
+
+    def parts(self, values: Array, first: int = 0) -> Iterator[Document]:
+        """The documents, and what of the values (N,) belongs to each, from the first place on."""
+        start = 0
+        for tokens in self.documents:
+            skipped = max(0, first - start)
+            if skipped < len(tokens):
+                yield tokens[skipped:], values[start + skipped : start + len(tokens)]
+            start += len(tokens) + 1
+
+
+def _after_tokens(tokens: Sequence[str], follow: Callable[[str], Iterator[int]]) -> Array:
+    """A property after each token of a document, and a zero for the <EOS> that follows."""
+    values = np.fromiter(follow("".join(tokens)), np.int32)
+    if not isinstance(tokens, str):
+        values = values[np.cumsum([len(token) for token in tokens]) - 1]
+    return np.append(values, 0)
+
+
+def as_read(tokens: Sequence[str], values: Array) -> Iterator[tuple[str, float]]:
+    """What a reader sees as one piece, with the value after its last token.
+
+    Decomposed characters are composed again, and marks and joiners stay with what they belong to.
+    """
+    pieces = list(tokens)
+    if isinstance(tokens, str) and (text := unicodedata.normalize("NFC", tokens)) != tokens:
+        sizes = [len(unicodedata.normalize("NFD", char)) for char in text]
+        pieces, values = [*text], values[np.cumsum(sizes) - 1]
+    held, last = "", 0.0
+    for piece, value in zip(pieces, values.tolist(), strict=True):
+        if held and not _belongs(piece, held):
+            yield held, last
+            held = ""
+        held, last = held + piece, value
+    if held:
+        yield held, last
+
+
+def _belongs(piece: str, before: str) -> bool:
+    """Whether a piece is shown as one with what is before it."""
+    is_mark = unicodedata.category(piece[0]) in ("Mn", "Me", "Mc") or piece == _JOINER
+    return is_mark or before.endswith(_JOINER)
+
+
+def largest(values: Array) -> float:
+    """The largest amount of an activation."""
+    return float(np.abs(values).max())
+
+
+def shades(pieces: Iterable[tuple[str, float]], largest: float) -> Iterator[tuple[int, str]]:
+    """A text in runs of one shade, from -LEVELS to LEVELS, 0 for no colour.
+
+    Args:
+        pieces: what is shown, with the activation of each.
+        largest: the amount that gets the strongest colour.
+    """
+
+    def shade(piece: tuple[str, float]) -> int:
+        return round(LEVELS * piece[1] / largest) if largest else 0
+
+    for number, run in groupby(pieces, shade):
+        yield number, "".join(piece for piece, _ in run)
+
+
+def signed(correlation: float | None) -> str:
+    """A correlation as it is shown."""
+    return "-" if correlation is None else f"{correlation:+.3f}"

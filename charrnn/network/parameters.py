@@ -1,0 +1,69 @@
+"""The parameters of a network: their names, shapes and places in one vector.
+
+Letters: V vocabulary size, E embedding size, H hidden size, D input size of a layer (V or E for the
+first, H above), R rows of the state (H; of jordan V), K = D + 1 + R.
+
+    embedding        (V, E)           one row a token; absent with one-hot input
+    layers.0.weight  (gates·H, K)     see charrnn.network.cells for the order of rows and columns
+    layers.1.weight  ...
+    head.weight      (V, 1 + H)       column 0 is the bias
+"""
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.network.cells import CELLS
+
+Array = np.ndarray
+
+
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """Name and shape of every parameter array, in the order in which they are stored."""
+    V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
+    shapes = {"embedding": (V, E)} if E else {}
+    _, _, state_size = state_shape(config)
+    num_gates = CELLS[config.cell].num_gates if config.cell in CELLS else 1
+    for layer in range(config.num_layers):
+        shapes[f"layers.{layer}.weight"] = (
+            num_gates * H,
+            input_size(config, layer) + 1 + state_size,
+        )
+    shapes["head.weight"] = (V, 1 + H)
+    return shapes
+
+
+def input_size(config: ModelConfig, layer: int) -> int:
+    """D of a layer, which is also the column of its bias."""
+    return config.hidden_size if layer else config.embedding_size or config.vocab_size
+
+
+def state_shape(config: ModelConfig) -> tuple[int, int, int]:
+    """(num_layers, num_states, rows) of the state of one column."""
+    if config.cell == "jordan":
+        return 1, int(config.feedback == "logits"), config.vocab_size
+    return config.num_layers, CELLS[config.cell].num_states, config.hidden_size
+
+
+class Parameters(dict[str, Array]):
+    """Arrays by name, all of them views of one contiguous vector `flat`."""
+
+    def __init__(self, config: ModelConfig, dtype: np.dtype | type = np.float32) -> None:
+        shapes = parameter_shapes(config)
+        sizes = [rows * columns for rows, columns in shapes.values()]
+        self.config = config
+        self.flat = np.zeros(sum(sizes), dtype)
+        parts = np.split(self.flat, np.cumsum(sizes)[:-1])
+        super().__init__(
+            (name, part.reshape(shape))
+            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        )
+
+
+def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:
+    """For each number in `flat`, one where weight decay applies and zero for biases."""
+    mask = Parameters(config, dtype)
+    mask.flat.fill(1)
+    mask["head.weight"][:, 0] = 0
+    for layer in range(config.num_layers):
+        mask[f"layers.{layer}.weight"][:, input_size(config, layer)] = 0
+    return mask.flat

@@ -1,0 +1,276 @@
+"""A network unrolled over time: work buffers, the forward pass and the backward pass.
+
+Letters: T steps, B batch size (columns), V vocabulary size, E embedding size, H hidden size.
+
+The state of a network is one array (num_layers, num_states, H, B): h, and for the lstm C, of every
+layer. It goes into each call and comes out of it.
+
+The input of a step is the token before it. Where that is <EOS> or IGNORE, a document starts: its
+input column is zero and so is its state.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+
+from charrnn.network.cells import CELLS, side_by_side
+from charrnn.network.draws import Draws
+from charrnn.network.functional import cross_entropy, cross_entropy_backward
+from charrnn.network.parameters import Parameters, input_size, state_shape
+from charrnn.text.vocabulary import EOS
+
+Array = np.ndarray
+Prior = Callable[[slice], Array]
+"""What is added to the logits (V, N) of any of the predictions; see residual.py."""
+
+_MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
+
+
+class Unrolled:
+    """Recurrent layers and a linear + softmax head over at most T steps of exactly B columns.
+
+    One object serves one thread at a time; any number of them share the parameters. Numbers that
+    grow too large become inf or nan without a warning: whoever uses a result checks it.
+    """
+
+    def __init__(self, parameters: Parameters, seq_len: int, batch_size: int) -> None:
+        self.parameters, self.config = parameters, parameters.config
+        self.dtype = parameters.flat.dtype
+        self.state_shape = *state_shape(self.config), batch_size
+        self._head = np.empty((seq_len, 1 + self.config.hidden_size, batch_size), self.dtype)
+        self._columns = max(1, min(_MAX_LOGITS // self.config.vocab_size, seq_len * batch_size))
+        self._logits = np.empty(self.config.vocab_size * self._columns, self.dtype)
+        self._make_layers(seq_len, batch_size)
+
+    def _make_layers(self, seq_len: int, batch_size: int) -> None:
+        config = self.config
+        self.cells = [
+            CELLS[config.cell](config, input_size(config, layer), seq_len, batch_size, self.dtype)
+            for layer in range(config.num_layers)
+        ]
+        self.x = self.cells[0].x  # (T, D, B)
+
+    @cached_property
+    def masks(self) -> list[Array]:
+        """What dropout multiplies the output of each layer by, (T, H, B) each."""
+        shape = len(self._head), self.config.hidden_size, self._head.shape[-1]
+        return [np.empty(shape, self.dtype) for _ in range(self.config.num_layers)]
+
+    @cached_property
+    def _weight_masks(self) -> list[Array]:
+        """What recurrent dropout multiplies the recurrent weights of each layer by."""
+        shape = self.cells[0].num_gates * self.config.hidden_size, self.config.hidden_size
+        return [np.empty(shape, self.dtype) for _ in self.cells]
+
+    @cached_property
+    def gradients(self) -> Parameters:
+        """Gradient of every parameter, as `gradient` leaves it."""
+        return Parameters(self.config, self.dtype)
+
+    @cached_property
+    def _gate_work(self) -> Array:
+        return np.empty(max(cell.gates.size for cell in self.cells), self.dtype)
+
+    @cached_property
+    def _block_work(self) -> Array:
+        return np.empty(max(cell.block[1:].size for cell in self.cells), self.dtype)
+
+    @cached_property
+    def _dtop(self) -> Array:
+        """Gradient by h of the top layer (T, H, B)."""
+        return np.empty_like(self._head[:, 1:])
+
+    def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
+        """Read the inputs without predicting anything.
+
+        Args:
+            inputs: (T, B) ids of the tokens before; <EOS> or IGNORE where a document starts.
+                May have fewer steps than the work buffers.
+            state: (num_layers, num_states, H, B) before the first step.
+            dropout: draws what to drop; None drops nothing.
+
+        Returns:
+            The state after the last step, a fresh array.
+        """
+        steps, B = inputs.shape
+        self.inputs, self.keep = inputs, self._keep(inputs)
+        self.dropped = dropout is not None
+        self._embed(inputs)
+        self.head = self._head[:steps].reshape(-1, steps * B)  # [1; h], one column a prediction
+        self.head[0] = 1
+        top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)  # (T, H, B)
+        with np.errstate(all="ignore"):
+            return self._run_layers(steps, state, top, dropout)
+
+    def forward(
+        self,
+        inputs: Array,
+        state: Array,
+        prior: Prior | None = None,
+        *,
+        targets: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """The logits (T, V, B) of what follows each input, and the state after the last step.
+
+        Only a network beside an n-gram model makes use of the targets.
+        """
+        state = self.run(inputs, state)
+        with np.errstate(all="ignore"):
+            logits = self.parameters["head.weight"] @ self.head
+            if prior is not None:
+                logits += prior(slice(None))
+        return logits.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
+
+    def log_probs(
+        self, inputs: Array, targets: Array, state: Array, prior: Prior | None = None
+    ) -> tuple[Array, Array]:
+        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        state = self.run(inputs, state)
+        found, flat = np.empty(targets.size, self.dtype), targets.ravel()
+        with np.errstate(all="ignore"):
+            for part, logits in self._predictions(prior):
+                found[part] = -cross_entropy(logits, flat[part])
+        return found.reshape(targets.shape), state
+
+    def gradient(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        *,
+        prior: Prior | None = None,
+        scale: float = 1.0,
+        dropout: Draws | None = None,
+        trace: list[Array] | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """Forward and backward: fills `gradients` with those of scale · (sum of the loss).
+
+        Args:
+            inputs: (T, B), as for `run`.
+            targets: (T, B) ids of what follows each input; IGNORE costs nothing.
+            state: before the first step.
+            prior: what is added to the logits.
+            scale: of the gradient.
+            dropout: as for `run`.
+            trace: receives the gradient (num_states, H, B) by the state of the top layer before
+                each step, the last step first.
+
+        Returns:
+            The loss of each target (T, B) in nats, the state after the last step, and the gradient
+            by the state before the first one.
+        """
+        state = self.run(inputs, state, dropout)
+        with np.errstate(all="ignore"):
+            nats = self._head_gradient(targets, scale, prior)
+            dstate = self._layers_backward(self._dtop[: len(targets)], trace)
+        return nats, state, dstate
+
+    def _predictions(self, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
+        """Columns of `head` and their logits (V, N), a work buffer, so many at a time as fit."""
+        weight, V = self.parameters["head.weight"], self.config.vocab_size
+        for start in range(0, self.head.shape[1], self._columns):
+            head = self.head[:, start : start + self._columns]
+            part = slice(start, start + head.shape[1])
+            logits = self._logits[: V * head.shape[1]].reshape(V, -1)
+            np.matmul(weight, head, out=logits)
+            if prior is not None:
+                logits += prior(part)
+            yield part, logits
+
+    def _head_gradient(self, targets: Array, scale: float, prior: Prior | None) -> Array:
+        """Loss of each target (T, B); fills the gradients of the head and by h of the top layer."""
+        weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
+        W_T = weight[:, 1:].T.copy()
+        nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
+        dhead = self._gate_work[: self.head[1:].size].reshape(-1, targets.size)  # (H, T·B)
+        gradient[:] = 0
+        for part, logits in self._predictions(prior):
+            nats[part] = cross_entropy(logits, flat[part])
+            dlogits = cross_entropy_backward(logits, flat[part], scale)
+            gradient += dlogits @ self.head[:, part].T
+            dhead[:, part] = W_T @ dlogits
+        self._dtop[: len(targets)] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
+        return nats.reshape(targets.shape)
+
+    def _run_layers(self, steps: int, state: Array, top: Array, dropout: Draws | None) -> Array:
+        """The layers, from x to h of the top one (T, H, B); returns the state afterwards."""
+        outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]
+        after = np.empty_like(state)
+        self._weights = []
+        for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
+            self._weights.append(self._weight(layer, dropout))
+            cell.forward(self._weights[layer], self.keep, state[layer], out, after[layer])
+            if dropout is not None and self.config.dropout:
+                out *= dropout.mask(self.masks[layer][:steps], self.config.dropout)
+        return after
+
+    def _weight(self, layer: int, dropout: Draws | None) -> Array:
+        """The weights of a layer, some of the recurrent ones dropped (Merity et al. 2018)."""
+        weight, rate = self.parameters[f"layers.{layer}.weight"], self.config.recurrent_dropout
+        if dropout is None or not rate:
+            return weight
+        dropped = weight.copy()
+        mask = dropout.weight_mask(self._weight_masks[layer], rate)
+        dropped[:, -self.config.hidden_size :] *= mask
+        return dropped
+
+    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
+        """The layers backwards, from the gradient by h of the top one (T, H, B) to the embedding.
+
+        Returns:
+            The gradient by the state before the first step.
+        """
+        steps, dout, dstate = len(dtop), dtop, []
+        for layer in reversed(range(len(self.cells))):
+            cell, name = self.cells[layer], f"layers.{layer}.weight"
+            if self.dropped and self.config.dropout:
+                dout *= self.masks[layer][:steps]
+            top = layer == len(self.cells) - 1
+            W = self._weights[layer]
+            dstate.append(cell.backward(W, self.keep, dout, trace if top else None))
+            dgates = side_by_side(cell.gates[:steps], self._gate_work)
+            cell.weight_gradient(dgates, self.gradients[name], self._block_work)
+            if self.dropped and self.config.recurrent_dropout:
+                recurrent = self.gradients[name][:, -self.config.hidden_size :]
+                recurrent *= self._weight_masks[layer]
+            if layer or "embedding" in self.gradients:
+                dout = cell.input_gradient(W, dgates)
+        if "embedding" in self.gradients:
+            self._embed_backward(dout)
+        return np.stack(dstate[::-1])
+
+    def _keep(self, inputs: Array) -> list[Array | None]:
+        going_on = inputs > EOS  # (T, B)
+        if going_on.all():
+            return [None] * len(inputs)
+        return [None if row.all() else row for row in going_on.astype(self.dtype)]
+
+    def _embed(self, inputs: Array) -> None:
+        """Write the input columns: one-hot or embedded, zero where a document starts."""
+        x, ids = self.x[: len(inputs)], np.maximum(inputs, EOS)
+        if "embedding" in self.parameters:
+            rows = self.parameters["embedding"][ids]  # (T, B, E)
+            rows[np.equal(ids, EOS)] = 0
+            x[:] = rows.transpose(0, 2, 1)
+        else:
+            write_one_hot(ids, x)
+
+    def _embed_backward(self, dx: Array) -> None:
+        """Sum the columns of dx (T, E, B) into the row of the token that each belongs to."""
+        gradient = self.gradients["embedding"]
+        gradient[:] = 0
+        ids = np.maximum(self.inputs, EOS).ravel()
+        order = np.argsort(ids, kind="stable")
+        tokens, first = np.unique(ids[order], return_index=True)
+        columns = dx.transpose(0, 2, 1).reshape(ids.size, -1)[order]
+        gradient[tokens] = np.add.reduceat(columns, first, axis=0)
+        gradient[EOS] = 0
+
+
+def write_one_hot(ids: Array, out: Array) -> None:
+    """Fill `out` (T, V, B) with the one-hot columns of the ids (T, B), zeros for <EOS>."""
+    T, B = ids.shape
+    out[:] = 0
+    out[np.arange(T)[:, None], ids, np.arange(B)] = 1
+    out[:, EOS] = 0

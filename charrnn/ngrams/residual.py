@@ -1,0 +1,213 @@
+"""A network on top of an n-gram model: it spends itself on what counting cannot know.
+
+Letters: T steps, B batch size (columns), V vocabulary size, N = T·B predictions.
+
+logits = network + scale · log P of the n-gram model
+
+In training each position's own occurrence is taken out of the counts
+(`charrnn.ngrams.leave_one_out`), else the n-gram model would seem to know everything.
+
+The state of both together is one array (R + n - 1, B): the R numbers of the network's state, and
+the contexts of the n-gram model, whose numbers float32 holds exactly.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.network.draws import Draws
+from charrnn.network.model import CharRNN
+from charrnn.network.parameters import Parameters
+from charrnn.network.unrolled import Prior, Unrolled
+from charrnn.ngrams.leave_one_out import LeaveOneOut
+from charrnn.ngrams.ngram import NONE, NGram
+
+Array = np.ndarray
+
+MAX_NGRAMS = (1 << 24) - 1  # float32 counts so far
+
+
+def ngram_config(config: ModelConfig) -> ModelConfig:
+    """That of the n-gram model beside a network of this configuration."""
+    return ModelConfig(vocab_size=config.vocab_size, cell="ngram", order=config.ngram)
+
+
+class ResidualRNN:
+    """A network and an n-gram model of the same vocabulary.
+
+    Args:
+        network: its configuration names the order of the n-gram model.
+        ngram: of at most MAX_NGRAMS.
+        left_out: the same counts for training on the text they are from, of as many at most.
+
+    Raises:
+        ValueError: there are too many k-grams.
+    """
+
+    def __init__(self, network: CharRNN, ngram: NGram, left_out: LeaveOneOut | None = None) -> None:
+        if max(ngram.size, left_out.ngram.size if left_out else 0) > MAX_NGRAMS:
+            raise ValueError("the n-gram model is too large to stand beside a network")
+        self.network, self.ngram, self.left_out = network, ngram, left_out
+        self.config = network.config
+
+    @classmethod
+    def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "ResidualRNN":
+        """A model from its `arrays`.
+
+        Raises:
+            ValueError: those of the n-gram model make none.
+        """
+        ngram = NGram.from_arrays(ngram_config(config), arrays)
+        return cls(CharRNN.from_arrays(config, arrays), ngram)
+
+    def copy(self) -> "ResidualRNN":
+        """The same network with parameters of its own, and the same n-gram model."""
+        return ResidualRNN(self.network.copy(), self.ngram)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those of the network."""
+        return self.network.parameters
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.config.vocab_size
+
+    @property
+    def size(self) -> int:
+        """How many parameters the network has."""
+        return self.network.size
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name in a checkpoint."""
+        return {**self.network.arrays, **self.ngram.arrays}
+
+    def zero_state(self, batch_size: int) -> Array:
+        """The state before a document (R + n - 1, B)."""
+        network, contexts = self.network.zero_state(batch_size), self.ngram.zero_state(batch_size)
+        return np.concatenate([network.reshape(-1, batch_size), contexts]).astype(network.dtype)
+
+    def check_state(self, state: Array) -> None:
+        """Raise ValueError unless a state (R + n - 1, B) holds contexts of the n-gram model."""
+        ngram = self.left_out.ngram if self.left_out else self.ngram
+        contexts = state[len(state) - (ngram.config.order - 1) :]
+        within = (contexts >= NONE) & (contexts <= ngram.size) & (contexts == np.floor(contexts))
+        if not within.all():
+            raise ValueError("its state holds no contexts of its n-gram model")
+
+    def unroll(
+        self, seq_len: int, batch_size: int, *, training: bool = False
+    ) -> "UnrolledResidual":
+        """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
+
+        Args:
+            training: leave each target out of the counts.
+        """
+        left_out = self.left_out if training else None
+        ngram = left_out.ngram if left_out else self.ngram
+        return UnrolledResidual(self.network.unroll(seq_len, batch_size), ngram, left_out)
+
+
+class UnrolledResidual:
+    """As `Unrolled`, for a network and its n-gram model."""
+
+    def __init__(self, unrolled: Unrolled, ngram: NGram, left_out: LeaveOneOut | None) -> None:
+        self.unrolled, self.ngram, self.left_out = unrolled, ngram, left_out
+
+    @property
+    def gradients(self) -> Parameters:
+        """Gradient of every parameter, as `gradient` leaves it."""
+        return self.unrolled.gradients
+
+    def run(self, inputs: Array, state: Array) -> Array:
+        """The state after inputs (T, B), without predicting anything."""
+        network, contexts = self._split(state)
+        return _joined(self.unrolled.run(inputs, network), self.ngram.read(inputs, contexts)[1])
+
+    def forward(
+        self, inputs: Array, state: Array, *, targets: Array | None = None
+    ) -> tuple[Array, Array]:
+        """The logits (T, V, B) of what follows each input, and the state after the last step.
+
+        Args:
+            targets: (T, B) what follows in the text, which training leaves out of the counts.
+        """
+        if inputs.size == 1 and targets is None:
+            return self._follow(inputs, state)
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts, targets)
+        logits, network = self.unrolled.forward(inputs, network, prior)
+        return logits, _joined(network, after)
+
+    def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """`forward` for one step of one text, which is nearly all that sampling does."""
+        rows, ngram = len(state) - (self.ngram.config.order - 1), self.ngram
+        contexts = ngram.read_one(inputs.item(), state[rows:, 0].tolist())
+        logits, network = self.unrolled.forward(
+            inputs,
+            state[:rows].reshape(self.unrolled.state_shape),
+            lambda _: (self.unrolled.config.ngram_scale * ngram.distribution(contexts))[:, None],
+        )
+        after = np.empty_like(state)
+        after[:rows], after[rows:, 0] = network.reshape(rows, 1), contexts
+        return logits, after
+
+    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
+        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts)
+        found, network = self.unrolled.log_probs(inputs, targets, network, prior)
+        return found, _joined(network, after)
+
+    def gradient(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        *,
+        scale: float = 1.0,
+        dropout: Draws | None = None,
+        trace: list[Array] | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """Forward and backward, as `Unrolled.gradient`; the last result is the network's alone."""
+        network, contexts = self._split(state)
+        prior, after = self._prior(inputs, contexts, targets)
+        nats, network, dstate = self.unrolled.gradient(
+            inputs, targets, network, prior=prior, scale=scale, dropout=dropout, trace=trace
+        )
+        return nats, _joined(network, after), dstate
+
+    def _split(self, state: Array) -> tuple[Array, Array]:
+        """The network's state and the n-gram model's."""
+        rows = len(state) - (self.ngram.config.order - 1)
+        network = state[:rows].reshape(self.unrolled.state_shape)
+        return network, state[rows:].astype(np.int64)
+
+    def _prior(
+        self, inputs: Array, contexts: Array, targets: Array | None = None
+    ) -> tuple[Prior, Array]:
+        """What the n-gram model adds to any of the N predictions, and its state afterwards."""
+        read, after = self.ngram.read(inputs, contexts)
+        columns = read.reshape(len(read), -1)  # (n, N)
+
+        def prior(part: slice) -> Array:
+            if self.left_out is None or targets is None:
+                log_probs = self.ngram.distributions(columns[:, part])
+            else:
+                own = np.maximum(targets.reshape(-1)[part], 0)
+                log_probs = self.left_out.distributions(columns[:, part], own)
+            log_probs *= self.unrolled.config.ngram_scale
+            return log_probs
+
+        return prior, after
+
+
+def _joined(network: Array, contexts: Array) -> Array:
+    parts = network.reshape(-1, network.shape[-1]), contexts
+    return np.concatenate(parts, dtype=network.dtype, casting="unsafe")
+
+
+Network = CharRNN | ResidualRNN

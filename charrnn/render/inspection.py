@@ -1,0 +1,226 @@
+"""What `charrnn inspect` shows of a checkpoint, on stdout and for 80 columns."""
+
+import math
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.cells import chop_cells
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from charrnn.config import LINES, WHOLE
+from charrnn.inference.neurons import Document, Finding, as_read, shades, signed
+from charrnn.render import display
+from charrnn.render.display import sparkline, thinned
+from charrnn.storage.history import Validation, best, history
+from charrnn.storage.listing import ListedCorpus, ListedModel
+
+_LABEL = 12  # columns
+_SHOWN_TOKENS, _LONGEST_TOKEN = 100, 40
+_SHOWN_VALIDATIONS = 24
+_DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
+_LOWEST_DECADE = -12
+_ONLY_OF = {  # settings of one cell
+    "activation": "rnn",
+    "feedback": "jordan",
+    "order": "ngram",
+}
+# Backgrounds by level, from weak to strong: black letters are legible on all of them.
+_BELOW = ("#dbe9f6", "#b3d3ee", "#7fb5e0", "#4b93d1")
+_ABOVE = ("#fde5d0", "#fcc79b", "#f9a15f", "#ee7b28")
+_OF_NGRAMS = ("vocab_size", "cell", "order")
+
+
+def show_checkpoint(fields: dict[str, Any]) -> None:
+    """All that is in a checkpoint, as `inspect --json` has it."""
+    cell, training = fields["model"]["cell"], fields["training"]
+    unit = "k-gram" if cell == "ngram" else "parameter"
+    print(f"{display.visible(fields['checkpoint'])}: {display.count(fields['parameters'], unit)}")
+    print(_folded("model", ", ".join(_settings(fields["model"]))))
+    arrays = [f"{name:<18} {_shape(shape)}" for name, shape in fields["arrays"].items()]
+    print("\n".join(_labelled("arrays", arrays)))
+    print(f"documents   {_documents(fields['separator'])}")
+    print("\n".join(_labelled("vocabulary", _vocabulary(fields))))
+    if "command" in training:
+        print(f"trained by  {display.visible(str(training['command']))}")
+    if validations := history(training):
+        _show_history(validations)
+
+
+def _settings(model: dict[str, Any]) -> Iterator[str]:
+    """The settings that its cell makes use of."""
+    cell = model["cell"]
+    for name, value in model.items():
+        of_ngrams = name in _OF_NGRAMS or cell != "ngram"
+        if of_ngrams and cell == _ONLY_OF.get(name, cell):
+            yield f"{name} {value}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _documents(separator: str) -> str:
+    if separator in (LINES, WHOLE):
+        return "lines" if separator == LINES else "whole files"
+    return f"files cut at '{display.visible(display.spelled_out(separator))}'"
+
+
+def _vocabulary(fields: dict[str, Any]) -> list[str]:
+    """The first tokens, in lines that fit whatever their script is."""
+    tokens = fields["vocabulary"]
+    between = "" if fields["tokens"]["tokens"] == "char" else " "
+    sample = between.join(token[:_LONGEST_TOKEN] for token in tokens[:_SHOWN_TOKENS])
+    text = f"<EOS> <UNK> {display.visible(display.spelled_out(sample))}"
+    more = len(tokens) - _SHOWN_TOKENS
+    return chop_cells(text, _width() - _LABEL) + [f"and {more:,} more"] * (more > 0)
+
+
+def _width() -> int:
+    return max(2 * _LABEL, display.console().width)
+
+
+def _folded(label: str, text: str) -> str:
+    return "\n".join(_labelled(label, textwrap.wrap(text, _width() - _LABEL)))
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[str]:
+    """Lines beside a label, which the first one has."""
+    labels = [label] + [""] * (len(lines) - 1)
+    return [f"{each:<{_LABEL}}{line}" for each, line in zip(labels, lines, strict=True)]
+
+
+def _show_history(validations: Sequence[Validation]) -> None:
+    """A sparkline of the validation curve and a table, without some rows where there are many."""
+    found = [each.val for each in validations if each.val is not None]
+    if kept := best(validations):
+        curve = f"{sparkline(found)}  " * (len(found) > 1)
+        print(f"validation  {curve}{kept.val:.4f} bits per character at step {kept.step:,}")
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("step", "epoch", "time", "learning rate", "train", "val", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in thinned(validations, _SHOWN_VALIDATIONS):
+        table.add_row(
+            f"{each.step:,}",
+            _figure(each.epochs, ".2f"),
+            "-" if each.seconds is None else clock(each.seconds),
+            _figure(each.learning_rate, ".1e"),
+            _figure(each.train, ".4f"),
+            _figure(each.val, ".4f"),
+            "*" if each.best and each.val is not None else "",
+        )
+    print()
+    display.print_table(table)
+    if len(validations) > _SHOWN_VALIDATIONS:
+        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; all of them with --json")
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def clock(seconds: float) -> str:
+    """A time as minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // 60:,}:{minutes % 60:02}:{rest:02}"
+
+
+def show_models(title: str, models: Sequence[ListedModel]) -> None:
+    """What there is to say of each model in a line."""
+    print(title if models else f"{title}: none")
+    table = Table(
+        box=None, pad_edge=False, header_style="", padding=(0, 1), show_header=bool(models)
+    )
+    table.add_column("model", overflow="fold")
+    for name in ("cell", "parameters", "bits/char", "modified", "corpus"):
+        right, text = name in ("parameters", "bits/char"), name == "corpus"
+        table.add_column(
+            name, justify="right" if right else "left", overflow="fold", no_wrap=not text
+        )
+    for each in models:
+        table.add_row(
+            Text(display.visible(each.model)),
+            "unusable" if each.error else each.cell,
+            _figure(each.parameters, ","),
+            _figure(each.bits_per_char, ".4f"),
+            (each.modified or "-")[: len("2025-01-01")],
+            Text(display.visible((each.corpus or "-")[:_LONGEST_TOKEN])),
+        )
+    if models:
+        display.print_table(table)
+    print()
+
+
+def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
+    """The size of each corpus in a line."""
+    print(title)
+    for each in corpora:
+        lines = display.count(each.lines, "line")
+        print(f"{each.corpus:<{_LABEL}}{display.count(each.chars, 'character')} in {lines}")
+
+
+def show_gradient_flow(fields: dict[str, Any]) -> None:
+    """The norm of a gradient by distance; a column of a bar is a third of a decade."""
+    for name in ("h", "C", "o"):
+        if name not in fields:
+            continue
+        print(f"distance k   median norm of dloss/d{name}")
+        for k in _DISTANCES:
+            norm = fields[name][k - 1]
+            decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
+            print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
+
+
+def has_colours() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody objects (NO_COLOR)."""
+    console = Console()
+    return console.color_system is not None and not console.no_color
+
+
+def show_activations(documents: Iterable[Document], largest: float) -> None:
+    """Texts on a background of blue where a unit is below zero, and of orange above.
+
+    Args:
+        documents: the tokens of each, and the activation after each token.
+        largest: the largest amount of all of them.
+    """
+    console = display.console(soft_wrap=True)
+    for tokens, values in documents:
+        shown = Text()
+        for shade, text in shades(as_read(tokens, values), largest):
+            shown.append(display.visible(text), _style(shade))
+        for line in shown.split(allow_blank=True):
+            console.print(line)
+
+
+def _style(shade: int) -> Style | None:
+    if not shade:
+        return None
+    return Style(color="#000000", bgcolor=(_ABOVE if shade > 0 else _BELOW)[abs(shade) - 1])
+
+
+def list_activations(documents: Iterable[Document]) -> None:
+    """A line a token: the token, a tab and the activation; an empty line after each document."""
+    shown = display.visible if sys.stdout.isatty() else str
+    for tokens, values in documents:
+        for token, value in zip(tokens, values.tolist(), strict=True):
+            print(f"{shown(display.spelled_out(token))}\t{value:.4f}")
+        print()
+
+
+def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
+    """The unit that tracks each property, by its name, and how well in both halves of the text."""
+    table = Table(box=None, pad_edge=False, header_style="")
+    for head in ("property", "unit", "1st half", "2nd half"):
+        number = head != "property"
+        table.add_column(head, justify="right" if number else "left", no_wrap=number)
+    for found, name in findings:
+        table.add_row(found.property, name, signed(found.chosen), signed(found.held_out))
+    display.print_table(table)
+    print("Correlations; each unit was chosen on the first half of the text.")

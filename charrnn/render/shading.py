@@ -1,0 +1,194 @@
+"""How surprising text is laid out: shaded by its bits, on lines of so many columns."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from charrnn.render.display import spelled_out, unknown, visible
+
+if TYPE_CHECKING:
+    from charrnn.inference.surprise import Place, Surprise
+
+_JOINER = "\u200d"
+_MEDIALS = ("\u1160", "\u11ff")  # Hangul vowels and finals, which sit in the syllable before them
+BEFORE = 24  # columns of the text before a place
+_SHOWN = 3  # likelier tokens in a line
+_LONGEST = 30  # characters of a word among others
+
+
+@dataclass(frozen=True)
+class Shade:
+    """How the characters of so many bits look: colours that any background leaves legible."""
+
+    bits: float  # from so many on
+    name: str
+    background: str = ""
+    foreground: str = ""
+    plain: str = ""  # the same for a terminal of 16 colours
+    mark: str = " "  # below the character where there are no colours
+
+
+# Each darker than the one before, so that no colour needs to be told from another. All are among
+# the 256 of terminals.
+SHADES = (
+    Shade(0, "below 1"),
+    Shade(1, "1 to 3", "#ffffaf", "#000000", "black on bright_yellow", "."),
+    Shade(3, "3 to 5", "#ffd75f", "#000000", "black on yellow", ":"),
+    Shade(5, "5 to 8", "#ff875f", "#000000", "black on bright_red", "+"),
+    Shade(8, "8 to 12", "#d70000", "#ffffff", "bright_white on red", "*"),
+    Shade(12, "12 or more", "#87005f", "#ffffff", "bright_white on magenta", "#"),
+)
+
+
+def shade_of(bits: float) -> int:
+    """The number of the shade of so many bits."""
+    return max(sum(bits >= shade.bits for shade in SHADES) - 1, 0)
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal needs for the text: two for wide characters, none for marks."""
+    return sum(map(_columns, text))
+
+
+@cache
+def _columns(char: str) -> int:
+    joined = unicodedata.category(char) in ("Mn", "Me", "Cf") and char != "\u00ad"
+    if joined or _MEDIALS[0] <= char <= _MEDIALS[1]:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """Places that are seen as one: a character with the marks on it."""
+
+    places: list["Place"]
+
+    @property
+    def text(self) -> str:
+        """The characters themselves."""
+        return "".join(place.text for place in self.places)
+
+    @property
+    def shade(self) -> int:
+        """The number of the shade of the most surprising one."""
+        return shade_of(max(place.bits for place in self.places))
+
+
+def grouped(places: Iterable["Place"]) -> Iterator[Group]:
+    """The places of a text, with those that take no column joined to the one before."""
+    found: list[Place] = []
+    for place in places:
+        last = found[-1].text if found else "\n"
+        joins = not columns(visible(place.text)) or last.endswith(_JOINER)
+        if found and not (joins and not last.endswith("\n")):
+            yield Group(found)
+            found = []
+        found.append(place)
+    if found:
+        yield Group(found)
+
+
+@dataclass
+class Cell:
+    """What stands in one column, or in the two of a wide character."""
+
+    group: Group
+    parts: list[str] = field(default_factory=list)  # a character and its marks
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self.parts)
+
+
+def lines_of_cells(groups: Iterable[Group], width: int) -> Iterator[list[Cell]]:
+    """A text on lines of so many columns, line ends and controls spelled out.
+
+    A line ends after a newline of the text, else after the last space that fits, if there is one.
+    """
+    line: list[Cell] = []
+    used = 0
+    for group in groups:
+        for cell in _cells(group):
+            size = columns(cell.parts[0])
+            if line and used + size > width:
+                stop = _break(line)
+                yield line[:stop]
+                line = line[stop:]
+                used = sum(columns(each.parts[0]) for each in line)
+            line.append(cell)
+            used += size
+        if group.text.endswith("\n"):
+            yield line
+            line, used = [], 0
+    if line:
+        yield line
+
+
+def _break(line: list[Cell]) -> int:
+    spaces = (place for place in range(len(line), 0, -1) if line[place - 1].text == " ")
+    return next(spaces, len(line))
+
+
+def _cells(group: Group) -> Iterator[Cell]:
+    cell = Cell(group)
+    for char in visible(spelled_out(group.text)):
+        if cell.parts and columns(char):
+            yield cell
+            cell = Cell(group)
+        cell.parts.append(char)
+    yield cell
+
+
+def name(token: str) -> str:
+    """A token among others: on one line, not too long, and its spaces seen."""
+    cut = token[:_LONGEST] + "…" * (len(token) > _LONGEST)
+    return visible(spelled_out(cut)).replace(" ", "␣")
+
+
+def with_probabilities(tokens: Iterable[tuple[str, float]]) -> str:
+    """Tokens with their probabilities, from pairs with log P in nats."""
+    return "  ".join(f"{name(token)} {math.exp(log_prob):.2g}" for token, log_prob in tokens)
+
+
+def _last_columns(text: str, width: int) -> str:
+    """The end of a text on one line, as much of it as fits so many columns."""
+    shown = visible(spelled_out(text))
+    while columns(shown) > width:
+        shown = shown[1:]
+    return shown
+
+
+class Row(NamedTuple):
+    """One of the worst places, as it is shown."""
+
+    bits: str
+    before: str  # the text before it, its end
+    came: str
+    shade: int
+    likelier: str  # what was
+
+
+def worst_rows(worst: Iterable[tuple[str, "Place"]]) -> list[Row]:
+    """The worst places, from pairs with the text before them."""
+    return [
+        Row(
+            f"{place.bits:.2f}",
+            _last_columns(before, BEFORE),
+            name(place.text),
+            shade_of(place.bits),
+            with_probabilities(place.hardest.likelier[:_SHOWN]),
+        )
+        for before, place in worst
+    ]
+
+
+def figure(surprise: "Surprise") -> str:
+    """The bits per character of a text, in words, and how much of it is unknown."""
+    bits = surprise.score.figures()["bits_per_char"]
+    shown = "nothing to predict" if bits is None else f"{bits:.3f} bits per character"
+    return ", ".join(filter(None, [shown, unknown(surprise.score.unk)]))

@@ -1,0 +1,234 @@
+"""Files of named arrays and one JSON text: written whole or not at all, and read without trust.
+
+A file is an uncompressed zip of .npy members: the arrays, and `metadata`, one JSON text in which
+`format` and `version` say what the file is.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from charrnn.errors import CheckpointError, ConfigError
+from charrnn.resources import PREVIOUS, RESUME
+from charrnn.storage import files
+
+Array = np.ndarray
+Header = tuple[str, tuple[int, ...]]  # type and shape of an array
+
+VERSION = 1
+SUFFIX = ".npz"
+_METADATA, _MEMBER = "metadata", ".npy"
+# A vocabulary of all Unicode with a long history fits into the limits of the metadata.
+_MAX_METADATA = 1 << 26  # bytes
+_MAX_VALUES, _MAX_FIELDS = 3 << 19, 1 << 18  # Python takes far more memory for them than a file
+_MAX_DEPTH = 50  # of lists in lists
+_MAX_DIRECTORY = 1 << 19  # bytes: some thousand arrays
+_MAX_MESSAGE = 300  # characters of what the file has put into an error
+_END, _LOCATOR, _END64 = 22, 20, 56  # bytes of the last parts of a zip
+_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
+)
+
+
+def write(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a file of that kind atomically.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there is intact.
+    """
+    text = json.dumps(
+        {"format": kind, "version": VERSION, **metadata}, allow_nan=False, ensure_ascii=False
+    )
+    members: dict[str, Any] = {_METADATA: np.array(text), **arrays}
+    with files.atomic_write(path, file_kind(kind)) as file:
+        np.savez(file, **members)
+
+
+def file_kind(kind: str) -> files.Kind:
+    """How `charrnn.storage.files` tells a file of that kind: its JSON text comes first."""
+    text = f'{{"format": "{kind}", "version": '
+    encoded = (re.escape(text.encode(encoding)) for encoding in ("utf-32-le", "utf-32-be"))
+    start = re.compile(rb"(?s)PK\x03\x04.*(" + b"|".join(encoded) + b")")
+    return files.Kind("model", (SUFFIX,), start, reserved=(RESUME, *PREVIOUS), streams=False)
+
+
+@contextlib.contextmanager
+def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
+    """A file of that kind to read from.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not of that kind or of this version; any that is
+            raised while it is open gets the name of the file.
+    """
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            raise CheckpointError("it is no file but a folder, a pipe or a device")
+        with open(path, "rb") as file:
+            _check_directory(file, found.st_size)
+            with zipfile.ZipFile(file) as archive:
+                yield Archive(archive, found.st_size, kind)
+    except (CheckpointError, ConfigError) as error:
+        text = str(error)
+        reason = text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."
+        raise CheckpointError(f"cannot load {path}: {reason}") from None
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
+            raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+        raise CheckpointError(f"{path} is not a charrnn model, or damaged") from None
+
+
+def _check_directory(file: IO[bytes], size: int) -> None:
+    """Refuse a zip with so long a directory that reading it would take long.
+
+    Its length stands at the end of the file, or before that in the form for large files.
+    """
+    start = max(0, size - _END - _LOCATOR - _END64)
+    file.seek(start)
+    data = file.read(size - start)
+    end64, locator, end = data[:_END64], data[_END64:-_END], data[-_END:]
+    if not (end.startswith(b"PK\5\6") and end.endswith(b"\0\0")):
+        raise zipfile.BadZipFile  # or there is a comment, which charrnn never writes
+    length = int.from_bytes(end[12:16], "little")
+    if locator.startswith(b"PK\6\7"):
+        if not end64.startswith(b"PK\6\6") or int.from_bytes(locator[8:16], "little") != start:
+            raise zipfile.BadZipFile
+        length = int.from_bytes(end64[40:48], "little")
+    if length > _MAX_DIRECTORY:
+        raise CheckpointError("it holds too many arrays, or its directory is damaged")
+
+
+class Archive:
+    """An open file: its metadata, and the headers of its arrays, as nothing else is read yet.
+
+    Raises:
+        CheckpointError: it is not what `write` writes.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, file_size: int, kind: str) -> None:
+        self._archive, self._file_size = archive, file_size
+        infos = archive.infolist()
+        if not all(info.filename.endswith(_MEMBER) for info in infos):
+            raise zipfile.BadZipFile  # or another would have the name without the ending
+        self._members = {info.filename.removesuffix(_MEMBER): info for info in infos}
+        if len(self._members) != len(infos):
+            raise CheckpointError("it holds two members of one name")
+        total = sum(info.file_size for info in infos)
+        if total > file_size or any(info.compress_type for info in infos):
+            raise CheckpointError("its members are compressed or overlap, which charrnn never does")
+        metadata = self._members.pop(_METADATA, None)
+        if metadata is None:
+            raise CheckpointError("it holds no metadata, so it is not a charrnn model")
+        self.metadata = _parse(self._text(metadata), kind)
+        self.headers: dict[str, Header] = {}
+        for name, info in self._members.items():
+            with archive.open(info) as file:
+                self.headers[name] = _header(file)
+
+    def check(self, layout: Mapping[str, Header]) -> None:
+        """Raise CheckpointError unless the arrays have these names, types and shapes."""
+        if layout.keys() != self.headers.keys():
+            names = ", ".join(map(repr, sorted(layout.keys() ^ self.headers.keys())[:3]))
+            raise CheckpointError(f"its arrays do not fit its configuration ({names})")
+        for name, (dtype, shape) in layout.items():
+            if self.headers[name] != (dtype, shape):
+                found, found_shape = self.headers[name]
+                raise CheckpointError(f"{name} is {found} {found_shape}, not {dtype} {shape}")
+        if sum(map(_num_bytes, layout.values())) > self._file_size:
+            raise CheckpointError("it is smaller than the arrays it should hold")
+
+    def read(self, layout: Mapping[str, Header]) -> dict[str, Array]:
+        """The arrays, which have to have exactly these names, types and shapes, and be finite.
+
+        Raises:
+            CheckpointError: they have others.
+        """
+        self.check(layout)
+        arrays = {name: self._array(name, header) for name, header in layout.items()}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise CheckpointError(f"{name} holds numbers that are not finite")
+        return arrays
+
+    def _array(self, name: str, header: Header) -> Array:
+        info = self._members[name]
+        with self._archive.open(info) as file:
+            dtype, shape = _header(file)
+            if info.file_size != file.tell() + _num_bytes(header):
+                raise CheckpointError(f"{name} is cut off")
+            return np.frombuffer(file.read(), dtype).reshape(shape)
+
+    def _text(self, info: zipfile.ZipInfo) -> str:
+        """The JSON text, a Unicode array of no dimensions."""
+        with self._archive.open(info) as file:
+            dtype, shape = _header(file)
+            size = info.file_size - file.tell()
+            if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
+                raise CheckpointError("its metadata is no text, or too long")
+            encoding = "utf-32-be" if dtype[0] == ">" else "utf-32-le"
+            return file.read().decode(encoding, "surrogatepass")
+
+
+def _num_bytes(header: Header) -> int:
+    dtype, shape = header
+    return np.dtype(dtype).itemsize * math.prod(shape)
+
+
+def _header(file: IO[bytes]) -> Header:
+    """Type and shape from the start of a .npy member of version 1.
+
+    By pattern, as NumPy's own reader evaluates literals, warns and raises more than ValueError.
+    """
+    start = file.read(10)
+    found = _HEADER.fullmatch(file.read(int.from_bytes(start[8:], "little")))
+    if not start.startswith(b"\x93NUMPY\x01\x00") or not found:
+        raise CheckpointError("it holds an array of an unknown format")
+    return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
+
+
+def _parse(text: str, kind: str) -> dict[str, Any]:
+    if text.count(",") > _MAX_VALUES or sum(map(text.count, "[{:")) > _MAX_FIELDS:
+        raise CheckpointError("its metadata is too long")
+    try:
+        metadata = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise CheckpointError("its metadata is no JSON, or too deep") from None
+    if _is_deep(metadata):
+        raise CheckpointError("its metadata is too deep")
+    if not isinstance(metadata, dict) or metadata.get("format") != kind:
+        raise CheckpointError(f"its metadata does not say that it is a {kind} file")
+    if metadata.get("version") != VERSION:
+        raise CheckpointError(
+            f"it has format version {str(metadata.get('version'))[:20]}, and this charrnn reads "
+            f"version {VERSION}; use the charrnn that wrote it"
+        )
+    return metadata
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    if math.isfinite(found := float(number)):
+        return found
+    raise ValueError(f"{number[:20]} is beyond all floats")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects are nested so deep that walking through them could fail."""
+    level: list[Any] = [[value]]
+    for _ in range(1 + _MAX_DEPTH):
+        parts = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for part in parts for each in part if isinstance(each, dict | list)]
+    return bool(level)

@@ -1,0 +1,313 @@
+"""Checkpoints: one .npz file is one model.
+
+A file of `charrnn.storage.archive`: the parameter arrays under the names of
+`charrnn.network.parameters.parameter_shapes`, float32, those of `charrnn.ngrams.ngram.NGram` where
+there is an n-gram model, and metadata with
+
+    format      "charrnn"
+    version     1
+    model       the fields of ModelConfig; what is missing has its default
+    tokens      the fields of VocabularyConfig; what is missing has its default
+    vocabulary  the tokens, in the order of their ids after <EOS> and <UNK>
+    lines       whether the documents were lines
+    separator   the text at which files were cut into documents, "" for whole files; without it,
+                what `lines` says
+    training    how it was trained: command, settings, corpus and its hash, figures, history
+"""
+
+import contextlib
+import math
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from unicodedata import is_normalized
+
+import numpy as np
+
+from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
+from charrnn.errors import CheckpointError, did_you_mean
+from charrnn.inference.evaluation import Model
+from charrnn.network.model import CharRNN
+from charrnn.network.parameters import parameter_shapes
+from charrnn.ngrams.ngram import NGram
+from charrnn.ngrams.residual import ResidualRNN
+from charrnn.resources import BUNDLED_MODELS, bundled_model, trained_models
+from charrnn.resources import FOLDER as FOLDER
+from charrnn.resources import PREVIOUS as PREVIOUS
+from charrnn.resources import RESUME as RESUME
+from charrnn.storage import archive, files
+from charrnn.storage.archive import SUFFIX, Header
+from charrnn.storage.history import best, history
+from charrnn.text.vocabulary import Vocabulary
+
+KIND = "charrnn"
+MODEL = archive.file_kind(KIND)
+_FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model with what is needed to use it."""
+
+    model: Model
+    vocabulary: Vocabulary
+    separator: str  # where files were cut into documents: LINES, another text, or WHOLE
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count_eos(self) -> bool:
+        """Whether the end of a text counts unless asked otherwise: where files were cut."""
+        return self.separator != WHOLE
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `path` atomically: whatever happens, it holds the old file or the new one, whole.
+
+    Raises:
+        CheckpointError: the file cannot be written; the old one is intact.
+    """
+    metadata = {
+        "model": asdict(checkpoint.model.config),
+        "tokens": asdict(checkpoint.vocabulary.config),
+        "vocabulary": list(checkpoint.vocabulary.tokens),
+        "lines": checkpoint.separator == LINES,
+        "separator": checkpoint.separator,
+        "training": checkpoint.training,
+    }
+    archive.write(path, KIND, metadata, checkpoint.model.arrays)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The file beside a model, or beside what a link to it leads to, with another ending.
+
+    Raises:
+        CheckpointError: links lead in a circle.
+    """
+    try:
+        target = files.follow(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot use {path}: {error.strerror}") from None
+    return target.with_name(target.name.removesuffix(SUFFIX) + ending)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a trainer that was killed while writing the model has left of its files."""
+    for file in (path, *(beside(path, ending) for ending in (RESUME, *PREVIOUS))):
+        files.remove_leftovers(file)
+
+
+def check_finite(log_prob: float) -> None:
+    """Raise CheckpointError if what a model predicts is no number, as weights far too large do."""
+    if not math.isfinite(log_prob):
+        raise CheckpointError(
+            "the model predicts nothing, as its numbers grow beyond all bounds; train it again"
+        )
+
+
+def older_models(path: Path) -> list[Path]:
+    """The models that the one at `path` and those before it have replaced."""
+    kept = (beside(path, ending) for ending in PREVIOUS)
+    return [file for file in kept if file.exists()]
+
+
+def keep_previous(path: Path) -> Path | None:
+    """Give the model at `path` a second name, NAME.previous.npz; None where there is no model.
+
+    At no moment is there no `path`. Of one text the best model is kept, so that no number of short
+    runs loses a good one, and of other texts up to two more: NAME.previous-2.npz and so on.
+
+    Raises:
+        CheckpointError: the system refuses.
+    """
+    if not path.exists():
+        return None
+    older, training = older_models(path), _training(path)
+    for kept in older:
+        found = _training(kept)
+        if _text_hash(found) == _text_hash(training):
+            if not _is_better(found, training):
+                _copy(path, kept)
+            return kept
+    free = [file for ending in PREVIOUS if (file := beside(path, ending)) not in older]
+    previous = free[0] if free else min(older, key=lambda file: file.stat().st_mtime_ns)
+    _copy(path, previous)
+    return previous
+
+
+def _copy(model: Path, path: Path) -> None:
+    with files.atomic_write(path, MODEL, like=model) as file, model.open("rb") as opened:
+        shutil.copyfileobj(opened, file)
+
+
+def _training(path: Path) -> dict[str, Any]:
+    """How a model was trained; empty where its file is damaged."""
+    try:
+        return peek(path)[2]
+    except CheckpointError:
+        return {}
+
+
+def _text_hash(training: dict[str, Any]) -> Any:
+    corpus = training.get("corpus")
+    return corpus.get("sha256") if isinstance(corpus, dict) else None
+
+
+def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a model of the same text is better: by validation, else it was trained for longer."""
+    validations = [history(one), history(other)]
+    kept = [best(each) for each in validations]
+    bits = [each.val for each in kept if each is not None and each.val is not None]
+    if len(bits) == 2:
+        return bits[0] < bits[1]
+    seconds = [each[-1].seconds or 0 if each else 0 for each in validations]
+    return seconds[0] > seconds[1]
+
+
+def find(path: Path | None = None) -> Path:
+    """The checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
+    ./checkpoints, else the first bundled one.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if path is not None:
+        return path if os.path.exists(path) else _by_name(path)
+    return next(iter(newest_first()), None) or bundled_model()
+
+
+def newest_first() -> list[Path]:
+    """The models in ./checkpoints."""
+    models = []
+    for file in trained_models():
+        with contextlib.suppress(OSError):
+            models.append((file.stat().st_mtime_ns, file))
+    return [file for _, file in sorted(models, reverse=True)]
+
+
+def _by_name(path: Path) -> Path:
+    """The bundled model of that name; without one the path, as reading it tells what is wrong.
+
+    Raises:
+        CheckpointError: there is none, but a model with a name like it.
+    """
+    if str(path) in BUNDLED_MODELS:
+        return bundled_model(str(path))
+    trained = [*trained_models(), *trained_models(path.parent)]
+    names = {name: name for name in BUNDLED_MODELS} | {file.stem: str(file) for file in trained}
+    if hint := did_you_mean(path.name.removesuffix(SUFFIX), names):
+        raise CheckpointError(f"there is no model {path}{hint}")
+    return path
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Read a checkpoint. Nothing in the file is trusted: no code runs, and no array is allocated
+    before its name, type and size are known to be right.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not a checkpoint of this version.
+    """
+    if str(path).endswith(RESUME):
+        raise CheckpointError(f"{path} is no model but a run to resume; the model is beside it")
+    with archive.opened(path, KIND) as file:
+        config, vocabulary, separator, training = _parse(file.metadata)
+        arrays = file.read(_layout(config, file.headers))
+        return Checkpoint(_model(config, arrays), vocabulary, separator, training)
+
+
+def peek(path: Path) -> tuple[ModelConfig, int, dict[str, Any]]:
+    """The configuration of a model, its size as `CharRNN.size` or `NGram.size` has it, and how it
+    was trained, without reading its arrays.
+
+    Raises:
+        CheckpointError: as for `load`, but for what only the arrays show.
+    """
+    with archive.opened(path, KIND) as file:
+        config, _, _, training = _parse(file.metadata)
+        layout = _layout(config, file.headers)
+        file.check(layout)
+    names = ["ngram.tokens"] if config.cell == "ngram" else parameter_shapes(config)
+    return config, sum(math.prod(layout[name][1]) for name in names), training
+
+
+def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
+    """Name, type and shape of every array that a model of this configuration has."""
+    layout: dict[str, Header] = {}
+    if config.cell != "ngram":
+        layout = {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
+    if config.cell == "ngram" or config.ngram:
+        layout |= _ngram_layout(config.vocab_size, headers)
+    return layout
+
+
+def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Header]:
+    """The same for the arrays of an n-gram model, of any number of k-grams."""
+    _, tokens = headers.get("ngram.tokens", ("", ()))
+    children_type, children = headers.get("ngram.children", ("", ()))
+    if len(tokens) != 1 or len(children) != 1 or children_type not in _UNSIGNED:
+        raise CheckpointError("it holds no n-gram model where there should be one")
+    return {
+        "ngram.tokens": (np.min_scalar_type(vocab_size - 1).str, tokens),
+        "ngram.children": (children_type, children),
+        "ngram.alpha": (_FLOAT16, tokens),
+    }
+
+
+def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Model:
+    kind = NGram if config.cell == "ngram" else ResidualRNN if config.ngram else CharRNN
+    try:
+        return kind.from_arrays(config, arrays)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _parse(metadata: Mapping[str, Any]) -> tuple[ModelConfig, Vocabulary, str, dict[str, Any]]:
+    """Check and convert the metadata."""
+    model: dict[str, Any] = fields_of(metadata.get("model"), ModelConfig)
+    tokens = fields_of(metadata.get("tokens", {}), VocabularyConfig)
+    lines, training = metadata.get("lines"), metadata.get("training")
+    separator = metadata.get("separator", LINES if lines else WHOLE)
+    if not (isinstance(lines, bool) and _is_text(separator) and isinstance(training, dict)):
+        raise CheckpointError("its metadata is incomplete")
+    if "vocab_size" not in model:
+        raise CheckpointError("its metadata lacks the model's configuration")
+    config = ModelConfig(**model)
+    vocabulary = _vocabulary(metadata.get("vocabulary"), VocabularyConfig(**tokens))
+    if config.vocab_size != len(vocabulary):
+        raise CheckpointError("its vocabulary does not fit its configuration")
+    return config, vocabulary, separator, training
+
+
+def fields_of(value: Any, kind: type) -> dict[str, Any]:
+    """A part of the metadata that holds fields of a dataclass and nothing else.
+
+    Raises:
+        CheckpointError: it holds something else.
+    """
+    if not (isinstance(value, dict) and value.keys() <= {each.name for each in fields(kind)}):
+        raise CheckpointError(f"its metadata holds no {kind.__name__}")
+    return value
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string without halves of surrogate pairs."""
+    return isinstance(value, str) and not _SURROGATE.search(value)
+
+
+def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
+    if not (
+        isinstance(tokens, list)
+        and {*map(type, tokens)} <= {str}
+        and _is_text("".join(tokens))
+        and all(tokens)
+        and (config.tokens == "word" or {*map(len, tokens)} <= {1})
+        and len(set(tokens)) == len(tokens)
+        and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
+    ):
+        raise CheckpointError(f"its vocabulary is no list of distinct {config.unit}s")
+    return Vocabulary(tokens, config)

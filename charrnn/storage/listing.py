@@ -1,0 +1,92 @@
+"""The models and corpora at hand."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charrnn.config import ModelConfig
+from charrnn.errors import CharRNNError
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora, bundled_model
+from charrnn.storage.checkpoint import newest_first, peek
+from charrnn.storage.history import best, history
+from charrnn.text.corpus import read_corpus
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model's file; None for what it does not say or, with an error, cannot say."""
+
+    model: str  # what --checkpoint takes
+    modified: str | None  # ISO 8601, in UTC
+    bytes: int | None
+    cell: str | None = None  # with its sizes
+    parameters: int | None = None  # of an ngram, k-grams
+    bits_per_char: float | None = None  # of the validation split
+    corpus: str | None = None
+    error: str | None = None  # why it cannot be used
+
+
+@dataclass(frozen=True)
+class ListedCorpus:
+    """A corpus by the name that `charrnn train` takes."""
+
+    corpus: str
+    chars: int
+    lines: int
+
+
+def models() -> list[ListedModel]:
+    """Those in ./checkpoints, the newest first; files that are none too."""
+    return [_model(str(path), path) for path in newest_first()]
+
+
+def bundled_models() -> list[ListedModel]:
+    """Those that come with charrnn, the default first."""
+    return [_model(name, bundled_model(name)) for name in BUNDLED_MODELS]
+
+
+def corpora() -> list[ListedCorpus]:
+    """Those that come with charrnn."""
+    found = {name: read_corpus([name]) for name in bundled_corpora()}
+    return [
+        ListedCorpus(name, corpus.chars, len(corpus.documents)) for name, corpus in found.items()
+    ]
+
+
+def _model(name: str, path: Path) -> ListedModel:
+    modified = size = None
+    try:
+        status = path.stat()
+        modified, size = _date(status.st_mtime), status.st_size
+        config, parameters, training = peek(path)
+    except (CharRNNError, OSError) as error:
+        return ListedModel(name, modified, size, error=str(error))
+    kept, corpus = best(history(training)), training.get("corpus")
+    return ListedModel(
+        name,
+        modified,
+        size,
+        _cell(config),
+        parameters,
+        kept.val if kept else None,
+        _text(corpus.get("name")) if isinstance(corpus, dict) else None,
+    )
+
+
+def _date(seconds: float) -> str | None:
+    """A time since 1970 in ISO 8601; None where the calendar has no such year."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _cell(config: ModelConfig) -> str:
+    if config.cell == "ngram":
+        return f"ngram, order {config.order}"
+    return f"{config.cell} {config.num_layers}x{config.hidden_size}"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,394 @@
+"""Sources to documents, and documents to a training and a validation split."""
+
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import CorpusError, did_you_mean
+from charrnn.parallel.processes import ALONE, World
+from charrnn.resources import bundled_corpora, bundled_corpus
+from charrnn.text.compression import plain_name
+from charrnn.text.documents import END, LINE_END, Documents
+from charrnn.text.duplicates import fingerprints
+from charrnn.text.hashing import BlockHash, hash_together
+from charrnn.text.kinds import kind_of
+from charrnn.text.parts import Part, read_part, share_out
+from charrnn.text.reading import refuse_url, strip_pieces
+
+Array = np.ndarray
+
+DEFAULT_CORPUS = "english"
+MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
+FEW_CHARS = 1000  # fewer say little
+_ENOUGH_CHARS = 900  # where a thousand and more are wanted
+MAX_VALIDATION_CHARS = 1_000_000  # more cost time and tell nothing new
+VALIDATION_FRACTION = 0.1
+_MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
+_HEAD = 512  # bytes that tell what a file is
+_SPLIT_SEED = 20_240_229  # fixed: the split does not change with the seed of a run
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents in NFC with `\\n` as the only line end; those of files lose their last newline."""
+
+    name: str
+    documents: Documents
+    separator: str  # where files were cut: LINES, another text, or WHOLE
+    chars: int  # in all documents, last newlines included
+    sha256: str  # tells whether two runs have seen the same documents
+
+    @classmethod
+    def collect(
+        cls, name: str, texts: Iterable[str], separator: str, world: World = ALONE
+    ) -> "Corpus":
+        """A corpus from pieces of text in which END or LINE_END stands after each document.
+
+        Args:
+            world: the processes, each of which gives a part of the text and keeps it.
+
+        Raises:
+            CorpusError: the pieces of one of them cannot be read.
+        """
+        if world.size == 1:
+            found = BlockHash()
+            documents = Documents.collect(_seen(texts, found.update))
+            sha256 = found.hexdigest()
+        else:
+            documents, sha256 = _collect_together(texts, world)
+        return cls(name, documents, separator, int(documents.lengths.sum()), sha256)
+
+    @property
+    def count_eos(self) -> bool:
+        """Whether the end of a document counts: where files were cut."""
+        return self.separator != WHOLE
+
+
+def _collect_together(texts: Iterable[str], world: World) -> tuple[Documents, str]:
+    """The documents of all processes, and their hash."""
+    sizes: list[int] = []
+    seen = _seen(texts, lambda data: sizes.append(len(data)))
+    own = world.together(lambda: Documents.collect(seen))
+    sha256 = hash_together(map(_bytes, own.marked()), sum(sizes), world)
+    return own.spread(world), sha256
+
+
+def _seen(texts: Iterable[str], see: Callable[[bytes], None]) -> Iterator[str]:
+    """The same texts, of which `see` gets the bytes."""
+    for text in texts:
+        see(_bytes(text))
+        yield text
+
+
+def _bytes(text: str) -> bytes:
+    """A text in UTF-8, with 0xff where a document ends."""
+    data = text.replace(LINE_END, "\n" + END).encode("utf-8", "surrogatepass")
+    return data.replace(END.encode("utf-8", "surrogatepass"), b"\xff")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Documents to train on and to validate on."""
+
+    train: Documents
+    val: Documents  # none: too small to split, or not wanted
+
+
+def read_corpus(
+    sources: Sequence[str],
+    *,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
+    world: World = ALONE,
+) -> Corpus:
+    """Read files, folders (every *.txt below), bundled corpora by name, and "-".
+
+    What ends in .gz, .bz2 or .xz is unpacked, in folders too.
+
+    Args:
+        sources: none means the bundled default.
+        separator: where files are cut into documents, in NFC; LINES cuts them into lines, WHOLE
+            nowhere. None means LINES if all are bundled corpora, else WHOLE.
+        max_size: MB that each file may hold; see `charrnn.text.reading.read_pieces`.
+        world: the processes that read it, each a part.
+
+    Raises:
+        CorpusError: something is not there, cannot be read or holds no text.
+    """
+    sources = sources or [DEFAULT_CORPUS]
+
+    def find() -> tuple[str, list[list[Part]]]:
+        files, cut_at = _find_all(sources, separator)
+        return cut_at, share_out(files, world.size, cut_at, encoding, max_size)
+
+    cut_at, shares = world.together(find, alone=True)
+    own = shares[world.rank]
+    texts = chain.from_iterable(_marked(part, cut_at, encoding, max_size) for part in own)
+    corpus = Corpus.collect(corpus_name(sources), texts, cut_at, world)
+    if not corpus.documents:
+        raise CorpusError(f"there is no text in {', '.join(sources)}")
+    return corpus
+
+
+def read_documents(
+    file: Path | str, separator: str, encoding: str = "utf-8", max_size: int | None = None
+) -> Documents:
+    """The documents of one file that are not empty; see `read_corpus`.
+
+    Raises:
+        CorpusError: it cannot be read or decoded.
+    """
+    return Documents.collect(_marked(Part(file), separator, encoding, max_size))
+
+
+def _marked(part: Part, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
+    """The text of a part of a file in pieces, with END or LINE_END where a document ends."""
+    pieces = read_part(part, encoding, max_size)
+    rest = None if part.stop is None else read_part(Part(part.file, part.stop), encoding, max_size)
+    return mark(pieces, separator, begins=part.start == 0, rest=rest)
+
+
+def mark(
+    pieces: Iterable[str],
+    separator: str,
+    *,
+    begins: bool = True,
+    rest: Iterable[str] | None = None,
+) -> Iterator[str]:
+    """A text in NFC, given in pieces, with END or LINE_END where a document ends.
+
+    A separator that is a line by itself takes the newlines before and after it along.
+
+    Args:
+        begins: whether the text begins here, or the pieces are only a part of it, as of a file in
+            `charrnn.text.parts`.
+        rest: the text that comes after the newline that ends this part of it, of which little is
+            read; None: the text ends here.
+    """
+    if separator == WHOLE:
+        return _marked_whole(pieces, begins) if rest is None else iter(pieces)
+    if not separator.strip("\n"):
+        # The text ends as its other parts do; and one after newlines begins as all of it does.
+        return _marked_parts(chain(pieces, separator), separator, True, True)
+    if rest is not None and "\n" not in separator:
+        pieces = chain(strip_pieces(pieces), _newline_before(rest, separator))
+    return _marked_parts(pieces, separator, begins, rest is None)
+
+
+def _newline_before(rest: Iterable[str], separator: str) -> Iterator[str]:
+    """The newline that ends a part of a text, unless the line after it is a separator."""
+    text = ""
+    for piece in rest:
+        text += piece
+        if len(text) > len(separator):
+            break
+    if not f"{text}\n".startswith(f"{separator}\n"):
+        yield "\n"
+
+
+def _marked_parts(pieces: Iterable[str], separator: str, begins: bool, ends: bool) -> Iterator[str]:
+    """END after every part that is not empty; where newlines separate, none is left around one."""
+    newline = "" if separator.strip("\n") else "\n"
+    gap = re.compile(f"{END}[{END}{newline}]+")
+    pieces = _with_ends(pieces, separator)
+    if ends:
+        pieces = chain(strip_pieces(pieces), END)
+    last = END if begins else "\n"
+    for piece in pieces:
+        text = gap.sub(END, last + piece)
+        yield text[1:]
+        last = text[-1]
+
+
+def _with_ends(pieces: Iterable[str], separator: str) -> Iterator[str]:
+    """The same text with END in place of each separator, which may lie across pieces."""
+    anywhere = re.escape(separator)
+    alone = rf"\n?(?<![^\n]){anywhere}(?![^\n])\n?"  # on its line
+    pattern = re.compile(anywhere if "\n" in separator else f"{alone}|{anywhere}")
+    text = "\n"  # what is not yet looked at, after the character before it
+    for piece in chain(filter(None, pieces), [""]):
+        text += piece
+        found, done = "", 1
+        for match in pattern.finditer(text, 1):
+            if piece and match.end() == len(text):
+                break  # the next piece may belong to it
+            found += text[done : match.start()] + END
+            done = match.end()
+        stop = max(done, len(text) - len(separator) - 2) if piece else len(text)
+        yield found + text[done:stop]
+        text = text[stop - 1 :]
+
+
+def _marked_whole(pieces: Iterable[str], begins: bool) -> Iterator[str]:
+    newline, empty = "", begins
+    for piece in pieces:
+        text = newline + piece
+        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        text = text.removesuffix("\n")
+        empty = empty and not text
+        yield text
+    if not empty:
+        yield LINE_END if newline else END
+
+
+def _find_all(sources: Sequence[str], separator: str | None) -> tuple[list[Path | str], str]:
+    """The files that all sources stand for, and where they are cut."""
+    found = [_find(source) for source in sources]
+    if separator is None:
+        separator = LINES if all(bundled for _, bundled in found) else WHOLE
+    return [file for files, _ in found for file in files], separator
+
+
+def _find(source: str) -> tuple[Sequence[Path | str], bool]:
+    """The files that a source stands for, and whether they are bundled."""
+    path = Path(source)
+    if source == "-":
+        return ["-"], False
+    if not source:
+        raise CorpusError("no such file: the name is empty")
+    refuse_url(source)
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+        files = _text_files(path) if is_folder else []
+    except OSError as error:
+        raise CorpusError(f"cannot read {error.filename or source}: {error.strerror}") from None
+    if is_folder:
+        if not files:
+            raise CorpusError(f"the folder {source} holds no *.txt file{_other_files(path)}")
+        return files, False
+    if exists:
+        return [path], False
+    file = bundled_corpus(source)
+    if file is None:
+        names = bundled_corpora()
+        hint = did_you_mean(source, [*names, *_neighbours(path)])
+        raise CorpusError(f"no such file: {source} (bundled corpora are {', '.join(names)}){hint}")
+    return [file], True
+
+
+def _neighbours(path: Path) -> list[str]:
+    """Texts and folders beside a file that is not there, of the first so many entries."""
+    try:
+        with os.scandir(path.parent) as entries:
+            beside = list(islice(entries, _MOST_NEIGHBOURS))
+        found = [each.name for each in beside if _is_text_file(each.name) or each.is_dir()]
+    except (OSError, ValueError):
+        return []
+    return [str(path.parent / name) for name in found]
+
+
+def corpus_name(sources: Sequence[str]) -> str:
+    """What a corpus of these sources is called."""
+    sources = sources or [DEFAULT_CORPUS]
+    others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
+    return _name(sources[0]) + others
+
+
+def _text_files(folder: Path) -> list[Path]:
+    """Every *.txt below, packed or not; once where it is both.
+
+    Linked folders are not entered, so that one that holds itself is no endless one.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found: dict[Path, Path] = {}  # by their names unpacked
+    for place, _, names in os.walk(folder, onerror=fail):
+        for name in sorted(names):
+            file = Path(place, name)
+            if _is_text_file(name) and file.is_file():
+                found.setdefault(file.with_name(plain_name(name)), file)
+    return sorted(found.values())
+
+
+def _other_files(folder: Path) -> str:
+    """The end of an error: what a folder without text files holds, and what to type for it."""
+    suffixes: Counter[str] = Counter()
+    first: dict[str, Path] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names)[:_MOST_NEIGHBOURS]:
+            if (suffix := Path(name).suffix) and not name.startswith("."):
+                suffixes[suffix] += 1
+                first.setdefault(suffix, Path(place, name))
+    if not suffixes:
+        return ""
+    ((suffix, number),) = suffixes.most_common(1)
+    found = f", but {number:,} *{suffix}"
+    with first[suffix].open("rb") as file:
+        if kind := kind_of(file.read(_HEAD), first[suffix].name):
+            return f"{found}, which look like {kind[0]}"
+    where = shlex.quote(str(first[suffix].parent))
+    return f"{found}; give them by name: {where}/*{suffix}"
+
+
+def _is_text_file(name: str) -> bool:
+    return plain_name(name).endswith(".txt")
+
+
+def _name(source: str) -> str:
+    if source == "-":
+        return "stdin"
+    path = Path(source)
+    if path.is_fifo():  # such as <(command), whose own name says nothing
+        return "pipe"
+    return Path(plain_name(path.resolve().name)).stem or "corpus"
+
+
+def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
+    """Hold out a share of the corpus for validation.
+
+    One document: its last characters, counted before its last newline is stripped. Several: whole
+    documents, drawn with a fixed seed until the share is reached, equal ones together; where too
+    few are small enough, the last characters of a large one too.
+
+    Args:
+        fraction: share of the characters; None means a tenth, but at most a million.
+    """
+    if fraction is None:
+        fraction = min(VALIDATION_FRACTION, MAX_VALIDATION_CHARS / corpus.chars)
+    documents, size = corpus.documents, corpus.chars * fraction
+    held_out = np.zeros(len(documents), bool)
+    if size < MIN_VALIDATION_CHARS:
+        return Split(documents, documents.select(held_out))
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(documents))
+    lengths = documents.lengths
+    _, groups, counts = np.unique(fingerprints(documents), return_inverse=True, return_counts=True)
+    _, firsts = np.unique(groups[order], return_index=True)
+    drawn = groups[order][np.sort(firsts)]
+    held_out = np.isin(groups, _fitting(drawn, np.bincount(groups, lengths), size))
+    missing = size - lengths[held_out].sum()
+    if size - missing >= (max(size / 2, _ENOUGH_CHARS) if size >= FEW_CHARS else 1):
+        return Split(documents.select(~held_out), documents.select(held_out))
+    large = [index for index in order if not held_out[index] and lengths[index] > missing]
+    if large:
+        index = next((index for index in large if counts[groups[index]] == 1), large[0])
+        return Split(*documents.cut_off(index, int(lengths[index] - missing), held_out))
+    if not held_out.any():  # nearly all documents are one
+        held_out[_fitting(order, lengths, size)] = True
+    return Split(documents.select(~held_out), documents.select(held_out))
+
+
+def _fitting(order: Array, lengths: Array, room: float) -> list[int]:
+    """The documents that fit into a room of so many characters, one after another."""
+    found, shortest = [], lengths.min()
+    for index in order:
+        if room < shortest:
+            break
+        if lengths[index] <= room:
+            found.append(index)
+            room -= lengths[index]
+    return found

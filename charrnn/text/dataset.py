@@ -1,0 +1,50 @@
+"""A corpus made ready to train on: its vocabulary, and the tokens of both splits."""
+
+import hashlib
+from dataclasses import dataclass
+
+from charrnn.config import VocabularyConfig
+from charrnn.errors import CorpusError
+from charrnn.text.corpus import Corpus, Split
+from charrnn.text.tokens import Encoded, Tokens, encode_documents, learn_vocabulary, tokenize
+from charrnn.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A text, made ready to train on."""
+
+    corpus: Corpus
+    split: Split
+    vocabulary: Vocabulary
+    train: Tokens
+    validation: Encoded | None  # None: nothing is held out
+
+    @classmethod
+    def of(cls, corpus: Corpus, split: Split, config: VocabularyConfig) -> "Dataset":
+        """Learn the vocabulary, and encode both splits.
+
+        Raises:
+            CorpusError: no token is left to train on.
+        """
+        vocabulary = learn_vocabulary(split.train, config)
+        if not vocabulary.tokens:
+            raise CorpusError(
+                f"no {config.unit} occurs {config.min_count} times in the text; lower --min-count"
+            )
+        validation = encode_documents(vocabulary, split.val) if split.val else None
+        return cls(corpus, split, vocabulary, tokenize(vocabulary, split.train), validation)
+
+    @property
+    def val_sha256(self) -> str:
+        """Tells whether two runs have validated on the same tokens."""
+        return (
+            hashlib.sha256(self.validation.tokens.tobytes()).hexdigest() if self.validation else ""
+        )
+
+    @property
+    def chars_per_token(self) -> float:
+        """How many characters a token of the training split stands for on average."""
+        documents = self.split.train
+        num_ends = len(documents) - documents.cut
+        return (documents.chars + num_ends) / (len(self.train) - documents.cut)

@@ -1,0 +1,280 @@
+"""Documents in little memory: one small number a character, and where each document lies.
+
+Letters: D documents, A characters in the alphabet, M numbers in all, N of them in documents.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from charrnn.parallel.processes import ALONE, World
+from charrnn.text.reading import regroup
+from charrnn.text.spread import Spread
+from charrnn.text.vocabulary import CODE_POINTS, code_points, from_code_points
+
+Array = np.ndarray
+
+# Halves of surrogate pairs, which no text has, mark where a document ends: with LINE_END one whose
+# last newline is no part of it, with END any other.
+END, LINE_END = "\udc00", "\udc01"
+_MARKS = END + LINE_END  # the first two of an alphabet
+NUM_MARKS = len(_MARKS)
+_MARK = re.compile(f"[{_MARKS}]")
+WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # no word goes on after this
+_PART = 1 << 18  # characters looked at at a time
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """D stretches of an array, read as if they lay end to end, and round and round."""
+
+    starts: Array  # (D,) places in the array
+    stops: Array  # (D,) places in the array
+
+    @classmethod
+    def between(cls, stops: Array) -> "Stretches":
+        """Stretches that each begin where the one before stops."""
+        stops = stops.astype(_type_of_places(stops.max(initial=0)), copy=False)
+        starts = np.roll(stops, 1)
+        starts[:1] = 0
+        return cls(starts, stops)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def ends(self) -> Array:
+        """Where each stretch stops when they lie end to end (D,)."""
+        return np.cumsum(self.stops - self.starts, dtype=self.stops.dtype)
+
+    @property
+    def size(self) -> int:
+        """The length of all stretches together, N."""
+        return int(self.ends[-1]) if len(self) else 0
+
+    def shuffled(self, rng: np.random.Generator) -> "Stretches":
+        """The same stretches in a random order."""
+        order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
+        return self.select(order)
+
+    def select(self, chosen: Array) -> "Stretches":
+        """Those that an index array or a mask (D,) chooses."""
+        return Stretches(self.starts[chosen], self.stops[chosen])
+
+    def places(self, start: int, stop: int) -> Array:
+        """Where `start` to `stop` lie in the array, int64 (stop - start,).
+
+        Any numbers will do, as the stretches are read round and round.
+        """
+        N, D = self.size, len(self)
+        turns, rests = np.divmod((start, stop - 1), N)
+        # With another type than that of `ends`, NumPy would convert all of them.
+        found = np.searchsorted(self.ends, rests.astype(self.ends.dtype), side="right")
+        first, last = turns * D + found
+        turns, stretches = np.divmod(np.arange(first, last + 1), D)
+        ends = self.ends[stretches] + turns * N
+        counts = np.diff(np.minimum(ends, stop), prepend=start)
+        return np.repeat(self.stops[stretches] - ends, counts) + np.arange(start, stop)
+
+    def parts(self) -> Iterator[Array]:
+        """The places of all stretches end to end, some at a time."""
+        for start in range(0, self.size, _PART):
+            yield self.places(start, min(start + _PART, self.size))
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text.
+
+    Where the array is spread over processes, they all make the same calls.
+    """
+
+    alphabet: Array  # (A,) code point of each number
+    codes: Array | Spread  # (M,) numbers of characters, as few bytes each as will do
+    stretches: Stretches  # each document, and one place more for its end
+    cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
+
+    @classmethod
+    def collect(cls, texts: Iterable[str]) -> "Documents":
+        """Documents from pieces of text in which END or LINE_END stands after each."""
+        alphabet = code_points(_MARKS)
+        numbers = _numbers(alphabet)
+        codes, dtype = bytearray(), np.dtype(np.uint8)  # it grows in place, unlike an array
+        for text in texts:
+            characters = code_points(text)
+            new = np.unique(characters[numbers[characters] < 0])
+            numbers[new] = len(alphabet) + np.arange(len(new))
+            alphabet = np.append(alphabet, new)
+            if (wider := np.min_scalar_type(len(alphabet) - 1)) != dtype:
+                codes, dtype = _widened(codes, dtype, wider), wider
+            codes += numbers[characters].astype(dtype).tobytes()
+        array = np.frombuffer(codes, dtype)
+        return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
+
+    def spread(self, world: World) -> "Documents":
+        """The documents of all processes, each of which has collected a part of the text.
+
+        Each keeps the numbers of its part, renumbered, and learns where all documents lie.
+        """
+        if isinstance(self.codes, Spread):
+            return self
+        alphabets = world.gather(self.alphabet)
+        others = np.setdiff1d(np.concatenate(alphabets), self.alphabet[:NUM_MARKS])
+        alphabet = np.append(self.alphabet[:NUM_MARKS], others)
+        renumbered = _numbers(alphabet)[self.alphabet]
+        codes = Spread(
+            _mapped(self.codes, renumbered, np.min_scalar_type(len(alphabet) - 1)), world
+        )
+        stops = self.stretches.stops.astype(_type_of_places(len(codes))) + codes.start
+        return Documents(alphabet, codes, Stretches.between(world.concatenate(stops)))
+
+    def share(self) -> "Documents":
+        """What of them this process holds, without a copy.
+
+        Of one that begins or ends elsewhere it is a part without a start or an end; so that the
+        documents have to be in the order of their places for that to be the last.
+        """
+        if not isinstance(self.codes, Spread):
+            return self
+        start, stop = self.codes.start, self.codes.stop
+        starts = self.stretches.starts.clip(start, stop) - start
+        stops = self.stretches.stops.clip(start, stop) - start
+        held = starts < stops
+        cut_at = self.cut_at - start if start <= self.cut_at < stop else -1
+        return Documents(
+            self.alphabet, self.codes.own, Stretches(starts[held], stops[held]), cut_at
+        )
+
+    @property
+    def world(self) -> World:
+        """The processes that hold the text."""
+        return self.codes.world if isinstance(self.codes, Spread) else ALONE
+
+    def __len__(self) -> int:
+        return len(self.stretches)
+
+    def __getitem__(self, index: int) -> str:
+        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        return self._text(self.codes[start : stop - 1])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last one goes on elsewhere."""
+        return self.cut_at >= 0
+
+    @property
+    def characters(self) -> str:
+        """Those of the alphabet, without the marks."""
+        return from_code_points(self.alphabet[NUM_MARKS:])
+
+    @property
+    def chars(self) -> int:
+        """Characters in all documents, without a last newline."""
+        return self.stretches.size - len(self)
+
+    @property
+    def lengths(self) -> Array:
+        """Characters of each document (D,), with its last newline."""
+        last = self.codes[self.stretches.stops - 1]
+        lengths: Array = self.stretches.stops - self.stretches.starts - (last == _MARKS.index(END))
+        return lengths
+
+    def select(self, chosen: Array) -> "Documents":
+        """Those documents that an index array or a mask (D,) chooses."""
+        return replace(self, stretches=self.stretches.select(chosen))
+
+    def cut_off(
+        self, index: int, length: int, apart: Array | None = None
+    ) -> tuple["Documents", "Documents"]:
+        """All documents, of the one at `index` its first `length` characters; the rest of it.
+
+        Args:
+            apart: a mask (D,) of others that go with the rest; None: none.
+        """
+        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        kept = np.ones(len(self), bool) if apart is None else ~apart
+        others = self.stretches.select(~kept)
+        kept[index] = False
+        whole = self.stretches.select(kept)
+        middle = start + length
+        first = Stretches(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
+        rest = Stretches(np.append(others.starts, middle), np.append(others.stops, stop))
+        return replace(self, stretches=first, cut_at=int(middle)), replace(self, stretches=rest)
+
+    def counts(self) -> dict[str, int]:
+        """How often each character of the alphabet occurs, which may be never."""
+        A = len(self.alphabet)
+        own = self.share()._parts()
+        counts = sum((np.bincount(part, minlength=A) for part in own), np.zeros(A, int))
+        self.world.sum(counts)
+        return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
+
+    def fragments(self) -> Iterator[list[str]]:
+        """All documents, some at a time; of a long one a part at a time, cut where no word is.
+
+        The last text of each list goes on in the next one; where it should not, it is empty.
+        """
+        for text in regroup(map(self._text, self._parts()), WORDS):
+            yield _MARK.split(text)
+
+    def end(self, chars: int) -> str:
+        """The last characters, documents one below the other."""
+        return self.text(max(0, self.stretches.size - chars), self.stretches.size)
+
+    def text(self, start: int, stop: int) -> str:
+        """The characters from `start` to `stop`, documents one below the other."""
+        if start >= stop:
+            return ""
+        return _MARK.sub("\n", self._text(self._codes(self.stretches.places(start, stop))))
+
+    def marked(self) -> Iterator[str]:
+        """The text that they were collected from, in pieces."""
+        for start in range(0, len(self.codes), _PART):
+            yield self._text(self.codes[start : start + _PART])
+
+    def _parts(self) -> Iterator[Array]:
+        """The codes of all documents, some at a time, with a mark after each."""
+        for places in self.stretches.parts():
+            yield self._codes(places)
+
+    def _codes(self, places: Array) -> Array:
+        codes: Array = np.where(places == self.cut_at, _MARKS.index(END), self.codes[places])
+        return codes
+
+    def _text(self, codes: Array) -> str:
+        return from_code_points(self.alphabet[codes])
+
+
+def _type_of_places(largest: int) -> type[np.signedinteger]:
+    """Four bytes where they are enough."""
+    return np.int32 if largest < 1 << 31 else np.int64
+
+
+def _numbers(alphabet: Array) -> Array:
+    """The number of each code point, -1 of those that are not in the alphabet."""
+    numbers = np.full(CODE_POINTS, -1, np.int32)
+    numbers[alphabet] = np.arange(len(alphabet))
+    return numbers
+
+
+def _mapped(codes: Array, numbers: Array, dtype: np.dtype) -> Array:
+    """What the numbers are mapped to, in the same array if it is of that type."""
+    found = codes if codes.dtype == dtype else np.empty(len(codes), dtype)
+    for start in range(0, len(codes), _PART):
+        part = slice(start, start + _PART)
+        found[part] = numbers[codes[part]]
+    return found
+
+
+def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:
+    """The same numbers in more bytes each."""
+    found, old = bytearray(), np.frombuffer(codes, dtype)
+    for start in range(0, len(old), _PART):
+        found += old[start : start + _PART].astype(wider).tobytes()
+    return found

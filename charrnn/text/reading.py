@@ -1,0 +1,285 @@
+"""Files to text: decoded, composed, with `\\n` for every line end, and a piece at a time."""
+
+import codecs
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.errors import ConfigError, CorpusError
+from charrnn.text.compression import compression, compression_of, unpack
+from charrnn.text.encodings import excerpt_of, likely_encodings
+from charrnn.text.kinds import refuse
+from charrnn.text.vocabulary import normalize
+
+_PART = 1 << 18  # bytes read at a time
+_PACKED_PART = 1 << 14  # of a compressed file
+_MB = 1 << 20
+_UNPACKED = 32  # MB that a compressed file may unpack to, or its own size so many times:
+_RATIO = 20  # more than any text is packed by
+# ASCII, kana, Han, Hangul and emoji compose with nothing before them, so that a text can be cut
+# there; nothing composes with a newline before it.
+_COMPOSABLE = re.compile(
+    r".*(?:\n|(?=[\0-\x7f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff]))",
+    re.DOTALL,
+)
+_BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
+_NUL = "\0"
+_BOM = "\ufeff"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LOOK_AHEAD = 20  # parts that are read to say which encoding would do
+_URL = re.compile(r"(?:https?|ftp):/")  # a path has one slash of two
+
+
+def read_pieces(
+    path: Path | str,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
+    *,
+    compose: bool = True,
+    start: int = 0,
+    stop: int | None = None,
+) -> Iterator[str]:
+    """The text of a file, or of standard input for "-", in pieces; see `decode`.
+
+    A file whose name ends in .gz, .bz2 or .xz is unpacked.
+
+    Args:
+        max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
+            or 20 times its own size, and any other what it will.
+        compose: as for `decode`.
+        start: the first byte to read, after a newline, of a file that is not compressed.
+        stop: the byte to stop before, after a newline; None: the end.
+
+    Raises:
+        CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
+        ConfigError: there is no such encoding.
+    """
+    try:
+        if str(path) == "-":
+            source = name_of(path)
+            parts = _limited(_as_they_come(sys.stdin.buffer), source, max_size)
+            yield from decode(parts, source, encoding, compose=compose)
+        else:
+            with Path(path).open("rb") as file:
+                parts = _unpacked(file, str(path), max_size)
+                if start or stop is not None:
+                    parts = _between(file, start, stop)
+                yield from decode(parts, str(path), encoding, compose=compose, begins=not start)
+    except OSError as error:
+        refuse_url(str(path))
+        raise CorpusError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
+
+
+def refuse_url(name: str) -> None:
+    """Raise CorpusError if what should be the name of a file is an address on the web."""
+    if _URL.match(name) and not re.search(r"\s", name):
+        url = re.sub("/+", "//", name, count=1)
+        raise CorpusError(f"{url} is a URL, not a file; download it first: curl -O {url}")
+
+
+def name_of(path: Path | str) -> str:
+    """What a file is called in an error."""
+    return "standard input" if str(path) == "-" else str(path)
+
+
+def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = None) -> str:
+    """All of what `read_pieces` reads."""
+    return "".join(read_pieces(path, encoding, max_size))
+
+
+def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    while part := file.read(size or _PART):
+        yield part
+
+
+def _as_they_come(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a pipe, as many at a time as there are."""
+    read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
+    while part := read(_PART):
+        yield part
+
+
+def _between(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
+    file.seek(start)
+    if stop is None:
+        yield from _parts(file)
+        return
+    for place in range(start, stop, _PART):
+        yield file.read(min(_PART, stop - place))
+
+
+def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[bytes]:
+    """The bytes of a file, unpacked where its name says that it is compressed."""
+    suffix = compression(source)
+    if not suffix:
+        return _limited(_parts(file), source, max_size)
+    if max_size is None:
+        max_size = max(_UNPACKED, _RATIO * os.fstat(file.fileno()).st_size // _MB)
+    return _limited(unpack(_parts(file, _PACKED_PART), suffix, source), source, max_size)
+
+
+def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Iterator[bytes]:
+    """The same, until they are more than `max_size` MB."""
+    size = 0
+    for part in parts:
+        size += len(part)
+        if max_size is not None and size > max_size * _MB:
+            raise CorpusError(
+                f"{source} holds more than {max_size:,} MB, the limit; --max-size sets another"
+            )
+        yield part
+
+
+def decode(
+    parts: Iterable[bytes],
+    source: str,
+    encoding: str = "utf-8",
+    *,
+    compose: bool = True,
+    begins: bool = True,
+) -> Iterator[str]:
+    """Bytes as text in NFC, without byte-order marks, with `\\n` for every line end, in pieces.
+
+    A mark is dropped wherever it stands, as files that were put together each begin with one.
+
+    Args:
+        source: what the bytes are called in an error.
+        compose: False leaves characters as they are, not in NFC.
+        begins: whether the first bytes are those that a file begins with.
+
+    Raises:
+        CorpusError: the bytes are not valid in that encoding, or are no text.
+        ConfigError: there is no such encoding.
+    """
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
+    except (LookupError, ValueError):
+        raise ConfigError(f"unknown encoding {encoding!r}") from None
+    pieces = _decoded(iter(parts), source, encoding, begins)
+    yield from map(normalize, regroup(pieces, _COMPOSABLE)) if compose else pieces
+
+
+def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+    size, head = 0, ""  # what is looked at to see whether it is text
+    looking = begins and codecs.lookup(encoding) != codecs.lookup(_BYTES)
+    if looking:
+        first = next(parts, b"")
+        refuse(first, source)
+        parts = chain([first], parts)
+    for data in chain(parts, [b""]):
+        size += len(data)
+        try:
+            text = newlines.decode(data, final=not data)
+        except UnicodeError as error:
+            reason = f"; {error}"
+            if isinstance(error, UnicodeDecodeError):
+                data = error.object  # with what was left of the part before
+                reason = f" at byte {size - len(data) + error.start}; {_advice(data, parts)}"
+            raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
+        if looking:
+            head += text
+            looking = size < _PART and bool(data)
+            if not looking:
+                _refuse_binary(head, source)
+        yield text.replace(_BOM, "")
+
+
+def _refuse_binary(text: str, source: str) -> None:
+    """An error where the beginning of a text is full of NULs; some may be there."""
+    if text.count(_NUL) * 100 <= len(text):
+        return
+    found = _BYTES
+    for offset, utf16 in enumerate(("utf-16-be", "utf-16-le")):  # of text that is mostly ASCII
+        if text[offset::2].count(_NUL) > len(text) // 4 and _NUL not in text[1 - offset :: 2]:
+            found = utf16
+    raise CorpusError(f"{source} is binary, full of NULs; --encoding {found} would read it")
+
+
+def _advice(data: bytes, rest: Iterator[bytes]) -> str:
+    """What to do with a file of which `data` is not valid and `rest` is not yet read."""
+    if suffix := compression_of(data):
+        return f"it is compressed: give it a name that ends in {suffix}"
+    if data[:2] in _UTF16:
+        candidates = {"utf-16": excerpt_of(data.decode("utf-16", "replace"))}
+    elif b"\0" in data:
+        return f"it looks binary; --encoding {_BYTES} would read its bytes as characters"
+    else:
+        candidates = likely_encodings(data)
+    decoders = {name: codecs.getincrementaldecoder(name)() for name in candidates}
+    for part in chain([data], islice(rest, _LOOK_AHEAD), [b""]):
+        for name, decoder in [*decoders.items()]:
+            try:
+                decoder.decode(part, final=not part)
+            except UnicodeError:
+                del decoders[name]
+    if not decoders:
+        return "name its encoding with --encoding"
+    name, *others = decoders
+    also = "".join(f", {other} as {candidates[other]!r}" for other in others)
+    return f"--encoding {name} would read it as {candidates[name]!r}{also}"
+
+
+def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
+    """The same text in pieces, each of them all that `end` matches at its start, but for the last.
+
+    So that the pieces end where `end` says, however the text was cut before.
+
+    Args:
+        end: finds an end by the two characters around it, or the one before it.
+    """
+    held: list[str] = []  # without an end
+    last = ""  # the character that comes next
+    for text in texts:
+        text = last + text
+        if found := end.match(text):
+            yield "".join([*held, found[0]])
+            held, text = [], text[found.end() :]
+        held.append(text[:-1])
+        last = text[-1:]
+    yield "".join([*held, last])
+
+
+def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the newline that ends it."""
+    newline = ""
+    for piece in pieces:
+        text = newline + piece
+        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        yield text.removesuffix("\n")
+
+
+def lines_of(pieces: Iterable[str]) -> Iterator[str]:
+    """What `split_lines` returns for a whole text, of one that comes in pieces."""
+    return chain.from_iterable(lines_in(pieces))
+
+
+def lines_in(pieces: Iterable[str]) -> Iterator[list[str]]:
+    """The lines that end in each piece of a text, and at last one without an end."""
+    begun: list[str] = []  # a line that has not ended
+    for piece in pieces:
+        first, *others = piece.split("\n")
+        begun.append(first)
+        if others:
+            yield ["".join(begun), *others[:-1]]
+            begun = others[-1:]
+    if any(begun):
+        yield ["".join(begun)]
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text that `decode` returned; a newline ends a line and starts none."""
+    return strip_last_newline(text).split("\n") if text else []
+
+
+def strip_last_newline(text: str) -> str:
+    """A file's text without the newline that ends its last line."""
+    return text.removesuffix("\n")

@@ -1,0 +1,147 @@
+"""Texts as Python programs hold them, strings, documents or paths, made into a corpus."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+from charrnn.config import LINES, WHOLE, check_float
+from charrnn.errors import ConfigError, CorpusError
+from charrnn.parallel.processes import ALONE, World
+from charrnn.resources import bundled_corpus
+from charrnn.text.corpus import Corpus, Split, mark, read_corpus, split_corpus
+from charrnn.text.documents import END, LINE_END, Documents
+from charrnn.text.reading import refuse_url
+from charrnn.text.vocabulary import normalize
+
+# A text or the name of a bundled corpus; a file or a folder; documents; files and folders.
+Source = str | Path | Sequence[str] | Sequence[Path]
+
+_PARAGRAPHS = "\n\n"
+_LONGEST_NAME = 256  # characters
+_LOOKED_AT = 100  # documents that may be names of files
+_PART = 1 << 18  # characters of a text taken at a time
+
+
+def names_of(source: Source) -> list[str] | None:
+    """What the command line would call a source, None where it is a text or documents.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(source, str):
+        return [source] if bundled_corpus(source) else None
+    if isinstance(source, Path):
+        return [str(source)]
+    if not isinstance(source, Sequence) or isinstance(source, bytes):
+        raise TypeError(f"a text is a str, a Path or a list of them, not {type(source).__name__}")
+    if source and all(isinstance(each, Path) for each in source):
+        return [str(each) for each in source]
+    if not all(isinstance(each, str) for each in source):
+        raise TypeError("a list of texts holds either str, documents, or Path, files")
+    return None
+
+
+def read_source(
+    source: Source, separator: str | None, encoding: str = "utf-8", max_size: int | None = None
+) -> Corpus:
+    """A corpus from a text, cut at the separator, from documents, or from files.
+
+    Args:
+        separator: None cuts bundled corpora into lines and other texts nowhere. Of documents it
+            only says what lies between them in files; None is a newline, or a blank line where
+            they hold newlines themselves.
+
+    Raises:
+        CorpusError: it holds no text, is not valid Unicode, or a file cannot be read.
+    """
+    names = names_of(source)
+    if names is not None:
+        return read_corpus(names, separator=separator, encoding=encoding, max_size=max_size)
+    if isinstance(source, str):
+        separator = WHOLE if separator is None else separator
+        marked = _mark_text(source, separator)
+    else:
+        found = cast(Sequence[str], source)
+        for text in found[:_LOOKED_AT]:
+            _refuse_name(text)
+        texts = [_as_read(document) for document in found]
+        if separator is None:
+            separator = _PARAGRAPHS if any("\n" in text[:-1] for text in texts) else LINES
+        marked = _mark_documents(texts)
+    corpus = Corpus.collect("text", marked, separator)
+    if not corpus.documents:
+        raise CorpusError("there is no text in it")
+    return corpus
+
+
+def split_source(
+    corpus: Corpus,
+    val: Source | None,
+    val_fraction: float | None,
+    encoding: str = "utf-8",
+    max_size: int | None = None,
+    world: World = ALONE,
+) -> Split:
+    """Hold out a share of the corpus for validation, or take another text for that.
+
+    Args:
+        world: the processes that the corpus is spread over; each reads all of the other text.
+
+    Raises:
+        ConfigError: the share is out of range.
+        CorpusError: the other text cannot be read.
+    """
+    if val_fraction is not None:
+        check_float("val_fraction", val_fraction, 0, 1, below=True)
+    if val is None:
+        return split_corpus(corpus, val_fraction)
+
+    def read() -> Documents:
+        return read_source(val, corpus.separator, encoding, max_size).documents
+
+    held_out = world.together(read, alone=val == Path("-"))  # which only rank 0 has
+    return Split(split_corpus(corpus, 0).train, held_out)
+
+
+def separator(lines: bool | None, split_on: str | None) -> str | None:
+    """Where a text is cut into documents, None where neither says.
+
+    Raises:
+        ConfigError: both do, or the text to cut at is empty.
+        CorpusError: that text is not valid Unicode.
+    """
+    if split_on is None:
+        return None if lines is None else LINES if lines else WHOLE
+    if lines is not None or not split_on:
+        raise ConfigError("split_on must be a text to cut at, and goes without lines")
+    return _as_read(split_on)
+
+
+def _mark_text(text: str, separator: str) -> Iterator[str]:
+    """A text as `Corpus.collect` takes it, cut as that of a file is."""
+    _refuse_name(text)
+    text = _as_read(text)
+    return mark((text[start : start + _PART] for start in range(0, len(text), _PART)), separator)
+
+
+def _refuse_name(text: str) -> None:
+    """Raise CorpusError where a text is the name of a file or a folder that is there, or a URL."""
+    refuse_url(text)
+    if len(text) < _LONGEST_NAME and os.path.exists(text):
+        raise CorpusError(
+            f"{text!r} is the name of a file or folder: give pathlib.Path({text!r}) to read it, or "
+            "end it with a newline if it is the text"
+        )
+
+
+def _mark_documents(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        if stripped := text.removesuffix("\n"):
+            yield stripped + (END if stripped == text else LINE_END)
+
+
+def _as_read(text: str) -> str:
+    """A text as `charrnn.text.reading.decode` would return it."""
+    return normalize(re.sub("\r\n?", "\n", text))

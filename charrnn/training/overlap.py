@@ -1,0 +1,40 @@
+"""How much of a held-out text a model has seen in training."""
+
+import numpy as np
+
+from charrnn.inference.verbatim import characters_of, stretch_hashes
+from charrnn.text.documents import Documents
+from charrnn.text.duplicates import fingerprints
+
+STRETCH = 50  # characters
+_LOOKED_AT = 1 << 20  # characters of the held-out text
+_PART = 1 << 20  # characters of the training text looked at at a time
+_BITS = 20  # of a hash, in a table of those that are looked for
+
+
+def known_share(train: Documents, held_out: Documents) -> float:
+    """The share of the held-out text that also stands in the training text, 0 to 1.
+
+    Counted in documents that are equal to one of the training text, and in stretches of 50
+    characters, end to end; the larger share of the two. In time linear in both texts. Where they
+    are spread over processes, these all make the same call.
+    """
+    sizes = held_out.stretches.stops - held_out.stretches.starts
+    known = np.isin(fingerprints(held_out), fingerprints(train))
+    return max(float(sizes[known].sum() / sizes.sum()), _share_of_stretches(train, held_out))
+
+
+def _share_of_stretches(train: Documents, held_out: Documents) -> float:
+    wanted = stretch_hashes(characters_of(held_out, 0, _LOOKED_AT), STRETCH)[::STRETCH]
+    if not len(wanted):
+        return 0.0
+    shift = np.uint64(64 - _BITS)
+    there = np.zeros(1 << _BITS, bool)
+    there[wanted >> shift] = True
+    found = np.zeros(len(wanted), np.int64)
+    own = train.share()
+    for start in range(0, own.stretches.size, _PART):
+        seen = stretch_hashes(characters_of(own, start, start + _PART + STRETCH - 1), STRETCH)
+        found += np.isin(wanted, seen[there[seen >> shift]])
+    train.world.sum(found)
+    return float(np.count_nonzero(found) / len(found))

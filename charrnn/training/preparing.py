@@ -1,0 +1,254 @@
+"""From a corpus and options to a run that is ready to start, or to go on."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
+from charrnn.errors import CheckpointError, ConfigError, CorpusError
+from charrnn.network.functional import IGNORE
+from charrnn.network.model import CharRNN
+from charrnn.ngrams.kneser_ney import Counts, count, fit, fit_into
+from charrnn.ngrams.leave_one_out import LeaveOneOut
+from charrnn.ngrams.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
+from charrnn.parallel.processes import World
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint, files
+from charrnn.storage.lock import locked
+from charrnn.text.corpus import Corpus, Split
+from charrnn.text.dataset import Dataset
+from charrnn.text.documents import Documents
+from charrnn.text.tokens import Encoded
+from charrnn.text.vocabulary import NUM_SPECIAL, UNK
+from charrnn.training import resuming
+from charrnn.training.batches import Batches
+from charrnn.training.finetuning import Pretrained
+from charrnn.training.memory import check_memory, most_ngrams
+from charrnn.training.plan import REFERENCE, plan
+from charrnn.training.resuming import Suspended, Text, longer
+from charrnn.training.run import Run
+from charrnn.training.trainer import NGramTrainer, Trainer
+
+_CHARACTERS = VocabularyConfig()
+_SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
+_OTHER_TEXT = (
+    "the {0} has changed since the run of {1} was started; if it lies elsewhere now, name {2} "
+    "beside --resume, or learn from the new text with --init-from {1} and another --output"
+)
+_MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
+
+
+@contextlib.contextmanager
+def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
+    """Be the only one to write an output, and not onto a run that is unfinished.
+
+    Args:
+        force: do so onto an unfinished one too.
+
+    Raises:
+        ConfigError: the name is not one of a model.
+        CheckpointError: another process writes it, it is an unfinished run, a file of another kind
+            is there, or the system refuses.
+    """
+    resuming.check_output(output)
+    files.check_writable(output)
+    with locked(output):
+        checkpoint.remove_leftovers(output)
+        if not force:
+            resuming.check_finished(output)
+        yield
+
+
+def prepare(
+    corpus: Corpus,
+    split: Split,
+    options: Mapping[str, Any],
+    *,
+    output: Path | None,
+    workers: Workers,
+    tokens: VocabularyConfig = _CHARACTERS,
+    init_from: Pretrained | None = None,
+    text: Text | None = None,
+    given: Mapping[str, Any] | None = None,
+    command: str = "",
+    started: float | None = None,
+) -> Run:
+    """Vocabulary, tokens, plan and a network, ready to train.
+
+    Args:
+        options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
+        output: the model to write, None for none.
+        tokens: what a token is, and which ones the vocabulary gets.
+        init_from: a trained model of such tokens, to start from its weights and not afresh.
+        text: how the text was read.
+        given: those of all options that were set by hand.
+        command: the command line, for the metadata.
+        started: when the process started on `time.perf_counter`.
+
+    Raises:
+        CorpusError: nothing is left to train on.
+        ConfigError: an option is out of range, or does not fit the trained model.
+        CheckpointError: the output cannot be written.
+    """
+    shorten = options.get("ngram") is None
+    if init_from is not None:
+        options = init_from.settings(options)
+    started = time.perf_counter() if started is None else started
+    data = Dataset.of(corpus, split, tokens)
+    speed, world = {}, workers.world
+    by_clock = options.get("minutes") is not None
+    if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
+        speed["chars_per_minute"] = found * world.size
+    vocab_size = len(data.vocabulary)
+    configs = plan(len(data.train), vocab_size, corpus.count_eos, options, **speed)
+    if output is not None:
+        world.together(lambda: resuming.check_output(output), alone=True)
+    check_memory(*configs)
+    trainer = _trainer(*configs, data, workers, started, init_from, shorten)
+    text = text or Text([], "utf-8", corpus.separator, None, None)
+    text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
+    run = Run(data, trainer, output, text, command, dict(given or {}), started)
+    if init_from is not None:
+        run.init_from = init_from.summary(data.vocabulary)
+    run.compare()
+    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
+        trainer.measure()
+    return run
+
+
+def resume(
+    suspended: Suspended,
+    corpus: Corpus,
+    split: Split,
+    budget: Mapping[str, Any],
+    *,
+    output: Path,
+    workers: Workers,
+    started: float,
+) -> Run:
+    """The run of `output` where it stopped, bit for bit unless it gets a longer budget.
+
+    Args:
+        budget: steps, epochs or minutes, or nothing for that of the run.
+        started: when the process started on `time.perf_counter`.
+
+    Raises:
+        CorpusError: the text is another one.
+        ConfigError: the budget is shorter, or of another kind.
+        CheckpointError: the run cannot be resumed.
+    """
+    config = longer(suspended.train, budget)
+    if corpus.sha256 != suspended.text.sha256:
+        raise CorpusError(_OTHER_TEXT.format("text", output, "its new path"))
+    check_memory(suspended.model, config)
+    data = Dataset.of(corpus, split, suspended.tokens)
+    if data.val_sha256 != suspended.text.val_sha256:
+        raise CorpusError(_OTHER_TEXT.format("validation text", output, "it with --val"))
+    if len(data.vocabulary) != suspended.model.vocab_size:
+        raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
+    started -= suspended.seconds
+    trainer = _trainer(suspended.model, config, data, workers, started)
+    text, given = suspended.text, suspended.given
+    run = Run(data, trainer, output, text, suspended.command, given, started)
+    run.restore(suspended)
+    run.compare()
+    return run
+
+
+def _trainer(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    data: Dataset,
+    workers: Workers,
+    started: float,
+    init_from: Pretrained | None = None,
+    shorten: bool = False,
+) -> Trainer | NGramTrainer:
+    """A network and the batches to train it on, or an n-gram model that is to be counted.
+
+    Args:
+        shorten: use a lower order beside the network where there are too many k-grams.
+    """
+    documents, count_eos = data.split.train, data.corpus.count_eos
+    if model_config.cell == "ngram":
+        train = Encoded(data.train.array(), documents.chars)
+        return NGramTrainer(
+            model_config, train, data.validation, config, count_eos=count_eos, workers=workers
+        )
+    counted = []
+    if model_config.ngram:
+        counted = _counted(model_config, data.train.array(), workers.world, shorten)
+        if shorten:
+            model_config = replace(model_config, ngram=len(counted))
+    line_end = int(data.vocabulary.encode("\n")[0])
+    batches = Batches(
+        data.train,
+        config.batch_size,
+        config.seq_len,
+        config.seed,
+        config.unk_rate,
+        config.restart_rate,
+        line_end if line_end != UNK else IGNORE,
+        workers.world.share(config.batch_size),
+    )
+    network = (
+        CharRNN(model_config).initialize(np.random.default_rng(config.seed))
+        if init_from is None
+        else init_from.start(model_config, data.vocabulary)
+    )
+    model: Network = network
+    if model_config.ngram:
+        model = _with_ngram(network, counted, documents, config.max_ngrams)
+    return Trainer(
+        model,
+        batches,
+        data.validation,
+        config,
+        count_eos=count_eos,
+        workers=workers,
+        chars_per_token=data.chars_per_token,
+        started=started,
+    )
+
+
+def _chars_per_minute(workers: Workers) -> float:
+    """How fast this process trains an lstm 1x256; 0 where the clock has not moved."""
+    model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
+    config = TrainConfig(minutes=_SPEED_MINUTES)
+    tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
+    batches = Batches(tokens, config.batch_size, config.seq_len, 0)
+    with Workers(workers.threads) as own:
+        trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
+        seconds = trainer.measure()
+        return 60 * config.tokens_per_step / seconds if seconds else 0.0
+
+
+def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:
+    """The k-grams of the training text, no more than can stand beside a network."""
+    most = world.broadcast(min(MAX_NGRAMS, most_ngrams(len(tokens))))
+    try:
+        return count(ngram_config(config), tokens, most, shorten=shorten)
+    except ValueError as error:
+        raise ConfigError(f"{error}: lower --ngram") from None
+
+
+def _with_ngram(
+    network: CharRNN, counted: Sequence[Counts], documents: Documents, max_size: int | None
+) -> ResidualRNN:
+    """The network on top of the n-gram model of the text that it is trained on."""
+    ngram = ngram_config(network.config)
+    if max_size is None:
+        model = fit_into(ngram, counted, min(_bytes(documents), _MAX_NGRAM_BYTES))
+    else:
+        model = fit(ngram, counted, min(max_size, MAX_NGRAMS))
+    return ResidualRNN(network, model, LeaveOneOut(ngram, counted))
+
+
+def _bytes(documents: Documents) -> int:
+    """The size of the documents in UTF-8."""
+    return sum(number * len(char.encode()) for char, number in documents.counts().items())

@@ -1,0 +1,240 @@
+"""The texts that `charrnn score` is given: files, standard input, JSON Lines, and many of them."""
+
+import gzip
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn import cli
+from charrnn.parallel import blas
+from tests.commands import TEXTS, Run, assert_one_line, finish, on_a_terminal, posix, start
+
+
+def as_jsonl(objects: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(each) + "\n" for each in objects).encode()
+
+
+# Files and standard input
+
+
+def test_score_files_and_stdin(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "two.txt").write_text("hello\n\nworld\n")
+
+    def names(*args: str, stdin: bytes = b"") -> list[str]:
+        result = run("score", "-c", trained, "--json", *args, stdin=stdin)
+        return [fields["text"] for fields in result.objects()]
+
+    assert names("--file", "two.txt") == ["hello", "", "world"]
+    assert names("--file", "two.txt", "--whole") == ["two.txt"]
+    assert names("first", "--file", "-", stdin=b"a\r\nb") == ["first", "a", "b"]
+    assert names(stdin=b"a\nb\n") == ["a", "b"]
+    assert names(stdin=b"") == []
+    assert names("-", "last", stdin=b"a\nb\n") == ["last", "a", "b"]
+    assert names("--whole", stdin=b"a\nb\n") == ["-"]
+    (folder / "empty.txt").write_text("")
+    for options in ((), ("--eos",), ("--streams", "2"), ("--per-char",)):
+        assert names("--whole", *options) == []
+        assert names("--whole", *options, "--file", "empty.txt") == ["empty.txt"]
+    assert run("score", "-c", trained, "--whole").out == ""
+
+
+def test_a_text_that_names_a_file_is_an_error(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "two.txt").write_text("hello\n")
+    (folder / "hello").mkdir()
+    result = run("score", "hello", "two.txt", "-c", trained)
+    assert_one_line(result, 2, "two.txt is a file; did you mean --file two.txt?")
+    assert run("score", "hello", "-c", trained).code == 0  # as a folder cannot be scored
+    assert run("score", "-c", trained, stdin=b"two.txt").out.split("\t")[2] == "two.txt"
+    assert_one_line(run("score", "-", "--file", "-", "-c", trained), 2, "scored once only")
+
+
+class SlowPipe(io.RawIOBase):
+    """Standard input whose lines come one at a time; notes what has been printed before each."""
+
+    def __init__(self, lines: list[bytes], printed: Callable[[], str]) -> None:
+        self.lines, self.printed, self.seen = lines, printed, [""]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.seen.append(self.seen[-1] + self.printed())
+        line = self.lines.pop(0) if self.lines else b""
+        buffer[: len(line)] = line
+        return len(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "make"),
+    [
+        ("", "{}"),
+        ("--json", "{}"),
+        ("--tsv", "{}"),
+        ("--field text", '{{"text": "{}"}}'),
+        ("--adapt", "{}"),
+        ("-c everyday", "{}"),
+    ],
+)
+def test_results_come_as_the_lines_do(
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: str,
+    make: str,
+) -> None:
+    lines = [f"{make.format(word)}\n".encode() for word in ("hello", "held", "the", "door")]
+    pipe = SlowPipe(lines, lambda: capfd.readouterr().out)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(pipe)))
+    monkeypatch.setattr(sys, "argv", ["charrnn", "score", "-c", str(trained), *options.split()])
+    monkeypatch.setattr(blas, "use_one_thread", lambda: None)
+    assert cli.main() == 0
+    header = options == "--tsv"
+    counts = [shown.count("\n") - header * bool(shown) for shown in pipe.seen]
+    assert counts[1:6] == [0, 1, 2, 3, 4]
+
+
+def test_more_texts_than_a_block(run: Run, trained: Path) -> None:
+    lines = [f"hello {number}" for number in range(4_100)]
+    result = run("score", "-c", trained, "--threads", "1", stdin="\n".join(lines).encode())
+    assert [line.split("\t")[2] for line in result.out.splitlines()] == lines
+
+
+# JSON Lines
+
+
+def test_json_lines_pass_their_fields_through(run: Run, trained: Path) -> None:
+    given = [{"id": n, "body": text, "more": {"a": [1.5, None]}} for n, text in enumerate(TEXTS)]
+    result = run("score", "-c", trained, "--field", "body", stdin=as_jsonl(given))
+    plain = run("score", *TEXTS, "-c", trained, "--json").objects()
+    assert (result.code, result.err) == (0, "")
+    for found, before, alone in zip(result.objects(), given, plain, strict=True):
+        assert list(found)[:3] == ["id", "body", "more"]
+        assert {name: found[name] for name in before} == before
+        assert "text" not in found
+        del alone["text"]
+        assert found.items() >= alone.items()
+
+
+def test_json_lines_can_be_scored_again(run: Run, trained: Path) -> None:
+    first = run("score", *TEXTS, "-c", trained, "--json").out
+    again = run("score", "-c", trained, "--field", "text", stdin=first.encode()).out
+    assert again == first
+
+
+def test_json_lines_are_left_as_they_are(run: Run, trained: Path) -> None:
+    line = '{"n": 123456789012345678901, "t": "e\u0301", "text": "a\\nb\\u2028"}'
+    result = run("score", "-c", trained, "--field", "text", stdin=f"\ufeff\n{line}\r\n".encode())
+    (found,) = result.objects()
+    assert (found["n"], found["t"]) == (123456789012345678901, "e\u0301")
+    assert found["text"] == "a\nb\u2028"
+    assert found["chars"] == len("a\nb\u2028") + 1
+
+
+def test_json_lines_from_a_packed_file_and_with_other_outputs(
+    run: Run, trained: Path, folder: Path
+) -> None:
+    (folder / "x.jsonl.gz").write_bytes(gzip.compress(as_jsonl([{"t": text} for text in TEXTS])))
+    command = ("score", "-c", trained, "--field", "t", "--file", "x.jsonl.gz")
+    plain = run("score", "-c", trained, "--tsv", *TEXTS).out
+    assert run(*command, "--tsv").out == plain
+    (total,) = run(*command, "--total").objects()
+    assert total["texts"] == len(TEXTS)
+    assert [len(each["per_char"]) for each in run(*command, "--per-char").objects()] == [
+        len(text) + 1 for text in TEXTS
+    ]
+    assert len(run(*command, "--adapt").objects()) == len(TEXTS)
+    assert len(run(*command, "--context", "1,2").objects()) == 2
+
+
+GOOD = '{"text": "fine"}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 3 of standard input is no JSON: Expecting property name"),
+        ('{"text": "a"} x', "is no JSON: Extra data at column 15"),
+        ('"text"', "is no JSON object"),
+        ("[1]", "is no JSON object"),
+        ('{"body": "a"}', "has no text in 'text'; --field names the field"),
+        ('{"text": 1}', "has no text in 'text'"),
+        ('{"text": "a", "x": NaN}', "NaN is no number of JSON"),
+        ('{"text": "a", "x": 1' + "0" * 5000 + "}", "is no JSON"),
+        ('{"text": "\\ud800"}', "half a surrogate pair in 'text'"),
+        ('{"text": "a", "x": ' + "[" * 900 + "]" * 900 + "}", "is nested too deep"),
+        ('{"text": "a", "x": ' + "[" * 100_000, "is nested too deep"),
+        ("\x1b[2J", "is no JSON: Expecting value at column 1"),
+    ],
+)
+def test_a_bad_line_is_one_line_of_error_after_the_results_before_it(
+    run: Run, trained: Path, line: str, words: str
+) -> None:
+    stdin = f"{GOOD}\n{line}\n{GOOD}".encode()
+    result = run("score", "-c", trained, "--field", "text", stdin=stdin)
+    assert [found["text"] for found in result.objects()] == ["fine"]
+    result.out = ""
+    assert_one_line(result, 1, words)
+    assert "line 3 of standard input" in result.err
+
+
+def test_half_a_surrogate_pair_elsewhere_passes_through(run: Run, trained: Path) -> None:
+    line = rb'{"text": "a", "x": "\ud800"}'
+    result = run("score", "-c", trained, "--field", "text", stdin=line)
+    assert result.objects()[0]["x"] == "\ud800"
+
+
+# Many lines
+
+
+MEMORY = """
+import resource, sys
+from charrnn.cli import main
+code = main()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak >> (10 if sys.platform == "darwin" else 0), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@posix
+@pytest.mark.parametrize("options", [(), ("--total",), ("--field", "text")])
+def test_six_times_the_lines_take_no_more_memory(
+    trained: Path, folder: Path, options: tuple[str, ...]
+) -> None:
+    line = '{"text": "hello"}\n' if "--field" in options else "hello\n"
+    peaks = []
+    for size in (10_000, 60_000):
+        (folder / "many").write_text(line * size)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, "score", "-c", trained, "-f", "many", *options],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "--total" in options or done.stdout.count("\n") == size
+        peaks.append(int(done.stderr))
+    assert peaks[1] - peaks[0] < 10_000  # KB; 50,000 scores that are held take 30,000
+
+
+BAR = """
+from charrnn.cli import main, progress
+progress.DELAY = 0
+main()
+"""
+
+
+@posix
+def test_a_terminal_gets_a_bar_while_a_pipe_gets_the_scores(trained: Path, folder: Path) -> None:
+    (folder / "many").write_text("hello\n" * 5000)
+    options = ("score", "-c", trained, "-f", "many", "--threads", "1")
+    shown = on_a_terminal("-c", BAR, *options, "--total", module=())
+    assert re.search(r"\d+%\|.*30\.0k", shown)
+    assert shown.rstrip().splitlines()[-1].startswith("token_log_prob")
+    assert "%|" not in on_a_terminal("-c", BAR, *options, module=())
+    done = finish(start("-c", BAR, *options, "--total", module=()))
+    assert (done.code, done.err) == (0, "")

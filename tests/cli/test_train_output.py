@@ -1,0 +1,164 @@
+"""What training shows on a terminal and in a pipe."""
+
+import io
+import math
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.cli import train_output
+from charrnn.cli.train_output import TrainingDisplay
+from charrnn.training import trainer
+from charrnn.training.trainer import Progress
+from tests.commands import TINY, Run, on_a_terminal, posix
+
+PROGRESS = Progress(
+    step=5, epochs=1.0, fraction=0.5, loss=1.0, learning_rate=0.1, chars=100, seconds=1.0,
+    train_loss=0.6931471805599453,
+)  # fmt: skip
+
+
+def test_without_a_terminal_there_are_lines_and_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(PROGRESS)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "step      5  epoch    1.00  train 1.0000 bits/char\n"
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=True) as shown:
+        shown.update(PROGRESS)
+        shown.note("a note")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal: Any = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(PROGRESS)
+    assert "50%|" in terminal.getvalue()
+    assert "train 1.0000 bits/char\n" in terminal.getvalue()
+
+
+def test_a_pipe_hears_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between = replace(PROGRESS, train_loss=None)
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(between)
+        monkeypatch.setattr(train_output, "_SECONDS_OF_SILENCE", -1.0)
+        shown.update(between)
+    assert capsys.readouterr().err == (
+        "step      5  epoch    1.00  train 1.4427 bits/char, 50% of the run\n"
+    )
+
+
+def test_a_figure_that_there_is_none_of_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay(quiet=False) as shown:
+        shown.update(replace(PROGRESS, train_loss=math.inf))
+    assert capsys.readouterr().err == "step      5  epoch    1.00  train - bits/char\n"
+
+
+def test_the_loss_shown_recovers_from_one_that_is_no_number() -> None:
+    shown = TrainingDisplay(quiet=True)
+    for loss in (1.0, math.nan, 1.0):
+        shown.update(replace(PROGRESS, loss=loss))
+    assert shown.loss == 1.0
+
+
+def test_a_run_whose_best_step_has_no_training_loss_ends_well(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step before the first validation was gone back from."""
+    monkeypatch.setattr(trainer, "_EXPLODED", 0.0)
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz")
+    assert result.code == 0
+    assert "training    - bits per character" in result.err
+    assert "train -  val " in result.err
+    assert run("inspect", "-c", "m.npz").code == 0
+    assert run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz", "--json").code == 0
+
+
+def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
+    assert max(map(len, result.err.splitlines())) < 80
+    lines = dict(line.split(maxsplit=1) for line in result.err.splitlines() if " " in line.strip())
+    assert lines["model"].startswith("lstm 1x8: ")
+    first, bars, last = lines["curve"].split()
+    assert float(first) > float(last)
+    assert len(bars) == 10
+    assert bars[0] == "█"
+
+
+def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder: Path) -> None:
+    lines = [f"the old well of house {n} held door {7 * n} and window {n % 3}\n" for n in range(40)]
+    for name, text in (("once", lines), ("more", lines * 5)):
+        (folder / f"{name}.txt").write_text("".join(text))
+    few, known = "only {} held out", "of the held-out text is in the training text too"
+    ngram = ("--cell", "ngram", "--order", "2", "-o", "m.npz")
+
+    once = run("train", "once.txt", "--lines", *ngram).err
+    assert few.format(199) in once
+    assert known not in once
+    assert known not in run("train", "more.txt", "--lines", *ngram).err  # all on one side
+    whole = run("train", "more.txt", *ngram)
+    assert f"100% {known}: the figure flatters\n" in whole.err
+    assert few[:4] not in whole.err
+    assert max(map(len, (once + whole.err).splitlines())) < 80
+    assert f"100% {known}" in run("train", "once.txt", "--val", "once.txt", *ngram).err
+    assert run("train", "more.txt", "--quiet", *ngram).err == ""
+
+
+def test_there_is_no_rate_where_the_clock_has_not_moved(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    sizes = ("--hidden-size", "8", "--threads", "1", "-o", "m.npz", "--force", "--json")
+    monkeypatch.setattr(time, "perf_counter", lambda: 1e6)
+    for options in (("--steps", "3"), ("--cell", "ngram")):
+        result = run("train", "text.txt", *sizes, *options)
+        assert result.code == 0, result.err
+        assert result.objects()[0]["chars_per_sec"] is None
+        assert "characters/s" not in result.err
+
+
+def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    result = run("train", "text.txt", "--steps", "2", "--hidden-size", "8", "--dry-run")
+    plan = result.err[result.err.index("plan: ") :].rpartition("\nabout")[0]
+    assert plan.count("\n") == plan.count(" \\\n") > 1
+    assert (
+        run("train", "text.txt", *shlex.split(plan.replace("\\\n", ""))[1:], "-o", "m.npz").code
+        == 0
+    )
+
+
+@posix
+def test_the_bar_holds_on_a_terminal(folder: Path) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    shown = on_a_terminal("train", "text.txt", "--steps", "200", "--hidden-size", "8", cwd=folder)
+    bars = [part for part in shown.replace("\n", "\r").split("\r") if "%|" in part]
+    assert bars
+    assert all(len(bar.replace("\x1b[A", "")) <= 80 for bar in bars)
+    assert "bits/char, " in bars[-1]
+
+
+@posix
+def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
+    shown = on_a_terminal("train", "hello", *TINY, "-o", "h.npz")
+    assert "100%|" in shown
+    assert "%|" not in shown[shown.index("written to") :]
+    assert "%|" not in on_a_terminal("train", "hello", *TINY, "-o", "h.npz", "--quiet")

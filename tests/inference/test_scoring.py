@@ -1,0 +1,338 @@
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+
+from charrnn.config import LINES, WHOLE, VocabularyConfig
+from charrnn.errors import CorpusError
+from charrnn.inference.evaluation import evaluate
+from charrnn.inference.scoring import (
+    Score,
+    Total,
+    score,
+    score_in_streams,
+    score_pieces,
+    score_windows,
+)
+from charrnn.parallel.threads import Workers
+from charrnn.text.documents import END, Documents
+from charrnn.text.tokens import encode_documents
+from charrnn.text.vocabulary import CHARACTERS as CHARACTERS_OF_UNICODE
+from charrnn.text.vocabulary import UNK, UNK_CHARACTER
+from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
+
+pytestmark = pytest.mark.figures
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "tokens"),
+    [
+        (CHARACTERS, "가각 xé\n"),
+        (JAMO, "ᄀ\u1161\u11a8 xe\u0301"),
+        (WORDS, ["각", " x", "\n", " é"]),
+    ],
+)
+TEXTS = ["각 x é", "x\n각 한국\u0316 .", "", "é", " x" * 400]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_all_texts_up_to_a_length_with_their_ends_add_up_to_one(
+    make_checkpoint: MakeCheckpoint, workers: Workers, cell: str
+) -> None:
+    checkpoint, longest = make_checkpoint("ab", cell=cell), 4
+    letters = "ab" + UNK_CHARACTER
+    texts = [
+        "".join(text)
+        for size in range(longest + 1)
+        for text in itertools.product(letters, repeat=size)
+    ]
+    ended = score(checkpoint, texts, eos=True, workers=workers)
+    going_on = score(
+        checkpoint, [t for t in texts if len(t) == longest], eos=False, workers=workers
+    )
+    for add_up in (total_of_tokens, total_of_texts):
+        ends_before = add_up(s for s in ended if len(s.text) < longest)
+        assert ends_before + add_up(going_on) == pytest.approx(1, abs=1e-6)
+
+
+def total_of_tokens(scores: Iterable[Score]) -> float:
+    """P of all texts, where unknown characters are one token."""
+    return math.fsum(math.exp(found.token_log_prob) for found in scores)
+
+
+def total_of_texts(scores: Iterable[Score]) -> float:
+    """P of all texts that differ from these in unknown characters only, and of these."""
+    unknown = CHARACTERS_OF_UNICODE - 2
+    return math.fsum(math.exp(found.log_prob) * unknown**found.unk for found in scores)
+
+
+def test_per_char_adds_up_to_log_prob(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    for eos in (False, True):
+        found = score(make_checkpoint(), ["abcab"], eos=eos, workers=workers)[0]
+        characters = [char for char, _ in found.per_char]
+        assert characters == [*"abcab"] + ["<EOS>"] * eos
+        assert math.fsum(log_prob for _, log_prob in found.per_char) == found.log_prob
+        assert found.chars == 5 + eos
+
+
+def test_zero_weights_cost_log2_of_the_vocabulary(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint("abcdef")
+    for array in checkpoint.model.arrays.values():
+        array[:] = 0
+    figures = score(checkpoint, ["abfe"], workers=workers)[0].figures()
+    assert figures["bits_per_char"] == pytest.approx(3, abs=1e-6)
+    assert figures["perplexity"] == pytest.approx(8, abs=1e-5)
+
+
+def test_the_end_counts_as_the_model_was_trained(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    for separator in (WHOLE, LINES, "--"):
+        (found,) = score(make_checkpoint(separator=separator), ["ab"], workers=workers)
+        assert found.eos == (separator != WHOLE)
+
+
+def test_nothing_predicted_gives_none(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    empty = score(make_checkpoint(), [""], eos=False, workers=workers)[0]
+    assert empty.chars == 0
+    assert empty.log_prob == 0
+    assert empty.figures() == {"bits_per_char": None, "perplexity": None}
+
+
+def test_unknown_characters_count_and_keep_their_names(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    found = score(make_checkpoint(), ["aΩb€"], eos=False, workers=workers)[0]
+    assert found.unk == 2
+    assert [char for char, _ in found.per_char] == [*"aΩb€"]
+    assert found.unknown_chars == found.unknown_tokens == [False, True, False, True]
+    share = math.log(0x110000 - 0x800 - len("abc"))
+    assert found.token_log_prob == pytest.approx(found.log_prob + 2 * share)
+    assert math.fsum(log_prob for _, log_prob in found.per_char) == found.log_prob
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"), [(CHARACTERS, "abc "), (JAMO, "abc "), (WORDS, ["abc", " abc"])]
+)
+def test_what_a_model_cannot_read_is_less_probable_than_what_it_can(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+) -> None:
+    checkpoint = make_checkpoint(tokens, kind)
+    checkpoint.model.arrays["head.weight"][UNK, 0] = 9  # its bias: nothing is likelier
+    unreadable, readable = score(checkpoint, ["한글 한글", "abc abc"], workers=workers)
+    assert unreadable.token_log_prob > readable.token_log_prob
+    assert unreadable.log_prob < readable.log_prob
+
+
+def test_an_unknown_word_is_spelled_out(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    (found,) = score(make_checkpoint(["a"], WORDS), ["a é, x"], workers=workers)
+    a_character = math.log(2 * (0x110000 - 0x800))
+    assert found.unknown_tokens == [False, True, True, True, False]
+    assert found.token_log_prob - found.log_prob == pytest.approx(5 * a_character)
+    for tally in (
+        score_pieces(make_checkpoint(["a"], WORDS), ["a é", ", x"], eos=True),
+        score_in_streams(
+            make_checkpoint(["a"], WORDS), documents_of(["a é, x"]), 2, eos=True, workers=workers
+        ),
+    ):
+        assert tally.token_log_prob - tally.log_prob == pytest.approx(5 * a_character)
+
+
+def test_composed_and_decomposed_text_score_alike(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint("é한")
+    composed, decomposed = score(checkpoint, ["é한", "e\u0301\u1112\u1161\u11ab"], workers=workers)
+    assert composed.per_char == decomposed.per_char
+
+
+def test_half_a_surrogate_pair_is_no_text(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    with pytest.raises(CorpusError, match="not valid Unicode"):
+        score(make_checkpoint(), ["\udcff"], workers=workers)
+
+
+def test_a_total_sums_and_divides_once(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    scores = score(make_checkpoint(), ["a", "abcΩ", "", "bb"], eos=True, workers=workers)
+    total = Total()
+    total.add(scores[:1])
+    total.add(scores[1:])
+    fields = total.fields()
+    assert (fields["texts"], fields["chars"], fields["unk"]) == (4, 11, 1)
+    log_prob = sum(item.log_prob for item in scores)
+    assert fields["log_prob"] == pytest.approx(log_prob)
+    token_log_prob = sum(item.token_log_prob for item in scores)
+    assert fields["token_log_prob"] == pytest.approx(token_log_prob) != log_prob
+    assert fields["bits_per_char"] == pytest.approx(-log_prob / 11 / math.log(2))
+    assert Total().fields()["bits_per_char"] is None
+
+
+def test_a_perplexity_that_no_float_holds_is_none(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint()
+    checkpoint.model.arrays["head.weight"][0, 0] = 1e5
+    figures = score(checkpoint, ["a"], eos=False, workers=workers)[0].figures()
+    assert figures["perplexity"] is None
+    assert figures["bits_per_char"] is not None
+    assert np.isfinite(figures["bits_per_char"])
+
+
+# Other tokens than composed characters
+
+
+@pytest.mark.parametrize("eos", [False, True])
+def test_a_character_has_the_probability_of_its_jamo(
+    make_checkpoint: MakeCheckpoint, workers: Workers, eos: bool
+) -> None:
+    checkpoint = make_checkpoint("ᄀ\u1161\u11a8x", JAMO)
+    (found,) = score(checkpoint, ["가x각한"], eos=eos, workers=workers)
+    tokens = [*"ᄀ\u1161xᄀ\u1161\u11a8ᄒ\u1161\u11ab"] + ["<EOS>"] * eos
+    assert [token for token, _ in found.per_token] == tokens
+    p = [log_prob for _, log_prob in found.per_token]
+    assert p == found.log_probs.tolist()
+    expected = [p[0] + p[1], p[2], sum(p[3:6]), sum(p[6:9]), *p[9:]]
+    assert [char for char, _ in found.per_char] == [*"가x각한"] + ["<EOS>"] * eos
+    assert [log_prob for _, log_prob in found.per_char] == pytest.approx(expected)
+    assert (found.chars, found.unk) == (4 + eos, 2)
+    assert found.unknown_tokens == [token in "ᄒ\u11ab" for token in tokens]
+    assert found.unknown_chars == [False, False, False, True] + [False] * eos
+
+
+def test_a_mark_that_changes_places_is_counted_to_its_own_character(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint = make_checkpoint("ab\u0316\u0301", JAMO)
+    (found,) = score(checkpoint, ["ba\u0301\u0316"], eos=False, workers=workers)
+    assert [token for token, _ in found.per_token] == [*"ba\u0316\u0301"]
+    b, a, below, above = (log_prob for _, log_prob in found.per_token)
+    assert dict(found.per_char) == pytest.approx({"b": b, "á": a + above, "\u0316": below})
+
+
+def test_words_are_scored_by_the_word(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    (found,) = score(make_checkpoint(["a", " cat"], WORDS), ["a cat, é"], workers=workers)
+    assert [token for token, _ in found.per_token] == ["a", " cat", ",", " é", "<EOS>"]
+    assert [log_prob for _, log_prob in found.per_token] == found.log_probs.tolist()
+    assert (found.chars, found.unk) == (len("a cat, é") + 1, 2)
+    with pytest.raises(ValueError, match="a model of words"):
+        _ = found.per_char
+
+
+@KINDS
+def test_bits_are_by_the_character_and_perplexity_by_the_token(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+) -> None:
+    checkpoint = make_checkpoint(tokens, kind)
+    for array in checkpoint.model.arrays.values():
+        array[:] = 0
+    V, total = len(checkpoint.vocabulary), Total()
+    for text in TEXTS:
+        (found,) = score(checkpoint, [text], workers=workers)
+        total.add([found])
+        count = len(checkpoint.vocabulary.split(text)) + 1
+        nats = count * math.log(V) + math.fsum(found.cost)
+        figures = found.figures()
+        assert found.chars == len(text) + 1
+        assert bool(found.unk) == (math.fsum(found.cost) > 0)
+        assert figures["perplexity"] == pytest.approx(math.exp(nats / count), rel=1e-5)
+        assert figures["bits_per_char"] == pytest.approx(nats / math.log(2) / (len(text) + 1))
+    fields = total.fields()
+    assert fields["chars"] == sum(len(text) + 1 for text in TEXTS)
+    assert fields["token_log_prob"] == pytest.approx(-total.tokens * math.log(V), rel=1e-5)
+
+
+@KINDS
+@pytest.mark.parametrize("separator", [WHOLE, LINES, "--"])
+def test_a_split_is_evaluated_as_its_documents_are_scored(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+    separator: str,
+) -> None:
+    checkpoint, total = make_checkpoint(tokens, kind, separator=separator), Total()
+    total.add(score(checkpoint, TEXTS, workers=workers))
+    split = encode_documents(checkpoint.vocabulary, documents_of(TEXTS))
+    found = evaluate(checkpoint.model, split, workers, count_eos=checkpoint.count_eos)
+    assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
+    assert found.nats == pytest.approx(-total.fields()["token_log_prob"])
+
+
+@pytest.mark.parametrize("contexts", [[1], [1, 5, 300]])
+@pytest.mark.parametrize("eos", [True, False])
+def test_windows_of_a_text_in_pieces_are_those_of_the_whole(
+    make_checkpoint: MakeCheckpoint, workers: Workers, contexts: list[int], eos: bool
+) -> None:
+    checkpoint, text = make_checkpoint(), "abcabΩcabc" * 20
+    pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
+    found = score_windows(checkpoint, pieces, contexts, eos=eos, workers=workers)
+    for context, tally in zip(contexts, found, strict=True):
+        (whole,) = score(checkpoint, [text], eos=eos, context=context, workers=workers)
+        assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
+        assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+        assert (tally.unk, tally.eos) == (20, eos)
+    assert len({tally.log_prob for tally in found}) == len(contexts)
+
+
+LONG = "abcab cabc\n" * 150 + "bca"
+
+
+@pytest.mark.parametrize("eos", [True, False])
+@pytest.mark.parametrize("config", [CHARACTERS, WORDS, JAMO])
+def test_a_long_text_in_pieces_scores_as_in_one(
+    make_checkpoint: MakeCheckpoint, workers: Workers, config: VocabularyConfig, eos: bool
+) -> None:
+    tokens = ["a", "b", "c", " "] if config.tokens == "char" else ["abcab", " cabc", "bca"]
+    checkpoint = make_checkpoint(tokens, config, separator=WHOLE)
+    (whole,) = score(checkpoint, [LONG], eos=eos, workers=workers)
+    pieces = [LONG[start : start + 37] for start in range(0, len(LONG), 37)]
+    tally = score_pieces(checkpoint, pieces, eos=eos)
+    assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
+    assert tally.figures() == pytest.approx(whole.figures(), rel=1e-6)
+    assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+    assert (tally.unk, tally.eos) == (whole.unk, eos)
+
+
+@pytest.mark.parametrize("eos", [True, False])
+@pytest.mark.parametrize("streams", [1, 2, 7, 40])
+def test_streams_count_every_token_once_and_cost_next_to_nothing(
+    make_checkpoint: MakeCheckpoint, streams: int, eos: bool
+) -> None:
+    checkpoint = make_checkpoint(["a", "b", "c", " "], separator=WHOLE)
+    documents = Documents.collect([LONG + END])
+    found = []
+    for threads in (1, 2):
+        with Workers(threads) as workers:
+            found.append(score_in_streams(checkpoint, documents, streams, eos=eos, workers=workers))
+            (whole,) = score(checkpoint, [LONG], eos=eos, workers=workers)
+    assert found[0].log_prob == found[1].log_prob
+    assert found[0].log_prob == pytest.approx(whole.log_prob, rel=1e-5)
+    for tally in found:
+        assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
+        assert (tally.unk, tally.eos) == (whole.unk, eos)
+
+
+def test_a_text_of_nothing_has_no_figures_in_pieces_or_streams_either(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    checkpoint, nothing = make_checkpoint(), Documents.collect([])
+    (end,) = score(checkpoint, [""], eos=True, workers=workers)
+    for eos, log_prob in ((False, 0), (True, end.log_prob)):
+        for tally in (
+            score_pieces(checkpoint, [""], eos=eos),
+            score_in_streams(checkpoint, nothing, 8, eos=eos, workers=workers),
+        ):
+            assert tally.log_prob == pytest.approx(log_prob)
+            assert tally.chars == tally.num_tokens == eos
+            if not eos:
+                assert tally.figures() == {"bits_per_char": None, "perplexity": None}

@@ -1,0 +1,44 @@
+import random
+
+import pytest
+
+from charrnn.text.encodings import likely_encodings
+
+TEXTS = {
+    "cp949": "오늘은 날씨가 좋아서 공원에 산책하러 갔다. 커피도 마셨다.",
+    "euc_jp": "今日は天気がいいので、公園へ散歩に行きました。コーヒーも飲みました。",
+    "cp932": "今日は天気がいいので、公園へ散歩に行きました。コーヒーも飲みました。",
+    "gb18030": "今天天气很好，我们一起去公园散步。他说他喜欢这本书。",
+    "big5": "今天天氣很好，我們一起去公園散步。他說他喜歡這本書。",
+    "cp1251": "Привет, мир! Это обычный русский текст.",
+    "koi8-r": "Привет, мир! Это обычный русский текст.",
+    "cp866": "Привет, мир! Это обычный русский текст.",
+    "cp1252": "Le garçon était très âgé; “Größe” – das Mädchen.",
+    "cp1250": "Ta książka była bardzo ciekawa, dziękuję.",
+    "cp1253": "Καλημέρα, αυτό είναι ένα απλό κείμενο.",
+    "cp1256": "مرحبا بالعالم، هذا نص بسيط.",
+    "cp874": "วันนี้อากาศดีมาก เราไปเดินเล่น",
+}
+
+
+@pytest.mark.parametrize(("encoding", "text"), TEXTS.items())
+def test_the_likeliest_encoding_is_the_right_one(encoding: str, text: str) -> None:
+    found = likely_encodings(text.encode(encoding))
+    assert next(iter(found)) == encoding
+    assert found[encoding] in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("cp1255", "שלום עולם, זה טקסט"), ("cp1254", "İstanbul'da güneşli bir gün")],
+)
+def test_one_that_cannot_be_told_from_others_is_among_them(encoding: str, text: str) -> None:
+    found = likely_encodings(text.encode(encoding))
+    assert found[encoding] in text
+    assert len({*found.values()}) == len(found) <= 3  # each of them reads something else
+
+
+def test_bytes_in_no_such_encoding_get_no_advice() -> None:
+    damaged = "안녕하세요, 오늘은 날씨가 좋다. ".encode() * 9 + b"\xff"
+    for data in (damaged, random.Random(0).randbytes(3000), "오늘은 날씨가".encode("johab")):
+        assert likely_encodings(data) == {}
