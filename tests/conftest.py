@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
+from charrnn.ids import EOS, NUM_SPECIAL
 from charrnn.network.model import CharRNN
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, save
 from charrnn.text.corpus import Corpus
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.tokens import Encoded
-from charrnn.text.vocabulary import EOS, NUM_SPECIAL, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 
 MakeCheckpoint = Callable[..., Checkpoint]
 

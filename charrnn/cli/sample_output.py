@@ -36,8 +36,8 @@ def stream(model: "Checkpoint", sample: "Sample", config: SampleConfig) -> None:
 
 def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
     """Name on stderr what of the prompts is not in the vocabulary."""
+    from charrnn.ids import UNK
     from charrnn.render.display import message, spelled_out, visible
-    from charrnn.text.vocabulary import UNK
 
     vocabulary = model.vocabulary
     known, unknown = False, dict[str, None]()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import IGNORE
 from charrnn.network.optim import clip_by_global_norm
 from charrnn.ngrams.residual import Network
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.config import SampleConfig
+from charrnn.ids import EOS, UNK
 from charrnn.inference.sampling import Sample, log_softmax, read_prompts
 from charrnn.storage.checkpoint import Checkpoint, check_finite
-from charrnn.text.vocabulary import EOS, UNK, UNK_CHARACTER
+from charrnn.text.vocabulary import UNK_CHARACTER
 
 Array = np.ndarray
 

@@ -11,17 +11,14 @@ from itertools import chain
 
 import numpy as np
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.network.parameters import input_size, state_shape
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import Network
+from charrnn.ngrams.residual import LanguageModel, Network
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Encoded, split_documents
-from charrnn.text.vocabulary import EOS, UNK
 
 Array = np.ndarray
-
-Model = Network | NGram
 
 _START = np.array([EOS])  # the input before a sequence
 _COLUMNS = 32  # sequences side by side
@@ -33,7 +30,7 @@ _MEASURED = 64  # tokens of each piece that is measured
 BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
 
 
-def chunk_shape(model: Model, steps: int, columns: int) -> tuple[int, int]:
+def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, int]:
     """The steps and columns that fit the work buffers, at most these; one-hot input takes V rows.
 
     Columns come before steps: fewer steps cost less time than fewer columns.
@@ -47,7 +44,9 @@ def chunk_shape(model: Model, steps: int, columns: int) -> tuple[int, int]:
     return max(1, min(steps, room // columns)), columns
 
 
-def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) -> list[Array]:
+def token_log_probs(
+    model: LanguageModel, sequences: Sequence[Array], workers: Workers
+) -> list[Array]:
     """log P of every token of every sequence given those before it, by the chain rule.
 
     Each sequence starts from zero state and zero input, and none is seen by another.
@@ -73,7 +72,7 @@ def token_log_probs(model: Model, sequences: Sequence[Array], workers: Workers) 
     return results
 
 
-def _batch_log_probs(model: Model, sequences: list[Array], workers: Workers) -> list[Array]:
+def _batch_log_probs(model: LanguageModel, sequences: list[Array], workers: Workers) -> list[Array]:
     """log P of the tokens of a batch of sequences, the shortest first.
 
     The columns that have ended leave the batch as soon as they are half of it.
@@ -173,7 +172,12 @@ def measured_part(tokens: Array) -> tuple[list[Array], float]:
 
 
 def evaluate(
-    model: Model, split: Encoded, workers: Workers, *, count_eos: bool, pieces: int = _PIECES
+    model: LanguageModel,
+    split: Encoded,
+    workers: Workers,
+    *,
+    count_eos: bool,
+    pieces: int = _PIECES,
 ) -> Evaluation:
     """The loss over a split, state carried through every document.
 

@@ -9,7 +9,7 @@ norm of that total derivative by distance k shows what truncated backpropagation
 
 import numpy as np
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import IGNORE
 from charrnn.ngrams.residual import Network
 
 Array = np.ndarray

@@ -15,16 +15,17 @@ from itertools import groupby
 import numpy as np
 
 from charrnn.errors import ConfigError
-from charrnn.inference.evaluation import BURN_IN, Model, chunk_shape
+from charrnn.ids import EOS
+from charrnn.inference.evaluation import BURN_IN, chunk_shape
 from charrnn.inference.properties import PROPERTIES
 from charrnn.network.cells import LSTM
 from charrnn.network.jordan import UnrolledJordan
 from charrnn.network.model import CharRNN
 from charrnn.network.unrolled import Unrolled
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import ResidualRNN
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.storage.checkpoint import check_finite
-from charrnn.text.vocabulary import EOS, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 
 Array = np.ndarray
 Document = tuple[Sequence[str], Array]
@@ -79,7 +80,7 @@ class Finding:
     held_out: float | None  # and in the other one; None: the property does not change there
 
 
-def network_of(model: Model) -> CharRNN:
+def network_of(model: LanguageModel) -> CharRNN:
     """The network of a model.
 
     Raises:

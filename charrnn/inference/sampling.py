@@ -11,14 +11,13 @@ from itertools import accumulate, islice
 import numpy as np
 
 from charrnn.config import SampleConfig
+from charrnn.ids import EOS, UNK
 from charrnn.inference.evaluation import chunk_shape
 from charrnn.network.functional import draw
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.vocabulary import (
-    EOS,
     EOS_NAME,
-    UNK,
     UNK_CHARACTER,
     UNK_NAME,
     Composer,

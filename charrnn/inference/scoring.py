@@ -17,23 +17,17 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.adaptation import Adaptive
-from charrnn.inference.evaluation import (
-    BURN_IN,
-    Model,
-    chunk_shape,
-    token_log_probs,
-    window_log_probs,
-)
-from charrnn.network.functional import IGNORE
+from charrnn.inference.evaluation import BURN_IN, chunk_shape, token_log_probs, window_log_probs
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import Network
+from charrnn.ngrams.residual import LanguageModel, Network
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.documents import WORDS, Documents
 from charrnn.text.reading import regroup
 from charrnn.text.tokens import Tokens, tokenize
-from charrnn.text.vocabulary import EOS, EOS_NAME, UNK, Vocabulary, normalize, sum_composed
+from charrnn.text.vocabulary import EOS_NAME, Vocabulary, normalize, sum_composed
 
 _STEPS = 128  # of a long text at a time
 _GROUP = 4  # streams of a long text side by side in a thread
@@ -357,7 +351,7 @@ def _windowed(checkpoint: Checkpoint) -> Network:
     return checkpoint.model
 
 
-def _scorer(checkpoint: Checkpoint, adapt: bool) -> Model | Adaptive:
+def _scorer(checkpoint: Checkpoint, adapt: bool) -> LanguageModel | Adaptive:
     if not adapt:
         return checkpoint.model
     if isinstance(checkpoint.model, NGram):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-Array = np.ndarray
+from charrnn.ids import IGNORE
 
-IGNORE = -1  # a target that is not predicted: padding, or the place where a document was cut
+Array = np.ndarray
 
 
 def sigmoid(x: Array) -> Array:

@@ -17,12 +17,12 @@ from functools import cached_property
 
 import numpy as np
 
+from charrnn.ids import EOS
 from charrnn.network.cells import side_by_side
 from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.network.parameters import input_size
 from charrnn.network.unrolled import Prior, Unrolled, write_one_hot
-from charrnn.text.vocabulary import EOS
 
 Array = np.ndarray
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from charrnn.config import ModelConfig
+from charrnn.ids import EOS
 from charrnn.network.jordan import UnrolledJordan
 from charrnn.network.parameters import Parameters, input_size, state_shape
 from charrnn.network.unrolled import Unrolled
-from charrnn.text.vocabulary import EOS
 
 Array = np.ndarray
 

@@ -14,11 +14,11 @@ from functools import cached_property
 
 import numpy as np
 
+from charrnn.ids import EOS
 from charrnn.network.cells import CELLS, side_by_side
 from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward
 from charrnn.network.parameters import Parameters, input_size, state_shape
-from charrnn.text.vocabulary import EOS
 
 Array = np.ndarray
 Prior = Callable[[slice], Array]

@@ -46,9 +46,8 @@ from itertools import pairwise
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE
 from charrnn.ngrams.ngram import NONE, NGram
-from charrnn.text.vocabulary import EOS
 
 Array = np.ndarray
 

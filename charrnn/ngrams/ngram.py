@@ -28,8 +28,7 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.network.functional import IGNORE
-from charrnn.text.vocabulary import EOS
+from charrnn.ids import EOS, IGNORE
 
 Array = np.ndarray
 

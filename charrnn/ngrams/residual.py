@@ -211,3 +211,4 @@ def _joined(network: Array, contexts: Array) -> Array:
 
 
 Network = CharRNN | ResidualRNN
+LanguageModel = Network | NGram

@@ -30,11 +30,10 @@ import numpy as np
 
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, did_you_mean
-from charrnn.inference.evaluation import Model
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import ResidualRNN
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.resources import BUNDLED_MODELS, bundled_model, trained_models
 from charrnn.resources import FOLDER as FOLDER
 from charrnn.resources import PREVIOUS as PREVIOUS
@@ -55,7 +54,7 @@ _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 class Checkpoint:
     """A model with what is needed to use it."""
 
-    model: Model
+    model: LanguageModel
     vocabulary: Vocabulary
     separator: str  # where files were cut into documents: LINES, another text, or WHOLE
     training: dict[str, Any] = field(default_factory=dict)
@@ -258,7 +257,7 @@ def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Head
     }
 
 
-def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Model:
+def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> LanguageModel:
     kind = NGram if config.cell == "ngram" else ResidualRNN if config.ngram else CharRNN
     try:
         return kind.from_arrays(config, arrays)

@@ -15,10 +15,10 @@ from operator import add
 import numpy as np
 
 from charrnn.config import VocabularyConfig
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE
 from charrnn.text.documents import NUM_MARKS, Documents, Stretches
 from charrnn.text.spread import Spread
-from charrnn.text.vocabulary import EOS, Vocabulary, split_words
+from charrnn.text.vocabulary import Vocabulary, split_words
 
 Array = np.ndarray
 

@@ -21,10 +21,9 @@ import numpy as np
 
 from charrnn.config import VocabularyConfig
 from charrnn.errors import CorpusError
+from charrnn.ids import NUM_SPECIAL, UNK
 
-EOS, UNK = 0, 1
 EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
-NUM_SPECIAL = 2
 CODE_POINTS = 0x110000
 CHARACTERS = CODE_POINTS - 0x800  # that a text may hold: every code point but the surrogates
 _BOM = "\ufeff"

@@ -8,9 +8,9 @@ import contextlib
 import lzma
 
 from charrnn.config import ModelConfig
-from charrnn.inference.evaluation import Model, evaluate
+from charrnn.inference.evaluation import evaluate
 from charrnn.ngrams.kneser_ney import count, fit
-from charrnn.ngrams.residual import ResidualRNN
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import Split
 from charrnn.text.tokens import Encoded, Tokens, stretches_of
@@ -26,7 +26,7 @@ _MAX_ADDED = 1 << 18  # bytes, about, of the validation split that it sees
 
 
 def simple_baselines(
-    model: Model,
+    model: LanguageModel,
     train: Tokens,
     validation: Encoded,
     split: Split,
@@ -46,7 +46,7 @@ def simple_baselines(
     """
     tokens = train.read(max(0, len(train) - _MAX_COUNTED), len(train))
 
-    def counted(order: int) -> Model:
+    def counted(order: int) -> LanguageModel:
         config = ModelConfig(vocab_size=model.vocab_size, cell="ngram", order=order)
         return fit(config, count(config, tokens))
 
@@ -62,7 +62,7 @@ def simple_baselines(
 
 
 def network_baseline(
-    model: Model, validation: Encoded, *, count_eos: bool, workers: Workers
+    model: LanguageModel, validation: Encoded, *, count_eos: bool, workers: Workers
 ) -> dict[str, float]:
     """`network`, that of a trained network without its n-gram model; nothing for other models."""
     if not isinstance(model, ResidualRNN):

@@ -9,9 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.text.tokens import Tokens
-from charrnn.text.vocabulary import EOS, UNK
 
 Array = np.ndarray
 

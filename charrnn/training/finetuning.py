@@ -16,12 +16,13 @@ import numpy as np
 
 from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
+from charrnn.ids import EOS, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import input_size
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import ResidualRNN
 from charrnn.storage import checkpoint
-from charrnn.text.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 
 Array = np.ndarray
 

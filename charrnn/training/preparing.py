@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError, CorpusError
-from charrnn.network.functional import IGNORE
+from charrnn.ids import IGNORE, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import Counts, count, fit, fit_into
 from charrnn.ngrams.leave_one_out import LeaveOneOut
@@ -24,7 +24,6 @@ from charrnn.text.corpus import Corpus, Split
 from charrnn.text.dataset import Dataset
 from charrnn.text.documents import Documents
 from charrnn.text.tokens import Encoded
-from charrnn.text.vocabulary import NUM_SPECIAL, UNK
 from charrnn.training import resuming
 from charrnn.training.batches import Batches
 from charrnn.training.finetuning import Pretrained

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charrnn.errors import CheckpointError, DivergedError
-from charrnn.inference.evaluation import Model
-from charrnn.ngrams.residual import ResidualRNN
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.parallel.processes import World
 from charrnn.resources import peak_memory
 from charrnn.storage import checkpoint
@@ -57,7 +56,7 @@ class Run:
     _writing: dict[str, float] = field(default_factory=dict)  # seconds for the last file of a kind
 
     @property
-    def model(self) -> Model:
+    def model(self) -> LanguageModel:
         """The network: the latest weights while it trains, the best ones afterwards."""
         return self.trainer.model
 

@@ -9,10 +9,10 @@ model beside the network knows the text by heart, so the true token is left out 
 
 import numpy as np
 
+from charrnn.ids import EOS, UNK
 from charrnn.network.draws import Draws
 from charrnn.network.functional import draw
 from charrnn.ngrams.residual import Network
-from charrnn.text.vocabulary import EOS, UNK
 
 Array = np.ndarray
 

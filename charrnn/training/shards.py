@@ -13,8 +13,8 @@ import numpy as np
 
 from charrnn.config import TrainConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import IGNORE
 from charrnn.network.draws import Draws
-from charrnn.network.functional import IGNORE
 from charrnn.ngrams.residual import Network
 from charrnn.parallel.processes import ALONE, World
 from charrnn.parallel.threads import Workers

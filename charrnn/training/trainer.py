@@ -16,9 +16,9 @@ import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import ConfigError, DivergedError
+from charrnn.ids import IGNORE
 from charrnn.inference.evaluation import Evaluation, evaluate, measured_part, token_log_probs
 from charrnn.network.draws import Draws
-from charrnn.network.functional import IGNORE
 from charrnn.network.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.network.parameters import weights_of
 from charrnn.ngrams.kneser_ney import MAX_SIZE, fit

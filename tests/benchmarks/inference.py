@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from charrnn.config import LINES, ModelConfig, SampleConfig
+from charrnn.ids import EOS, NUM_SPECIAL, UNK
 from charrnn.inference.evaluation import token_log_probs
 from charrnn.inference.sampling import Sample, complete
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.residual import Network, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, load
-from charrnn.text.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from tests.benchmarks.harness import Ratio, Step, compare
 from tests.benchmarks.peers import TorchModel
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from charrnn import cli
+from charrnn.ids import EOS
 from charrnn.parallel import blas
-from charrnn.text.vocabulary import EOS
 from tests.commands import TEXT, Result, Run, call
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from charrnn import cli
 from charrnn.config import LINES, ModelConfig
+from charrnn.ids import EOS
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.storage import checkpoint
-from charrnn.text.vocabulary import EOS, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from tests.commands import TEXT, Run, assert_one_line, contents
 
 

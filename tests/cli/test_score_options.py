@@ -13,8 +13,8 @@ import typer
 import charrnn
 from charrnn.cli.score import score
 from charrnn.errors import CharRNNError
+from charrnn.ids import EOS
 from charrnn.storage import checkpoint
-from charrnn.text.vocabulary import EOS
 
 TEXT = "hello held\nhello; the old\nwe held the door, well\nzzz\n"
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from charrnn.config import CELLS, LINES, ModelConfig, VocabularyConfig
-from charrnn.inference.evaluation import Model
+from charrnn.ids import NUM_SPECIAL
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import ResidualRNN, ngram_config
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN, ngram_config
 from charrnn.storage.checkpoint import Checkpoint, load, save
-from charrnn.text.vocabulary import NUM_SPECIAL, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from tests.fuzz.files import Content, npy_of
 from tests.fuzz.harness import Kind
 from tests.fuzz.mutations import CONTROLS, MUTATIONS, VALUES, Rng, choice, size
@@ -46,7 +46,7 @@ def _content(
 ) -> Content:
     """A random model of that configuration, saved by charrnn itself."""
     rng = np.random.default_rng(0)
-    model: Model = _network(config, rng) if config.cell != "ngram" else _ngram(config, rng)
+    model: LanguageModel = _network(config, rng) if config.cell != "ngram" else _ngram(config, rng)
     if isinstance(model, CharRNN) and config.ngram:
         model = ResidualRNN(model, _ngram(ngram_config(config), rng))
     made = Checkpoint(model, Vocabulary(tokens, kind or VocabularyConfig()), LINES, TRAINING)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.ids import EOS
 from charrnn.inference.adaptation import SEGMENT, Adaptive
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
-from charrnn.text.vocabulary import EOS
 
 pytestmark = pytest.mark.figures
 

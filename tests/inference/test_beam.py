@@ -9,12 +9,13 @@ import pytest
 
 from charrnn.config import SampleConfig
 from charrnn.errors import CheckpointError
+from charrnn.ids import EOS, UNK
 from charrnn.inference.beam import beam_search
 from charrnn.inference.sampling import Sample, generate
 from charrnn.inference.scoring import score
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
-from charrnn.text.vocabulary import EOS, UNK, UNK_CHARACTER
+from charrnn.text.vocabulary import UNK_CHARACTER
 from tests.conftest import JAMO, WORDS, MakeCheckpoint
 
 pytestmark = pytest.mark.figures

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference import evaluation
 from charrnn.inference.evaluation import evaluate, token_log_probs, window_log_probs
-from charrnn.network.functional import IGNORE
 from charrnn.network.model import CharRNN
 from charrnn.network.unrolled import Unrolled
 from charrnn.parallel.threads import Workers
-from charrnn.text.vocabulary import EOS, UNK
 from tests.conftest import MakeCheckpoint, encoded
 
 pytestmark = pytest.mark.figures

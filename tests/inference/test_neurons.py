@@ -6,6 +6,7 @@ import pytest
 
 from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError
+from charrnn.ids import EOS
 from charrnn.inference import neurons
 from charrnn.inference.neurons import (
     Finding,
@@ -20,7 +21,7 @@ from charrnn.inference.neurons import (
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
-from charrnn.text.vocabulary import EOS, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.figures
 

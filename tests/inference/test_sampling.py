@@ -8,6 +8,7 @@ import pytest
 
 from charrnn.config import SampleConfig, VocabularyConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS, UNK
 from charrnn.inference.sampling import (
     Sample,
     choose,
@@ -19,7 +20,7 @@ from charrnn.inference.sampling import (
 from charrnn.inference.scoring import score
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
-from charrnn.text.vocabulary import EOS, UNK, UNK_CHARACTER, Vocabulary
+from charrnn.text.vocabulary import UNK_CHARACTER, Vocabulary
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
 
 pytestmark = pytest.mark.figures

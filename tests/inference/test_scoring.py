@@ -7,6 +7,7 @@ import pytest
 
 from charrnn.config import LINES, WHOLE, VocabularyConfig
 from charrnn.errors import CorpusError
+from charrnn.ids import UNK
 from charrnn.inference.evaluation import evaluate
 from charrnn.inference.scoring import (
     Score,
@@ -20,7 +21,7 @@ from charrnn.parallel.threads import Workers
 from charrnn.text.documents import END, Documents
 from charrnn.text.tokens import encode_documents
 from charrnn.text.vocabulary import CHARACTERS as CHARACTERS_OF_UNICODE
-from charrnn.text.vocabulary import UNK, UNK_CHARACTER
+from charrnn.text.vocabulary import UNK_CHARACTER
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
 
 pytestmark = pytest.mark.figures

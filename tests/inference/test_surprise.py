@@ -7,13 +7,14 @@ import pytest
 
 from charrnn.config import LINES, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, CorpusError
+from charrnn.ids import EOS
 from charrnn.inference.sampling import next_tokens
 from charrnn.inference.scoring import score
 from charrnn.inference.surprise import surprise
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
-from charrnn.text.vocabulary import EOS, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
 
 pytestmark = pytest.mark.figures

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from charrnn.ids import IGNORE
 from charrnn.network.functional import (
     ACTIVATIONS,
-    IGNORE,
     cross_entropy,
     cross_entropy_backward,
     draw,

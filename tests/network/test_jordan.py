@@ -12,12 +12,13 @@ import pytest
 
 from charrnn.config import ModelConfig, SampleConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS
 from charrnn.inference.sampling import Sample, generate
 from charrnn.inference.scoring import score
 from charrnn.network.model import CharRNN
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint as checkpoints
-from charrnn.text.vocabulary import EOS, UNK_CHARACTER
+from charrnn.text.vocabulary import UNK_CHARACTER
 from tests.conftest import MakeCheckpoint
 from tests.network.test_unrolled import B, T, V, chunk_with_boundaries, make, random_state
 

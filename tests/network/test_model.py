@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.ids import EOS
 from charrnn.network.draws import Draws
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import weights_of
-from charrnn.text.vocabulary import EOS
 from tests.network.test_unrolled import JORDAN, V
 
 pytestmark = pytest.mark.figures

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.ids import EOS, IGNORE
 from charrnn.network.draws import Draws
-from charrnn.network.functional import IGNORE
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
-from charrnn.text.vocabulary import EOS
 from tests.network.test_cells import VARIANTS, numerical_gradient
 
 pytestmark = pytest.mark.figures

@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.config import ModelConfig
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.ngrams import kneser_ney
 from charrnn.ngrams.kneser_ney import _discounts, _smoothed, count
 from charrnn.ngrams.ngram import NONE, NGram
-from charrnn.text.vocabulary import EOS, UNK
 
 pytestmark = pytest.mark.figures
 

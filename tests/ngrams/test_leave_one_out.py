@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.ngrams.kneser_ney import count
 from charrnn.ngrams.leave_one_out import LeaveOneOut
-from charrnn.text.vocabulary import EOS, UNK
 from tests.ngrams.test_kneser_ney import START, Array, Gram, Literal, V, config, corpus
 
 pytestmark = pytest.mark.figures

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE
 from charrnn.ngrams.ngram import NONE, NGram, _is_deeper
-from charrnn.text.vocabulary import EOS
 
 pytestmark = pytest.mark.figures
 

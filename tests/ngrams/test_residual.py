@@ -10,10 +10,10 @@ import pytest
 
 from charrnn.config import SampleConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.sampling import Sample, generate, log_softmax
 from charrnn.inference.scoring import score
 from charrnn.network.draws import Draws
-from charrnn.network.functional import IGNORE
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.ngrams.leave_one_out import LeaveOneOut
@@ -22,7 +22,7 @@ from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint as checkpoints
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.corpus import split_corpus
-from charrnn.text.vocabulary import EOS, UNK, UNK_CHARACTER
+from charrnn.text.vocabulary import UNK_CHARACTER
 from charrnn.training.preparing import prepare
 from tests.conftest import MakeCheckpoint, corpus_of
 from tests.network.test_unrolled import B, T, V, assert_numerical, chunk_with_boundaries, label

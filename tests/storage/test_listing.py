@@ -6,11 +6,12 @@ import pytest
 
 from charrnn.config import LINES, ModelConfig
 from charrnn.errors import CheckpointError
+from charrnn.ids import EOS
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.resources import bundled_model
 from charrnn.storage import checkpoint, listing
 from charrnn.storage.checkpoint import Checkpoint, find, load, peek
-from charrnn.text.vocabulary import EOS, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import MakeCheckpoint
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.config import VocabularyConfig
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE
 from charrnn.text import documents as module
 from charrnn.text.documents import Documents
 from charrnn.text.tokens import (
@@ -16,7 +16,7 @@ from charrnn.text.tokens import (
     stretches_of,
     tokenize,
 )
-from charrnn.text.vocabulary import EOS, Vocabulary, normalize
+from charrnn.text.vocabulary import Vocabulary, normalize
 from tests.conftest import CHARACTERS, JAMO, WORDS, documents_of
 
 Array = np.ndarray

@@ -10,12 +10,9 @@ from hypothesis import strategies as st
 
 from charrnn.config import VocabularyConfig
 from charrnn.errors import ConfigError, CorpusError
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, NUM_SPECIAL, UNK
 from charrnn.text.vocabulary import (
     CODE_POINTS,
-    EOS,
-    NUM_SPECIAL,
-    UNK,
     UNK_CHARACTER,
     Composer,
     Vocabulary,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from charrnn.config import LINES, WHOLE, VocabularyConfig
-from charrnn.inference.evaluation import Evaluation, Model, evaluate
-from charrnn.ngrams.residual import ResidualRNN
+from charrnn.inference.evaluation import Evaluation, evaluate
+from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.text.tokens import Encoded, encode_documents, learn_vocabulary, tokenize
@@ -86,7 +86,7 @@ def test_the_network_alone_is_tried_on_less_the_larger_it_is(
     assert alone == {}
     sizes = []
 
-    def spy(model: Model, split: Encoded, workers: Workers, **_: bool) -> Evaluation:
+    def spy(model: LanguageModel, split: Encoded, workers: Workers, **_: bool) -> Evaluation:
         sizes.append(len(split.tokens))
         return Evaluation(1.0, 1, 0, 1)
 

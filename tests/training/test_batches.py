@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.network.functional import IGNORE
+from charrnn.ids import EOS, IGNORE, NUM_SPECIAL, UNK
 from charrnn.text.tokens import learn_vocabulary, split_documents, tokenize
-from charrnn.text.vocabulary import EOS, NUM_SPECIAL, UNK
 from charrnn.training import batches as module
 from charrnn.training.batches import Batches
 from tests.conftest import CHARACTERS, documents_of

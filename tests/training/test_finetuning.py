@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import input_size
 from charrnn.ngrams.residual import ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint as checkpoints
 from charrnn.text.corpus import read_corpus, split_corpus
-from charrnn.text.vocabulary import EOS, NUM_SPECIAL, UNK, Vocabulary
+from charrnn.text.vocabulary import Vocabulary
 from charrnn.training.finetuning import LEARNING_RATE, Pretrained, remap
 from charrnn.training.plan import plan
 from charrnn.training.preparing import prepare

@@ -8,10 +8,9 @@ import pytest
 
 from charrnn.config import TrainConfig
 from charrnn.errors import ConfigError
+from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.network.draws import Draws
-from charrnn.network.functional import IGNORE
 from charrnn.network.model import CharRNN
-from charrnn.text.vocabulary import EOS, UNK
 from charrnn.training.scheduled_sampling import ScheduledSampling
 from tests.network.test_unrolled import B, V, every_network, make, random_state
 from tests.ngrams.test_residual import text, with_ngram

@@ -14,15 +14,14 @@ import pytest
 
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import DivergedError
+from charrnn.ids import EOS, IGNORE
 from charrnn.inference.evaluation import evaluate, token_log_probs
-from charrnn.network.functional import IGNORE
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import count, fit
 from charrnn.ngrams.leave_one_out import LeaveOneOut
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Encoded
-from charrnn.text.vocabulary import EOS
 from charrnn.training import trainer as module
 from charrnn.training.batches import Batches
 from charrnn.training.budget import Budget
