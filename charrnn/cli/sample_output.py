@@ -51,11 +51,11 @@ def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
         return
     unit = vocabulary.config.unit
     if not known:
-        message(f"the model knows no {unit} of the prompt: it reads each as <UNK>")
+        message(f"warning: the model knows no {unit} of the prompt: it reads each as <UNK>")
         return
     shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(unknown)]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    message(f"the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
+    message(f"warning: the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
 
 
 def several_lines(model: "Checkpoint", prompts: Iterable[str]) -> bool:
