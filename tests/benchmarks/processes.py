@@ -52,7 +52,7 @@ def training_memory() -> Iterator[tuple[str, int, int]]:
     for num_layers, hidden_size, batch_size in ((2, 256, 50), (2, 512, 64)):
         shape = f"*configured('lstm', {num_layers}, {hidden_size}, {batch_size}, {batch_size})"
         ours = (
-            "from charrnn import blas; blas.use_one_thread()\n"
+            "from charrnn.parallel import blas; blas.use_one_thread()\n"
             "from charrnn.parallel.threads import Workers\n"
             "from tests.benchmarks.workload import configured, our_step\n"
             f"step = our_step({shape}, Workers())\n"

@@ -17,7 +17,7 @@ def test_blas_gets_one_thread_whatever_the_user_has_set(monkeypatch: pytest.Monk
 
 def test_it_is_settled_before_numpy_is_imported() -> None:
     code = (
-        "import sys; from charrnn import blas; blas.use_one_thread(); "
+        "import sys; from charrnn.parallel import blas; blas.use_one_thread(); "
         "assert 'numpy' not in sys.modules; import numpy as np; "
         "a = np.arange(6.0).reshape(2, 3); print((a @ a.T).tolist())"
     )
