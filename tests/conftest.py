@@ -1,5 +1,6 @@
 """What tests share: small models, quickly made."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ def documents_of(texts: Iterable[str]) -> Documents:
 
 def corpus_of(texts: Iterable[str], *, lines: bool = True) -> Corpus:
     return Corpus.collect("x", marked(texts), LINES if lines else WHOLE)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Each test leaves signals as it found them, or else a later one's processes ignore them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
