@@ -79,9 +79,10 @@ def test_a_signal_breaks_off_only_what_may_be() -> None:
 @posix
 def test_a_process_that_does_not_look_at_signals_is_ended_where_nothing_is_to_be_saved() -> None:
     code = (
-        "import os, signal, time; from charrnn.cli import train_interrupts as interrupts; interrupts._PATIENCE = 0.01\n"
+        "import os, signal, time; from charrnn.cli import train_interrupts as here\n"
+        "here._PATIENCE = 0.01\n"
         "signal.signal(signal.SIGTERM, lambda *_: None)\n"
-        "with interrupts.nothing_to_save():\n"
+        "with here.nothing_to_save():\n"
         "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"
     )
     assert finish(start(module=("-c", code))).code == 143
