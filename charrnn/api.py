@@ -206,7 +206,7 @@ def load(path: str | Path | None = None, *, threads: int | None = None) -> Model
     Raises:
         CheckpointError: it is not there, or is no model.
     """
-    found = checkpoint.find(None if path is None else Path(path))
+    found = checkpoint.locate(None if path is None else Path(path))
     return Model(checkpoint.load(found), threads=threads)
 
 

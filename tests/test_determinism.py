@@ -10,7 +10,7 @@ import pytest
 from charrnn.config import LINES, ModelConfig
 from charrnn.inference.scoring import score
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
@@ -108,7 +108,9 @@ def test_a_score_does_not_depend_on_what_else_is_scored(options: dict[str, Any])
     model: Any = network
     if config.ngram:
         of_ngram = ngram_config(config)
-        model = ResidualRNN(network, fit(of_ngram, count(of_ngram, rng.integers(1, 30, 2000))))
+        model = ResidualRNN(
+            network, fit(of_ngram, count_ngrams(of_ngram, rng.integers(1, 30, 2000)))
+        )
     vocabulary = Vocabulary([chr(ord("a") + number) for number in range(28)])
     found = checkpoint.Checkpoint(model, vocabulary, LINES)
     letters = [chr(ord("a") + number) for number in range(28)]

@@ -13,7 +13,7 @@ from charrnn.config import LINES
 from charrnn.inference.evaluation import evaluate
 from charrnn.parallel.threads import Workers
 from charrnn.resources import bundled_corpora, bundled_corpus, bundled_model
-from charrnn.storage.checkpoint import find, load
+from charrnn.storage.checkpoint import load, locate
 from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.text.tokens import encode_documents
 
@@ -84,7 +84,7 @@ def test_a_bundled_model_is_small_and_as_good_as_it_says(
     name: str, corpus: str, size: int, workers: Workers
 ) -> None:
     path = bundled_model(name)
-    assert find(Path(name)) == path
+    assert locate(Path(name)) == path
     assert path.stat().st_size <= size
     assert path.stem not in bundled_corpora()
     checkpoint = load(path)

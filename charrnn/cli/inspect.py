@@ -130,7 +130,7 @@ def inspect(
         return
     if len(checkpoints or []) > 1:
         raise ConfigError("several models go with --plot alone: give one --checkpoint")
-    path = checkpoint.find(checkpoints[0] if checkpoints else None)
+    path = checkpoint.locate(checkpoints[0] if checkpoints else None)
     loaded = checkpoint.load(path)
     fields: dict[str, Any] = {"checkpoint": str(path)}
     read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
@@ -204,10 +204,10 @@ def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) 
     """Draw the curves of models, each under its file's name, or its path where two have one."""
     from charrnn.render.display import message, visible
     from charrnn.render.plot import plot
-    from charrnn.storage.checkpoint import find, load
+    from charrnn.storage.checkpoint import load, locate
     from charrnn.storage.history import history
 
-    paths = [find(path) for path in checkpoints] or [find()]
+    paths = [locate(path) for path in checkpoints] or [locate()]
     stems = [path.stem for path in paths]
     runs = {}
     for path, stem in zip(paths, stems, strict=True):

@@ -76,12 +76,12 @@ def show_neurons(
     as_json: bool,
 ) -> None:
     """Say which units track what in a text, and how well."""
-    from charrnn.inference.neurons import find, network_of, state_name
+    from charrnn.inference.neurons import best_units, network_of, state_name
     from charrnn.render.inspection import show_findings
 
     model = network_of(loaded.model)
     reading = read()
-    findings = find(model, reading.ids, reading.properties())
+    findings = best_units(model, reading.ids, reading.properties())
     named = [(each, each.unit.name(model) if each.unit else "-") for each in findings]
     if html is not None:
         title = f"What units of {path.stem} track, by {state_name(model)}"

@@ -80,7 +80,7 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     from charrnn.storage import checkpoint
 
     check_choice("part", part, PARTS)
-    chosen = checkpoint.find(path)
+    chosen = checkpoint.locate(path)
     found = checkpoint.load(chosen)
     if path is None and sys.stderr.isatty():
         _say_which(chosen)

@@ -166,14 +166,16 @@ def _print_columns(
 
 def _print_marked(item: Drawn) -> None:
     """The text, with copied stretches marked on a terminal, and then a line for each of them."""
-    from charrnn.render.display import console, count, spelled_out
+    from charrnn.render.display import console, quantity, spelled_out
 
     if sys.stdout.isatty():
         console().print(_marked(item), soft_wrap=True)
     else:
         print(item.sample.text)
     drawn, copied = item.sample.drawn, item.num_copied
-    print(f"{copied:,} of {count(len(drawn), 'character')} copied, {item.share(copied) or 0:.1%}")
+    print(
+        f"{copied:,} of {quantity(len(drawn), 'character')} copied, {item.share(copied) or 0:.1%}"
+    )
     for stretch in item.copied or []:
         text = printable(spelled_out(drawn[stretch.start : stretch.stop]))
         print(f"{len(stretch):>7,} {item.share(len(stretch)):>6.1%}  {text}")

@@ -51,15 +51,15 @@ class Watch:
         Args:
             unit: what a token is.
         """
-        from charrnn.render.display import count, message
+        from charrnn.render.display import message, quantity
 
         if self.unk > _MANY_UNKNOWN * self.tokens:
             message(
-                f"warning: {self.unk:,} of {count(self.tokens, unit)} "
+                f"warning: {self.unk:,} of {quantity(self.tokens, unit)} "
                 f"{'is' if self.unk == 1 else 'are'} unknown to the model"
             )
         if self.above:
-            message(f"{count(self.above, 'result')} above {self.bits:g} bits per character")
+            message(f"{quantity(self.above, 'result')} above {self.bits:g} bits per character")
 
 
 @dataclass

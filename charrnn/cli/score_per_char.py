@@ -16,7 +16,7 @@ from charrnn.config import VocabularyConfig
 if TYPE_CHECKING:
     from charrnn.inference.scoring import Score
     from charrnn.inference.surprise import Place, Surprise
-    from charrnn.render.shading import Cell, Shade
+    from charrnn.render.shading import Glyph, Shade
 
     Worst = list[tuple[str, Place]]
 
@@ -63,14 +63,14 @@ def show_surprise(surprises: Iterable["Surprise"]) -> None:
     Where the terminal has no colours, marks below the text stand for them.
     """
     from charrnn.render import display
-    from charrnn.render.shading import figure, grouped, lines_of_cells
+    from charrnn.render.shading import figure, grouped, lines_of_glyphs
 
     console = display.console()
     _print(console, _legend(console))
     worst: Worst = []
     for surprise in surprises:
         _print(console, Text())
-        for line in lines_of_cells(grouped(surprise.places()), console.width):
+        for line in lines_of_glyphs(grouped(surprise.places()), console.width):
             _print_shaded(console, line)
         if not len(surprise):
             _print(console, Text())
@@ -113,13 +113,13 @@ def _style(console: Console, shade: "Shade") -> str:
     return f"{shade.foreground} on {shade.background}" if shade.background else ""
 
 
-def _print_shaded(console: Console, line: Sequence["Cell"]) -> None:
-    """A line of cells, and their marks below it where there are no colours."""
+def _print_shaded(console: Console, line: Sequence["Glyph"]) -> None:
+    """A line of glyphs, and their marks below it where there are no colours."""
     from charrnn.render.shading import SHADES, columns
 
     text, marks = Text(), ""
-    for number, cells in groupby(line, key=lambda cell: cell.group.shade):
-        run = "".join(cell.text for cell in cells)
+    for number, glyphs in groupby(line, key=lambda glyph: glyph.group.shade):
+        run = "".join(glyph.text for glyph in glyphs)
         text.append(run, _style(console, SHADES[number]))
         marks += SHADES[number].mark * columns(run)
     _print(console, text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from charrnn.config import LINES
-from charrnn.render.display import BITS, count, message, sparkline, visible
+from charrnn.render.display import BITS, message, quantity, sparkline, visible
 from charrnn.text.corpus import FEW_CHARS
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class TrainingDisplay:
         """
         model, config, data = run.model.config, run.trainer.config, run.data
         document = "line" if data.corpus.separator == LINES else "document"
-        documents = count(len(data.corpus.documents), document)
+        documents = quantity(len(data.corpus.documents), document)
         kind = data.vocabulary.config.unit
         unit = "" if kind == "character" else f" ({kind}s)"
         val = data.split.val
         held_out = f"{val.chars:,} held out" if val else "nothing held out for validation"
         self.note(
-            f"{data.corpus.name}: {count(data.corpus.chars, 'character')} in {documents}, "
+            f"{data.corpus.name}: {quantity(data.corpus.chars, 'character')} in {documents}, "
             f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
         )
         self._doubt_validation(val.chars, known_share)
@@ -147,7 +147,7 @@ class TrainingDisplay:
         """Say that there is nothing to resume."""
         longer = _longer_budget(run)
         advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
-        steps = count(run.trainer.step, "step")
+        steps = quantity(run.trainer.step, "step")
         self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
     def note(self, text: str) -> None:
@@ -185,7 +185,7 @@ def _pasteable(text: str) -> str:
 
 
 def _origin(init_from: dict[str, Any]) -> str:
-    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
+    tokens = f"{quantity(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
     new = " one starts" if init_from["new"] == 1 else " ones start"
     return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
 

@@ -96,7 +96,7 @@ def state_name(model: CharRNN) -> str:
     return "tanh(C)" if model.config.cell == "lstm" else "h"
 
 
-def read(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Array]]:
+def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Array]]:
     """Read a text, and return what all units are after each token, in chunks of bounded size.
 
     A text of less than 8,192 tokens is read from its beginning to its end; a longer one in streams
@@ -148,10 +148,10 @@ def _activations(unrolled: Unrolled, layer: int) -> Array:
 
 
 def follow(model: CharRNN, tokens: Array, units: Sequence[Unit]) -> Array:
-    """The activations (len(units), N) of some units after each token of a text; see `read`."""
+    """The activations (len(units), N) of some units after each token of a text."""
     rows = [unit.layer * model.config.hidden_size + unit.index for unit in units]
     found = np.empty((len(units), len(tokens)), np.float32)
-    for places, values in read(model, tokens):
+    for places, values in read_activations(model, tokens):
         found[:, places] = values[rows]
     return found
 
@@ -190,19 +190,19 @@ def _deviation(mean: Array, mean_square: Array) -> Array:
     return np.sqrt(np.where(variance > _CONSTANT * mean_square, variance, np.nan))
 
 
-def find(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -> list[Finding]:
+def best_units(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -> list[Finding]:
     """For each property the unit that correlates with it most, in either direction.
 
     The unit is chosen on the first half of the tokens, and how well it does is said of the second:
     the best of many units always does well where it was chosen.
 
     Args:
-        tokens: as for `read`.
+        tokens: as for `read_activations`.
         properties: what each is after each token (N,), by name.
     """
     values, half = np.array([*properties.values()]), len(tokens) // 2
     sums = _Sums(), _Sums()
-    for places, units in read(model, tokens):
+    for places, units in read_activations(model, tokens):
         in_text = tokens[places] > EOS
         for part, inside in zip(sums, (places < half, places >= half), strict=True):
             counted = in_text & inside

@@ -13,7 +13,7 @@ import numpy as np
 from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
 from charrnn.inference.evaluation import chunk_shape
-from charrnn.network.functional import draw
+from charrnn.network.functional import sample_categorical
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.vocabulary import (
@@ -299,7 +299,7 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
                 weights = np.exp(allowed / config.temperature)
             if config.top_k is not None or config.top_p < 1:
                 weights = _truncate(weights, config)
-            tokens = draw(weights, uniforms)
+            tokens = sample_categorical(weights, uniforms)
         return tokens, allowed[tokens, np.arange(len(tokens))] - np.log(total)
 
 

@@ -60,7 +60,7 @@ def _copied(texts: Sequence[str], corpus: Documents, min_chars: int) -> list[lis
     joined = code_points(_BETWEEN.join(texts))
     automaton = Automaton(joined.tolist())
     for start, stop in _places(joined, corpus, min_chars):
-        automaton.read(characters_of(corpus, start, stop).tolist())
+        automaton.match(characters_of(corpus, start, stop).tolist())
     found: list[list[Stretch]] = [[] for _ in texts]
     ends = np.cumsum([len(text) + 1 for text in texts])
     for stretch in automaton.longest():
@@ -136,7 +136,7 @@ class Automaton:
         self._sizes.append(size)
         return len(self._sizes) - 1
 
-    def read(self, items: Sequence[int]) -> None:
+    def match(self, items: Sequence[int]) -> None:
         """Take note of every part of the sequence that stands in `items`."""
         following, found = self._next, self._found
         state = size = 0

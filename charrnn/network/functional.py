@@ -91,7 +91,7 @@ def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
     return probs
 
 
-def draw(weights: Array, uniforms: Array) -> Array:
+def sample_categorical(weights: Array, uniforms: Array) -> Array:
     """One row of each column, with a probability in proportion to its weight.
 
     Args:

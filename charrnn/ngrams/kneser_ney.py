@@ -140,7 +140,7 @@ def _rounded(alpha: Array, dtype: np.dtype) -> Array:
     return found
 
 
-def count(
+def count_ngrams(
     config: ModelConfig, tokens: Array, max_size: float = math.inf, *, shorten: bool = False
 ) -> list[Counts]:
     """The k-grams of tokens (N,) for k = 1..n, less where no document is that long.

@@ -49,7 +49,7 @@ class LeaveOneOut:
         taken out of the counts is another one of the same k-gram.
         """
         ngram = self.ngram
-        nodes = ngram.find(contexts, targets)
+        nodes = ngram.descend(contexts, targets)
         counts = self.counts[nodes]  # (n, N), 0 where there is no such k-gram
         there = contexts != NONE
         # Whether the k-gram counts one less: if it does so at all longer contexts, each time the

@@ -143,7 +143,7 @@ class NGram:
 
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
-        return self.read(inputs, state)[1]
+        return self.contexts_after(inputs, state)[1]
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """log P of whatever may follow each input, which serve as logits.
@@ -156,10 +156,10 @@ class NGram:
             log P (T, V, B) in nats, and the state after the last step.
         """
         if inputs.size == 1:
-            after = self.read_one(inputs.item(), state[:, 0].tolist())
+            after = self.state_after(inputs.item(), state[:, 0].tolist())
             with np.errstate(all="ignore"):
                 return self.distribution(after)[None, :, None], np.array([after], np.int64).T
-        contexts, state = self.read(inputs, state)
+        contexts, state = self.contexts_after(inputs, state)
         with np.errstate(all="ignore"):
             log_probs = self.distributions(contexts.reshape(len(contexts), -1))
         return log_probs.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
@@ -169,8 +169,8 @@ class NGram:
 
         The same as `forward`, without the tokens that did not come.
         """
-        contexts, state = self.read(inputs, state)
-        found = self.find(contexts, np.maximum(targets, 0))
+        contexts, state = self.contexts_after(inputs, state)
+        found = self.descend(contexts, np.maximum(targets, 0))
         probs = np.full(targets.shape, 1 / self.vocab_size)
         with np.errstate(all="ignore"):
             for gamma, longer in zip(self.left_by(contexts), found, strict=True):
@@ -178,7 +178,7 @@ class NGram:
                 probs += np.where(longer == NONE, 0, self.alpha[longer - 1])
             return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, _TINY))), state
 
-    def read(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+    def contexts_after(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
         n = self.config.order
         going_on = inputs > EOS
@@ -186,15 +186,15 @@ class NGram:
         contexts[0] = 0
         contexts[1:2] = 1 + np.maximum(inputs, EOS)
         if len(inputs) == 1:  # as in sampling many texts: all lengths at once
-            found = self.find(state[:-1], inputs[0])
+            found = self.descend(state[:-1], inputs[0])
             contexts[2:, 0] = np.where(going_on[0], found, NONE)
             return contexts, contexts[1:, 0]
         for k in range(2, n):
             before = np.concatenate([state[k - 2][None], contexts[k - 1][:-1]])
-            contexts[k] = np.where(going_on, self.find(before, inputs), NONE)
+            contexts[k] = np.where(going_on, self.descend(before, inputs), NONE)
         return contexts, contexts[1:, -1]
 
-    def find(self, nodes: Array, tokens: Array) -> Array:
+    def descend(self, nodes: Array, tokens: Array) -> Array:
         """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
         keys += tokens.astype(self.keys.dtype)  # of another type all of them would be converted
@@ -202,10 +202,10 @@ class NGram:
         places[self.keys[places] != keys] = NONE
         return places
 
-    def read_one(self, token: int, state: Sequence[float]) -> list[int]:
+    def state_after(self, token: int, state: Sequence[float]) -> list[int]:
         """The state (n - 1,) after a single token, as in sampling one text.
 
-        There the search costs less than the calls that prepare `read` for many.
+        There the search costs less than the calls that prepare `contexts_after` for many.
         """
         after = [1 + max(token, EOS)]
         for node in map(int, state[:-1]):
@@ -297,7 +297,7 @@ class NGram:
         contexts[1:2, 1:] = 1 + tokens
         contexts[1:, 0] = NONE
         for k in range(2, n):
-            contexts[k, 1:] = self.find(contexts[k - 1, parents], tokens)
+            contexts[k, 1:] = self.descend(contexts[k - 1, parents], tokens)
         table = np.repeat(root, size, axis=0)
         self.add_longer(table, contexts, np.zeros(size, np.int64), self.left_by(contexts), 1.0)
         return table

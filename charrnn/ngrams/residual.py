@@ -125,7 +125,7 @@ class UnrolledResidual:
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
         network, contexts = self._split(state)
-        return _joined(self.unrolled.run(inputs, network), self.ngram.read(inputs, contexts)[1])
+        return _joined(self.unrolled.run(inputs, network), self.ngram.run(inputs, contexts))
 
     def forward(
         self, inputs: Array, state: Array, *, targets: Array | None = None
@@ -145,7 +145,7 @@ class UnrolledResidual:
     def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """`forward` for one step of one text, which is nearly all that sampling does."""
         rows, ngram = len(state) - (self.ngram.config.order - 1), self.ngram
-        contexts = ngram.read_one(inputs.item(), state[rows:, 0].tolist())
+        contexts = ngram.state_after(inputs.item(), state[rows:, 0].tolist())
         logits, network = self.unrolled.forward(
             inputs,
             state[:rows].reshape(self.unrolled.state_shape),
@@ -190,7 +190,7 @@ class UnrolledResidual:
         self, inputs: Array, contexts: Array, targets: Array | None = None
     ) -> tuple[Prior, Array]:
         """What the n-gram model adds to any of the N predictions, and its state afterwards."""
-        read, after = self.ngram.read(inputs, contexts)
+        read, after = self.ngram.contexts_after(inputs, contexts)
         columns = read.reshape(len(read), -1)  # (n, N)
 
         def prior(part: slice) -> Array:

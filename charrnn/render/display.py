@@ -50,7 +50,7 @@ def spelled_out(text: str) -> str:
     return text
 
 
-def count(number: int, noun: str) -> str:
+def quantity(number: int, noun: str) -> str:
     """A number of things, in words."""
     return f"{number:,} {noun}" + "s" * (number != 1)
 
@@ -152,7 +152,7 @@ def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     """The accuracy, and how often each true label was given each label, on stdout."""
     accuracy = confusions.accuracy
     shown = "-" if accuracy is None else f"{accuracy:.4f}"
-    print(f"accuracy {shown} of {count(confusions.texts, 'text')}")
+    print(f"accuracy {shown} of {quantity(confusions.texts, 'text')}")
     table = Table("true", box=None, pad_edge=False)
     for label in labels:
         table.add_column(Text(visible(label)), justify="right", no_wrap=True)

@@ -39,7 +39,9 @@ def show_checkpoint(fields: dict[str, Any]) -> None:
     """All that is in a checkpoint, as `inspect --json` has it."""
     cell, training = fields["model"]["cell"], fields["training"]
     unit = "k-gram" if cell == "ngram" else "parameter"
-    print(f"{display.visible(fields['checkpoint'])}: {display.count(fields['parameters'], unit)}")
+    print(
+        f"{display.visible(fields['checkpoint'])}: {display.quantity(fields['parameters'], unit)}"
+    )
     print(_folded("model", ", ".join(_settings(fields["model"]))))
     arrays = [f"{name:<18} {_shape(shape)}" for name, shape in fields["arrays"].items()]
     print("\n".join(_labelled("arrays", arrays)))
@@ -161,8 +163,8 @@ def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
     """The size of each corpus in a line."""
     print(title)
     for each in corpora:
-        lines = display.count(each.lines, "line")
-        print(f"{each.corpus:<{_LABEL}}{display.count(each.chars, 'character')} in {lines}")
+        lines = display.quantity(each.lines, "line")
+        print(f"{each.corpus:<{_LABEL}}{display.quantity(each.chars, 'character')} in {lines}")
 
 
 def show_gradient_flow(fields: dict[str, Any]) -> None:

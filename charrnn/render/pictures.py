@@ -14,13 +14,13 @@ from charrnn.render.display import visible
 from charrnn.render.shading import (
     BEFORE,
     SHADES,
-    Cell,
+    Glyph,
     Group,
     Row,
     columns,
     figure,
     grouped,
-    lines_of_cells,
+    lines_of_glyphs,
     name,
     with_probabilities,
     worst_rows,
@@ -140,7 +140,7 @@ def svg_picture(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]
     """The same as a picture in pieces; a viewer shows the tips that can."""
     lines: list[list[str]] = [[*_legend()], []]
     for surprise in surprises:
-        lines += [[*_shapes(line)] for line in lines_of_cells(grouped(surprise.places()), _WIDTH)]
+        lines += [[*_shapes(line)] for line in lines_of_glyphs(grouped(surprise.places()), _WIDTH)]
         lines += [[_words(0, figure(surprise))], []]
     if worst:
         middle = _MIDDLE - len("where")
@@ -176,15 +176,15 @@ def _shapes_of_row(row: Row) -> list[str]:
     return [_words(0, row.bits), before, came, _words(_MIDDLE + max(size + 2, 8), row.likelier)]
 
 
-def _shapes(line: Sequence[Cell]) -> Iterator[str]:
+def _shapes(line: Sequence[Glyph]) -> Iterator[str]:
     place = 0
-    for _, cells in groupby(line, key=lambda cell: id(cell.group)):
-        run = [*cells]
+    for _, glyphs in groupby(line, key=lambda glyph: id(glyph.group)):
+        run = [*glyphs]
         start, words = place, []
-        for cell in run:
-            if cell.text != " ":
-                words.append(_words(place, cell.text))
-            place += columns(cell.text)
+        for glyph in run:
+            if glyph.text != " ":
+                words.append(_words(place, glyph.text))
+            place += columns(glyph.text)
         group = run[0].group
         yield _shape(group.shade, start, place - start, words, describe(group))
 

@@ -93,7 +93,7 @@ def grouped(places: Iterable["Place"]) -> Iterator[Group]:
 
 
 @dataclass
-class Cell:
+class Glyph:
     """What stands in one column, or in the two of a wide character."""
 
     group: Group
@@ -105,22 +105,22 @@ class Cell:
         return "".join(self.parts)
 
 
-def lines_of_cells(groups: Iterable[Group], width: int) -> Iterator[list[Cell]]:
+def lines_of_glyphs(groups: Iterable[Group], width: int) -> Iterator[list[Glyph]]:
     """A text on lines of so many columns, line ends and controls spelled out.
 
     A line ends after a newline of the text, else after the last space that fits, if there is one.
     """
-    line: list[Cell] = []
+    line: list[Glyph] = []
     used = 0
     for group in groups:
-        for cell in _cells(group):
-            size = columns(cell.parts[0])
+        for glyph in _glyphs(group):
+            size = columns(glyph.parts[0])
             if line and used + size > width:
                 stop = _break(line)
                 yield line[:stop]
                 line = line[stop:]
                 used = sum(columns(each.parts[0]) for each in line)
-            line.append(cell)
+            line.append(glyph)
             used += size
         if group.text.endswith("\n"):
             yield line
@@ -129,19 +129,19 @@ def lines_of_cells(groups: Iterable[Group], width: int) -> Iterator[list[Cell]]:
         yield line
 
 
-def _break(line: list[Cell]) -> int:
+def _break(line: list[Glyph]) -> int:
     spaces = (place for place in range(len(line), 0, -1) if line[place - 1].text == " ")
     return next(spaces, len(line))
 
 
-def _cells(group: Group) -> Iterator[Cell]:
-    cell = Cell(group)
+def _glyphs(group: Group) -> Iterator[Glyph]:
+    glyph = Glyph(group)
     for char in visible(spelled_out(group.text)):
-        if cell.parts and columns(char):
-            yield cell
-            cell = Cell(group)
-        cell.parts.append(char)
-    yield cell
+        if glyph.parts and columns(char):
+            yield glyph
+            glyph = Glyph(group)
+        glyph.parts.append(char)
+    yield glyph
 
 
 def name(token: str) -> str:

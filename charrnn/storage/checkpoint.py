@@ -168,7 +168,7 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return seconds[0] > seconds[1]
 
 
-def find(path: Path | None = None) -> Path:
+def locate(path: Path | None = None) -> Path:
     """The checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
     ./checkpoints, else the first bundled one.
 

@@ -9,7 +9,7 @@ import lzma
 
 from charrnn.config import ModelConfig
 from charrnn.inference.evaluation import evaluate
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import Split
@@ -48,7 +48,7 @@ def simple_baselines(
 
     def counted(order: int) -> LanguageModel:
         config = ModelConfig(vocab_size=model.vocab_size, cell="ngram", order=order)
-        return fit(config, count(config, tokens))
+        return fit(config, count_ngrams(config, tokens))
 
     ngram = model.ngram if isinstance(model, ResidualRNN) else counted(_NGRAM_ORDER)
     scored = validation.sample(_MAX_SCORED)

@@ -54,7 +54,7 @@ class Pretrained:
         Raises:
             CheckpointError: it cannot be read, or has no weights to start from.
         """
-        found = checkpoint.load(checkpoint.find(path))
+        found = checkpoint.load(checkpoint.locate(path))
         if isinstance(found.model, NGram):
             raise CheckpointError(
                 f"{path} holds counts and no weights to start from; leave out --init-from, as "

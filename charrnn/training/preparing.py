@@ -13,7 +13,7 @@ from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError, CorpusError
 from charrnn.ids import IGNORE, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import Counts, count, fit, fit_into
+from charrnn.ngrams.kneser_ney import Counts, count_ngrams, fit, fit_into
 from charrnn.ngrams.leave_one_out import LeaveOneOut
 from charrnn.ngrams.residual import MAX_NGRAMS, Network, ResidualRNN, ngram_config
 from charrnn.parallel.processes import World
@@ -231,7 +231,7 @@ def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: boo
     """The k-grams of the training text, no more than can stand beside a network."""
     most = world.broadcast(min(MAX_NGRAMS, most_ngrams(len(tokens))))
     try:
-        return count(ngram_config(config), tokens, most, shorten=shorten)
+        return count_ngrams(ngram_config(config), tokens, most, shorten=shorten)
     except ValueError as error:
         raise ConfigError(f"{error}: lower --ngram") from None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.ids import EOS, UNK
 from charrnn.network.draws import Draws
-from charrnn.network.functional import draw
+from charrnn.network.functional import sample_categorical
 from charrnn.ngrams.residual import Network
 
 Array = np.ndarray
@@ -46,7 +46,7 @@ class ScheduledSampling:
         uniforms = self.draws.random(inputs.shape)
         for t in range(1, len(inputs)):
             logits, state = self.unrolled.forward(inputs[t - 1 : t], state, targets=true[t : t + 1])
-            drawn = draw(_weights(logits[0].astype(np.float64)), uniforms[t])
+            drawn = sample_categorical(_weights(logits[0].astype(np.float64)), uniforms[t])
             inputs[t] = np.where(chosen[t], drawn, inputs[t])
         return inputs
 

@@ -21,8 +21,7 @@ from charrnn.inference.evaluation import Evaluation, evaluate, measured_part, to
 from charrnn.network.draws import Draws
 from charrnn.network.optim import Adam, clip_by_global_norm, learning_rate
 from charrnn.network.parameters import weights_of
-from charrnn.ngrams.kneser_ney import MAX_SIZE, fit
-from charrnn.ngrams.kneser_ney import count as count_ngrams
+from charrnn.ngrams.kneser_ney import MAX_SIZE, count_ngrams, fit
 from charrnn.ngrams.residual import Network, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Encoded

@@ -10,7 +10,7 @@ import pytest
 from charrnn import cli
 from charrnn.config import LINES, ModelConfig
 from charrnn.ids import EOS
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.storage import checkpoint
 from charrnn.text.vocabulary import Vocabulary
 from tests.commands import TEXT, Run, assert_one_line, contents
@@ -38,7 +38,7 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     arrays["metadata"] = np.array(json.dumps({**metadata, "tokens": {"tokens": "word"}}))
     np.savez(folder / "words.npz", **arrays)
     ngram = ModelConfig(5, cell="ngram", order=2)
-    counts = fit(ngram, count(ngram, np.array([2, 3, 4, EOS])))
+    counts = fit(ngram, count_ngrams(ngram, np.array([2, 3, 4, EOS])))
     found = checkpoint.Checkpoint(counts, Vocabulary("abc"), LINES)
     checkpoint.save(found, folder / "counts.npz")
     return folder

@@ -12,7 +12,7 @@ from charrnn.config import CELLS, LINES, ModelConfig, VocabularyConfig
 from charrnn.ids import NUM_SPECIAL
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import LanguageModel, ResidualRNN, ngram_config
 from charrnn.storage.checkpoint import Checkpoint, load, save
@@ -63,7 +63,7 @@ def _network(config: ModelConfig, rng: Rng) -> CharRNN:
 
 def _ngram(config: ModelConfig, rng: Rng) -> NGram:
     text = rng.integers(NUM_SPECIAL, config.vocab_size, 20 * config.vocab_size)
-    return fit(config, count(config, np.append(text, 0)))
+    return fit(config, count_ngrams(config, np.append(text, 0)))
 
 
 def _characters(number: int) -> list[str]:

@@ -7,7 +7,7 @@ from charrnn.config import ModelConfig
 from charrnn.ids import EOS
 from charrnn.inference.adaptation import SEGMENT, Adaptive
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 
 pytestmark = pytest.mark.figures
@@ -22,7 +22,7 @@ def network(ngram: int = 0) -> CharRNN | ResidualRNN:
     if not ngram:
         return model
     counts = ngram_config(config)
-    return ResidualRNN(model, fit(counts, count(counts, TEXT[:20])))
+    return ResidualRNN(model, fit(counts, count_ngrams(counts, TEXT[:20])))
 
 
 def log_probs(model: CharRNN | ResidualRNN | Adaptive, text: np.ndarray) -> np.ndarray:

@@ -13,13 +13,13 @@ from charrnn.inference.neurons import (
     Reading,
     Unit,
     as_read,
-    find,
+    best_units,
     follow,
     network_of,
-    read,
+    read_activations,
 )
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.text.vocabulary import Vocabulary
 
@@ -37,7 +37,7 @@ def make(cell: str = "lstm", **config: Any) -> CharRNN:
 def whole(model: CharRNN, tokens: np.ndarray) -> np.ndarray:
     """All activations (U, N), each place of which is read once."""
     found = np.full((model.config.num_layers * model.config.hidden_size, len(tokens)), np.nan)
-    for places, values in read(model, tokens):
+    for places, values in read_activations(model, tokens):
         assert np.isnan(found[:, places]).all()
         found[:, places] = values
     assert not np.isnan(found).any()
@@ -85,7 +85,7 @@ def test_a_long_text_is_read_in_streams_nearly_as_in_one(monkeypatch: pytest.Mon
     monkeypatch.setattr(neurons, "_STREAM_TOKENS", 700)
     in_streams = whole(model, tokens)
     assert in_streams == pytest.approx(in_one, abs=1e-5)
-    chunks = [places for places, _ in read(model, tokens)]
+    chunks = [places for places, _ in read_activations(model, tokens)]
     assert np.ptp(chunks[0]) >= 700  # there were streams side by side
     assert max(map(len, chunks)) <= 4 * neurons._STEPS
 
@@ -101,14 +101,14 @@ def test_the_best_unit_of_one_half_is_judged_by_the_other() -> None:
     tokens = rng.integers(2, V, 200)
     properties = {"noise": rng.integers(0, 2, 200), "token 3": (tokens == 3).astype(int)}
     units, half = whole(model, tokens), 100
-    for found in find(model, tokens, properties):
+    for found in best_units(model, tokens, properties):
         values = properties[found.property]
         first = [np.corrcoef(row[:half], values[:half])[0, 1] for row in units]
         assert found.unit == Unit(0, int(np.argmax(np.abs(first))))
         assert found.chosen == pytest.approx(first[found.unit.index])
         second = np.corrcoef(units[found.unit.index, half:], values[half:])[0, 1]
         assert found.held_out == pytest.approx(second)
-    noise, token = find(model, tokens, properties)
+    noise, token = best_units(model, tokens, properties)
     assert noise.chosen is not None
     assert noise.held_out is not None
     assert token.held_out is not None
@@ -124,7 +124,7 @@ def test_a_counter_and_a_detector_that_were_built_are_found() -> None:
     W[0, D] = W[0, D + 1] = W[3, D] = 1
     W[2, [2, 3]] = 1
     reading = Reading.of(["abABbbb", "aB", "bbbAAa", "Aaaaa"] * 3, vocabulary)
-    found = {each.property: each for each in find(model, reading.ids, reading.properties())}
+    found = {each.property: each for each in best_units(model, reading.ids, reading.properties())}
     for name, unit in (("place in the line", 0), ("after a capital", 2)):
         assert found[name].unit == Unit(0, unit)
         assert found[name].chosen == pytest.approx(1)
@@ -135,18 +135,18 @@ def test_a_counter_and_a_detector_that_were_built_are_found() -> None:
 def test_what_changes_in_one_half_only_is_not_judged_by_the_other() -> None:
     tokens, model = np.array([2, 3, 2, 3, 4, 5, 2, 4]), make("rnn")
     early, late = np.array([0, 1, 0, 1, 0, 0, 0, 0]), np.array([0, 0, 0, 0, 0, 1, 0, 1])
-    first, second = find(model, tokens, {"early": early, "late": late})
+    first, second = best_units(model, tokens, {"early": early, "late": late})
     assert first.unit is not None
     assert first.held_out is None
     assert second == Finding("late", None, None, None)
-    assert find(model, tokens[:1], {"x": early[:1]}) == [Finding("x", None, None, None)]
+    assert best_units(model, tokens[:1], {"x": early[:1]}) == [Finding("x", None, None, None)]
 
 
 def test_ends_of_documents_do_not_count() -> None:
     model, tokens = make("gru"), np.array([2, 3, 4, EOS, 2, 5, 3, EOS] * 4)
     values = np.tile([1, 2, 3, 0], 8)
-    (found,) = find(model, tokens, {"x": values})
-    (other,) = find(model, tokens, {"x": np.where(tokens == EOS, 99, values)})
+    (found,) = best_units(model, tokens, {"x": values})
+    (other,) = best_units(model, tokens, {"x": np.where(tokens == EOS, 99, values)})
     assert found == other
 
 
@@ -166,7 +166,7 @@ def test_a_unit_that_is_not_there_is_an_error(name: str) -> None:
 
 def test_a_network_beside_ngrams_has_units_and_counts_have_none() -> None:
     network = make(ngram=2)
-    ngram = fit(config := ngram_config(network.config), count(config, np.array([2, 3, EOS])))
+    ngram = fit(config := ngram_config(network.config), count_ngrams(config, np.array([2, 3, EOS])))
     assert network_of(ResidualRNN(network, ngram)) is network
     assert network_of(network) is network
     with pytest.raises(ConfigError, match="an ngram has no units"):
@@ -177,7 +177,7 @@ def test_numbers_beyond_all_bounds_are_an_error() -> None:
     model = make("rnn", activation="relu")
     model.parameters.flat[:] = 3e38
     with pytest.raises(CheckpointError, match="predicts nothing"):
-        list(read(model, TOKENS))
+        list(read_activations(model, TOKENS))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from charrnn.ids import EOS
 from charrnn.inference.sampling import next_tokens
 from charrnn.inference.scoring import score
 from charrnn.inference.surprise import surprise
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.vocabulary import Vocabulary
@@ -62,7 +62,7 @@ def test_the_likeliest_are_those_that_may_come_next(make_checkpoint: MakeCheckpo
 
 def test_an_ngram_model_has_them_too() -> None:
     config = ModelConfig(5, cell="ngram", order=2)
-    counted = fit(config, count(config, np.array([2, 3] * 20 + [2, 4, EOS])))
+    counted = fit(config, count_ngrams(config, np.array([2, 3] * 20 + [2, 4, EOS])))
     found = surprise(Checkpoint(counted, Vocabulary("abc"), LINES), "ac")
     (after_a,) = found.place(1).steps
     assert after_a.likeliest[0][0] == "b"  # which follows it most often
@@ -94,7 +94,7 @@ def test_the_worst_places_come_with_the_text_before_them(make_checkpoint: MakeCh
 
 def test_where_nothing_was_likelier_nothing_is_among_the_worst() -> None:
     config = ModelConfig(3, cell="ngram", order=2)
-    counted = fit(config, count(config, np.array([2] * 100 + [EOS])))
+    counted = fit(config, count_ngrams(config, np.array([2] * 100 + [EOS])))
     assert surprise(Checkpoint(counted, Vocabulary("a"), LINES), "aaa", eos=False).worst(5) == []
 
 

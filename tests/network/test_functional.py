@@ -6,7 +6,7 @@ from charrnn.network.functional import (
     ACTIVATIONS,
     cross_entropy,
     cross_entropy_backward,
-    draw,
+    sample_categorical,
     sigmoid,
 )
 
@@ -78,7 +78,7 @@ WEIGHTS = np.array([0.0, 0.4, 0.0, 1.0, 0.6, 0.0])
 
 def test_rows_are_drawn_in_proportion_to_their_weights() -> None:
     uniforms = (np.arange(1000) + 0.5) / 1000
-    rows = draw(np.repeat(WEIGHTS[:, None], 1000, axis=1), uniforms)
+    rows = sample_categorical(np.repeat(WEIGHTS[:, None], 1000, axis=1), uniforms)
     np.testing.assert_array_equal(np.bincount(rows, minlength=6), [0, 200, 0, 500, 300, 0])
 
 
@@ -87,8 +87,8 @@ def test_each_column_is_drawn_from_its_own_weights() -> None:
         np.random.default_rng(0).random((5, 40)),
         np.random.default_rng(1).random(40),
     )
-    together = draw(weights, uniforms)
-    alone = [draw(weights[:, n : n + 1], uniforms[n : n + 1])[0] for n in range(40)]
+    together = sample_categorical(weights, uniforms)
+    alone = [sample_categorical(weights[:, n : n + 1], uniforms[n : n + 1])[0] for n in range(40)]
     np.testing.assert_array_equal(together, alone)
     assert len({*together}) == 5
 
@@ -96,6 +96,6 @@ def test_each_column_is_drawn_from_its_own_weights() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e-300, 5e-324, 1e300])
 def test_extreme_uniforms_and_weights_draw_no_row_of_weight_zero(scale: float) -> None:
     weights = (scale * np.sign(WEIGHTS))[:, None]
-    assert draw(weights, np.array([0.0])) == 1
-    assert draw(weights, np.array([np.nextafter(1, 0)])) == 4
-    assert draw(weights, np.array([1.0])) == 4
+    assert sample_categorical(weights, np.array([0.0])) == 1
+    assert sample_categorical(weights, np.array([np.nextafter(1, 0)])) == 4
+    assert sample_categorical(weights, np.array([1.0])) == 4

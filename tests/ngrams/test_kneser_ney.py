@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charrnn.config import ModelConfig
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.ngrams import kneser_ney
-from charrnn.ngrams.kneser_ney import _discounts, _smoothed, count
+from charrnn.ngrams.kneser_ney import _discounts, _smoothed, count_ngrams
 from charrnn.ngrams.ngram import NONE, NGram
 
 pytestmark = pytest.mark.figures
@@ -144,7 +144,7 @@ def fit(
     """A model of the corpus, or of another text of four tokens or fewer."""
     tokens, vocab_size = (corpus()[1], V) if text is None else (text, 4)
     of = config(n, vocab_size)
-    return kneser_ney.fit(of, count(of, tokens), max_size, dtype)
+    return kneser_ney.fit(of, count_ngrams(of, tokens), max_size, dtype)
 
 
 def kgrams(model: NGram) -> list[Gram]:
@@ -230,7 +230,7 @@ def text_of(documents: Sequence[Sequence[int]]) -> Array:
 
 def log_prob(documents: Sequence[Sequence[int]], document: Sequence[int], n: int) -> float:
     """log P of one document to the model of some."""
-    model = kneser_ney.fit(config(n), count(config(n), text_of(documents)), dtype=np.float64)
+    model = kneser_ney.fit(config(n), count_ngrams(config(n), text_of(documents)), dtype=np.float64)
     tokens = np.array([[EOS, *document, EOS]]).T
     found, _ = model.log_probs(tokens[:-1], tokens[1:], model.zero_state(1))
     return float(found.sum())
@@ -241,7 +241,7 @@ def log_prob(documents: Sequence[Sequence[int]], document: Sequence[int], n: int
 def test_one_occurrence_more_never_makes_it_less_probable(
     documents: list[list[int]], n: int, shorter_too: bool, data: st.DataObject
 ) -> None:
-    counted = count(config(n), text_of(documents))
+    counted = count_ngrams(config(n), text_of(documents))
     more, k = [*counted], len(counted) - 1
     gram = place = data.draw(st.integers(0, len(counted[k].keys) - 1))
     while k >= 0 and (k == len(counted) - 1 or shorter_too):
@@ -258,7 +258,7 @@ def test_one_occurrence_more_never_makes_it_less_probable(
 def test_of_two_tokens_the_one_seen_more_often_is_more_probable(
     documents: list[list[int]], n: int
 ) -> None:
-    counted = count(config(n), text_of(documents))
+    counted = count_ngrams(config(n), text_of(documents))
     *lower, top = _smoothed(counted)
     grams = counted[-1]
     expected = lower[-1].probs[grams.shorter] if lower else np.zeros(V)
@@ -291,7 +291,7 @@ def test_a_line_of_its_own_becomes_more_probable_with_each_copy(times: int) -> N
 def test_what_came_three_times_is_more_probable_than_what_came_once() -> None:
     go, west, east, stay, put = range(2, 7)
     documents = [[go, west]] * 3 + [[go, east]] + [[stay, put]] * 2
-    model = kneser_ney.fit(config(3, 7), count(config(3, 7), text_of(documents)))
+    model = kneser_ney.fit(config(3, 7), count_ngrams(config(3, 7), text_of(documents)))
     found = after(model, (START, go))
     assert found.argmax() == west
     assert found[west] > 1.5 * found[east]
@@ -327,7 +327,7 @@ def test_every_distribution_adds_up_to_one_and_agrees_with_the_chosen_tokens(
 def test_half_precision_moves_a_probability_by_a_thousandth_at_most(max_size: int | None) -> None:
     exact, default = (
         fit(6, max_size, np.float64),
-        kneser_ney.fit(config(6), count(config(6), corpus()[1]), max_size),
+        kneser_ney.fit(config(6), count_ngrams(config(6), corpus()[1]), max_size),
     )
     assert default.arrays["ngram.alpha"].dtype == np.float16
     inputs = np.random.default_rng(1).integers(IGNORE, V, (500, 1))
@@ -365,7 +365,7 @@ def test_what_always_came_is_not_rounded_to_what_always_comes(dtype: type) -> No
 def test_tokens_and_children_are_as_narrow_as_they_can_be(vocab_size: int, kind: type) -> None:
     of = config(3, vocab_size)
     text = np.append(np.random.default_rng(0).integers(2, vocab_size, 2000), vocab_size - 1)
-    model = kneser_ney.fit(of, count(of, text))
+    model = kneser_ney.fit(of, count_ngrams(of, text))
     assert model.arrays["ngram.tokens"].dtype == kind
     assert model.arrays["ngram.children"].dtype == np.uint16  # the root has vocab_size of them
     assert model.arrays["ngram.tokens"].max() == vocab_size - 1
@@ -468,7 +468,7 @@ def test_the_smaller_a_model_the_worse_it_predicts_but_little_is_lost_at_first()
         text.append(int(rng.integers(2, 20) if rng.random() < 0.1 else choices[*text[-2:], pick]))
     train, test = np.array(text[:16_000]), np.array(text[16_000:])[:, None]
     of = config(4, 20)
-    counted = count(of, train)
+    counted = count_ngrams(of, train)
 
     def loss(max_size: int | None) -> float:
         model = kneser_ney.fit(of, counted, max_size)
@@ -484,7 +484,7 @@ def test_the_smaller_a_model_the_worse_it_predicts_but_little_is_lost_at_first()
 
 @pytest.mark.parametrize("max_bytes", [80, 300, 700, 10**6])
 def test_a_model_fits_into_so_many_bytes_and_fills_them(max_bytes: int) -> None:
-    counted = count(config(5), corpus()[1])
+    counted = count_ngrams(config(5), corpus()[1])
     full = kneser_ney.fit(config(5), counted)
     model = kneser_ney.fit_into(config(5), counted, max_bytes)
     assert model.num_bytes == sum(array.nbytes for array in model.arrays.values()) <= max_bytes
@@ -493,14 +493,14 @@ def test_a_model_fits_into_so_many_bytes_and_fills_them(max_bytes: int) -> None:
 
 def test_lengths_for_which_there_is_no_room_are_left_out_or_an_error() -> None:
     text = corpus()[1]
-    sizes = np.cumsum([len(grams.keys) for grams in count(config(6), text)])
+    sizes = np.cumsum([len(grams.keys) for grams in count_ngrams(config(6), text)])
     for k in (1, 3, 5):
         for room in (sizes[k - 1], sizes[k] - 1):
-            found = kneser_ney.fit(config(6), count(config(6), text, room, shorten=True))
+            found = kneser_ney.fit(config(6), count_ngrams(config(6), text, room, shorten=True))
             assert_same(found, fit(k, dtype=np.float16))
             with pytest.raises(ValueError, match=f"up to {k + 1} tokens; .* fits is {k}$"):
-                count(config(6), text, room)
-    assert len(count(config(6), text, sizes[-1])) == 6
+                count_ngrams(config(6), text, room)
+    assert len(count_ngrams(config(6), text, sizes[-1])) == 6
 
 
 @pytest.mark.parametrize("limit", [10**4, 1 << 62])

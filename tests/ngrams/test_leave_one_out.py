@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from charrnn.ids import EOS, IGNORE, UNK
-from charrnn.ngrams.kneser_ney import count
+from charrnn.ngrams.kneser_ney import count_ngrams
 from charrnn.ngrams.leave_one_out import LeaveOneOut
 from tests.ngrams.test_kneser_ney import START, Array, Gram, Literal, V, config, corpus
 
@@ -34,13 +34,13 @@ class Without(Literal):
 
 
 def make(documents: Sequence[Sequence[int]], n: int) -> LeaveOneOut:
-    return LeaveOneOut(config(n), count(config(n), np.concatenate(documents)))
+    return LeaveOneOut(config(n), count_ngrams(config(n), np.concatenate(documents)))
 
 
 def places(left_out: LeaveOneOut, tokens: Array) -> tuple[Array, Array]:
     """Contexts (n, N) and targets (N,) of every position of a text."""
     inputs = np.append(EOS, tokens[:-1])[:, None]
-    contexts, _ = left_out.ngram.read(inputs, left_out.ngram.zero_state(1))
+    contexts, _ = left_out.ngram.contexts_after(inputs, left_out.ngram.zero_state(1))
     return contexts[..., 0], tokens
 
 

@@ -113,9 +113,9 @@ def test_step_by_step_equals_all_at_once(order: int) -> None:
 def test_one_child_is_found_like_many() -> None:
     model = make(3)
     nodes, tokens = np.indices((model.size + 2, V)).reshape(2, -1) - [[1], [0]]
-    expected = np.where(tokens == EOS, NONE, model.find(nodes, tokens))
+    expected = np.where(tokens == EOS, NONE, model.descend(nodes, tokens))
     pairs = zip(nodes.tolist(), tokens.tolist(), strict=True)
-    found = [model.read_one(token, [node, NONE]) for node, token in pairs]
+    found = [model.state_after(token, [node, NONE]) for node, token in pairs]
     np.testing.assert_array_equal(found, np.stack([1 + tokens, expected], axis=1))
     assert model.size > (expected != NONE).sum() > 20
 

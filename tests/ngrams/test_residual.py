@@ -15,7 +15,7 @@ from charrnn.inference.sampling import Sample, generate, log_softmax
 from charrnn.inference.scoring import score
 from charrnn.network.draws import Draws
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.leave_one_out import LeaveOneOut
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.parallel.threads import Workers
@@ -49,7 +49,7 @@ def text() -> Array:
 
 def with_ngram(network: CharRNN, tokens: Array, max_size: int | None = None) -> ResidualRNN:
     config = ngram_config(network.config)
-    counted = count(config, tokens)
+    counted = count_ngrams(config, tokens)
     return ResidualRNN(network, fit(config, counted, max_size), LeaveOneOut(config, counted))
 
 
@@ -172,7 +172,7 @@ def test_training_leaves_each_position_out_of_the_counts(
     monkeypatch.setattr("charrnn.ngrams.ngram._DENSE", rows * V)
     model, (inputs, targets) = make(), chunk_with_boundaries()
     assert model.left_out is not None
-    contexts, _ = model.left_out.ngram.read(inputs, model.left_out.ngram.zero_state(B))
+    contexts, _ = model.left_out.ngram.contexts_after(inputs, model.left_out.ngram.zero_state(B))
     left_out = model.left_out.distributions(
         contexts.reshape(ORDER, -1), np.maximum(targets, 0).ravel()
     )

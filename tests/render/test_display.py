@@ -55,7 +55,7 @@ def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ("number", "words"), [(0, "0 lines"), (1, "1 line"), (1234, "1,234 lines")]
 )
 def test_count(number: int, words: str) -> None:
-    assert display.count(number, "line") == words
+    assert display.quantity(number, "line") == words
 
 
 def scored(text: str, *log_probs: float) -> tuple[str, Score]:

@@ -12,7 +12,7 @@ from charrnn.render.shading import (
     Group,
     columns,
     grouped,
-    lines_of_cells,
+    lines_of_glyphs,
     name,
     shade_of,
     worst_rows,
@@ -25,7 +25,7 @@ def place(text: str, bits: float = 0.0) -> Place:
 
 def lines(text: str, width: int) -> list[str]:
     groups = grouped(map(place, text))
-    return ["".join(cell.text for cell in line) for line in lines_of_cells(groups, width)]
+    return ["".join(glyph.text for glyph in line) for line in lines_of_glyphs(groups, width)]
 
 
 @pytest.mark.parametrize(

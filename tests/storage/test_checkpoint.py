@@ -12,7 +12,7 @@ import pytest
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.resources import bundled_model
@@ -20,9 +20,9 @@ from charrnn.storage.archive import VERSION
 from charrnn.storage.checkpoint import (
     KIND,
     Checkpoint,
-    find,
     keep_previous,
     load,
+    locate,
     older_models,
     save,
 )
@@ -83,7 +83,7 @@ NGRAM_TEXT = np.array([2, 3, 4, 2, 3, 0, 3, 4, 2, 0])
 def counted(tmp_path: Path) -> Path:
     """A checkpoint of an n-gram model."""
     config = ModelConfig(vocab_size=5, cell="ngram", order=3)
-    model = fit(config, count(config, NGRAM_TEXT))
+    model = fit(config, count_ngrams(config, NGRAM_TEXT))
     save(Checkpoint(model, Vocabulary("abc"), LINES), tmp_path / "counted.npz")
     return tmp_path / "counted.npz"
 
@@ -94,7 +94,7 @@ def residual(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
     made = make_checkpoint("abc", hidden_size=2, ngram=3)
     assert isinstance(made.model, CharRNN)
     config = ngram_config(made.model.config)
-    model = ResidualRNN(made.model, fit(config, count(config, NGRAM_TEXT)))
+    model = ResidualRNN(made.model, fit(config, count_ngrams(config, NGRAM_TEXT)))
     save(Checkpoint(model, made.vocabulary, LINES), tmp_path / "residual.npz")
     return tmp_path / "residual.npz"
 
@@ -123,7 +123,7 @@ def test_a_network_on_an_ngram_model_predicts_what_it_did(
     made = make_checkpoint("abc", ngram=3, ngram_scale=0.5, num_layers=2)
     assert isinstance(made.model, CharRNN)
     config = ngram_config(made.model.config)
-    model = ResidualRNN(made.model, fit(config, count(config, NGRAM_TEXT), 12))
+    model = ResidualRNN(made.model, fit(config, count_ngrams(config, NGRAM_TEXT), 12))
     save(Checkpoint(model, made.vocabulary, LINES), tmp_path / "a.npz")
     loaded = load(tmp_path / "a.npz").model
     assert isinstance(loaded, ResidualRNN)
@@ -140,7 +140,7 @@ def test_a_network_on_an_ngram_model_predicts_what_it_did(
 
 def test_an_ngram_model_of_a_large_vocabulary_comes_back(tmp_path: Path) -> None:
     config = ModelConfig(vocab_size=300, cell="ngram", order=3)
-    model = fit(config, count(config, np.random.default_rng(0).integers(2, 300, 3000)))
+    model = fit(config, count_ngrams(config, np.random.default_rng(0).integers(2, 300, 3000)))
     vocabulary = Vocabulary([chr(0x4E00 + number) for number in range(298)])
     save(Checkpoint(model, vocabulary, LINES), tmp_path / "a.npz")
     np.testing.assert_equal(load(tmp_path / "a.npz").model.arrays, model.arrays)
@@ -469,22 +469,22 @@ def test_where_nothing_can_be_written_is_said_before_the_work(path: Path) -> Non
 
 def test_the_newest_model_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find() == bundled_model()
+    assert locate() == bundled_model()
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    assert find() == bundled_model()
+    assert locate() == bundled_model()
     names = ["b", "a", "c", "z.resume", "z.previous", ".c.npz.temporary"]
     for age, name in enumerate(reversed(names)):
         (folder / f"{name}.npz").touch()
         os.utime(folder / f"{name}.npz", ns=(0, 10**15 - age))
     (folder / "newer.txt").touch()
-    assert find().resolve() == folder / "c.npz"
+    assert locate().resolve() == folder / "c.npz"
     os.utime(folder / "a.npz", ns=(0, 10**15 + 1))
-    assert find().resolve() == folder / "a.npz"
+    assert locate().resolve() == folder / "a.npz"
 
 
 def test_a_checkpoint_that_is_named_is_used(tmp_path: Path) -> None:
-    assert find(tmp_path / "x.resume.npz") == tmp_path / "x.resume.npz"
+    assert locate(tmp_path / "x.resume.npz") == tmp_path / "x.resume.npz"
 
 
 # Metadata that is not charrnn's

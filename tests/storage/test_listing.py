@@ -7,10 +7,10 @@ import pytest
 from charrnn.config import LINES, ModelConfig
 from charrnn.errors import CheckpointError
 from charrnn.ids import EOS
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.resources import bundled_model
 from charrnn.storage import checkpoint, listing
-from charrnn.storage.checkpoint import Checkpoint, find, load, peek
+from charrnn.storage.checkpoint import Checkpoint, load, locate, peek
 from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import MakeCheckpoint
 
@@ -37,7 +37,7 @@ def test_models_are_listed_the_newest_first(folder: Path, make_checkpoint: MakeC
     save(made, folder / "new.resume.npz", 40)
     new, old = listing.models()
     assert (new.model, old.model) == (str(Path("checkpoints/new.npz")), "checkpoints/old.npz")
-    assert new.model == str(find())
+    assert new.model == str(locate())
     assert (old.cell, old.parameters, old.bytes) == (
         "gru 2x8", made.model.size, (folder / "old.npz").stat().st_size,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_peek_sees_what_loading_finds_without_reading_arrays(folder: Path, pat
     config, size, _ = peek(path)
     assert (config, size) == (load(path).model.config, load(path).model.size)
     ngram = ModelConfig(5, cell="ngram", order=2)
-    counts = fit(ngram, count(ngram, np.array([2, 3, 4, EOS])))
+    counts = fit(ngram, count_ngrams(ngram, np.array([2, 3, 4, EOS])))
     checkpoint.save(Checkpoint(counts, Vocabulary("abc"), LINES), folder / "counts.npz")
     assert peek(folder / "counts.npz")[:2] == (ngram, counts.size)
     arrays = dict(np.load(path))

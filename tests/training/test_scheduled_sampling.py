@@ -99,7 +99,7 @@ def test_beside_an_ngram_model_the_true_token_is_left_out_of_the_counts() -> Non
     sampling = ScheduledSampling(model, columns, Draws(np.random.default_rng(0)))
     drawn = sampling.replace(inputs, state, 1.0)[1]
 
-    contexts, _ = left_out.ngram.read(inputs[:1, :1], state[-3:, :1].astype(np.int64))
+    contexts, _ = left_out.ngram.contexts_after(inputs[:1, :1], state[-3:, :1].astype(np.int64))
     expected, known = (
         np.exp(log_probs[UNK + 1 :, 0])
         for log_probs in (

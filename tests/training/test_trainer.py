@@ -17,7 +17,7 @@ from charrnn.errors import DivergedError
 from charrnn.ids import EOS, IGNORE
 from charrnn.inference.evaluation import evaluate, token_log_probs
 from charrnn.network.model import CharRNN
-from charrnn.ngrams.kneser_ney import count, fit
+from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.leave_one_out import LeaveOneOut
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.parallel.threads import Workers
@@ -39,7 +39,7 @@ SPLIT = encoded(PATTERN)
 
 def with_ngram(network: CharRNN, tokens: np.ndarray) -> ResidualRNN:
     config = ngram_config(network.config)
-    counted = count(config, tokens)
+    counted = count_ngrams(config, tokens)
     return ResidualRNN(network, fit(config, counted, 12), LeaveOneOut(config, counted))
 
 
