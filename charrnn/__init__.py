@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from charrnn.errors import CorpusError as CorpusError
     from charrnn.errors import DivergedError as DivergedError
     from charrnn.inference.sampling import Sample as Sample
-    from charrnn.inference.scoring import Score as Score
+    from charrnn.inference.scores import Score as Score
     from charrnn.storage.checkpoint import Checkpoint as Checkpoint
     from charrnn.training.trainer import Progress as Progress
 
@@ -43,7 +43,7 @@ _HOMES = {
     "Progress": "training.trainer",
     "Sample": "inference.sampling",
     "SampleConfig": "config",
-    "Score": "inference.scoring",
+    "Score": "inference.scores",
     "TrainConfig": "config",
     "VocabularyConfig": "config",
     "load": "api",

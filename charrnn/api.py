@@ -11,10 +11,11 @@ from pathlib import Path
 from secrets import randbelow
 from typing import Any, TypedDict, Unpack
 
-from charrnn.config import SampleConfig, VocabularyConfig, check_int
+from charrnn.config import MAX_SEED, SampleConfig, VocabularyConfig, check_int
 from charrnn.errors import ConfigError, did_you_mean
 from charrnn.inference.sampling import Sample, complete, next_tokens
-from charrnn.inference.scoring import Score, score
+from charrnn.inference.scores import Score
+from charrnn.inference.scoring import score
 from charrnn.parallel.blas import one_thread
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
@@ -26,7 +27,7 @@ from charrnn.training.preparing import claimed, prepare
 from charrnn.training.resuming import Text
 from charrnn.training.trainer import Progress
 
-_MAX_SEED, _MAX_THREADS = 2**62, 1024
+_MAX_THREADS = 1024
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
 _PLAIN = SampleConfig()
 
@@ -142,7 +143,7 @@ class Model:
         """
         prompts = _checked_texts("prompts", prompts, "sample")
         if seed is not None:
-            check_int("seed", seed, 0, _MAX_SEED)
+            check_int("seed", seed, 0, MAX_SEED)
         first = randbelow(1 << 32) if seed is None else seed
         config = replace(config, stop=[*map(normalize, config.stops)])
         found = [Sample(prompt, first + number) for number, prompt in enumerate(prompts)]

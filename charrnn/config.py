@@ -15,6 +15,7 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid")
 FEEDBACKS = ("logits", "target")
 _DEFAULT_WORDS = 10_000
 MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
+MAX_SEED = 2**62  # of sampling: seeds are counted up from it
 WHOLE, LINES = "", "\n"  # where files are cut into documents; any other text will do
 
 

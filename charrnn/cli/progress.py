@@ -9,7 +9,7 @@ from tqdm import tqdm
 from charrnn.cli.score_input import Given, Sources
 
 if TYPE_CHECKING:
-    from charrnn.inference.scoring import Score
+    from charrnn.inference.scores import Score
 
 DELAY = 2.0  # seconds before the bar shows
 

@@ -19,7 +19,7 @@ from charrnn.cli.options import (
     refuse_file_name,
     unescaped,
 )
-from charrnn.cli.sample_drawing import MAX_SEED, Copies, Drawing, draw, parse_temperatures
+from charrnn.cli.sample_drawing import Copies, Drawing, draw, parse_temperatures
 from charrnn.cli.sample_output import (
     Layout,
     print_json,
@@ -29,7 +29,7 @@ from charrnn.cli.sample_output import (
     several_lines,
     stream,
 )
-from charrnn.config import SampleConfig
+from charrnn.config import MAX_SEED, SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
     from charrnn.text.documents import Documents
 
-MAX_SEED = 2**62
 _SIDE_BY_SIDE = 1024  # samples drawn before they are printed
 
 

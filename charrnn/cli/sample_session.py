@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import unescaped
-from charrnn.cli.sample_drawing import MAX_SEED, Drawing, draw, parse_temperatures
+from charrnn.cli.sample_drawing import Drawing, draw, parse_temperatures
 from charrnn.cli.sample_output import Layout, print_next, print_texts, say_unknown, stream
-from charrnn.config import check_int
+from charrnn.config import MAX_SEED, check_int
 from charrnn.errors import CharRNNError, ConfigError, CorpusError, did_you_mean
 from charrnn.render.display import error, message
 

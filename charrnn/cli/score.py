@@ -408,5 +408,5 @@ def _limited(texts: Iterable[Given]) -> Iterator[Given]:
 def _watched(found: "Iterable[tuple[Given, Surprise]]", watch: "Watch") -> "Iterator[Surprise]":
     for _, surprise in found:
         watch.see(surprise.score)
-        watch.limit(surprise.score.figures()["bits_per_char"])
+        watch.limit(surprise.score.bits_per_char)
         yield surprise

@@ -54,7 +54,8 @@ def classify_texts(
     given = [item.label for item in found(Given(text, text) for text, _ in labelled)]
     confusions = Confusions.count([label for _, label in labelled], given)
     if as_json:
-        print(as_line(asdict(confusions) | confusions.figures()))
+        figures = {"texts": confusions.texts, "accuracy": confusions.accuracy}
+        print(as_line(asdict(confusions) | figures))
     else:
         from charrnn.render.display import confusion_table
 

@@ -10,7 +10,7 @@ from charrnn.config import WHOLE
 from charrnn.parallel.processes import World
 
 if TYPE_CHECKING:
-    from charrnn.inference.scoring import Score, Tally
+    from charrnn.inference.scores import Score, Tally
     from charrnn.inference.surprise import Surprise
     from charrnn.storage.checkpoint import Checkpoint
 

@@ -13,7 +13,7 @@ from charrnn.cli.score_per_char import fields_of_each, lines_of_each
 from charrnn.config import VocabularyConfig
 
 if TYPE_CHECKING:
-    from charrnn.inference.scoring import Score, Tally
+    from charrnn.inference.scores import Score, Tally, Total
 
     Figures = tuple[Given, Score | Tally]
 
@@ -98,21 +98,20 @@ class Printer:
 
     def total(self, scored: Iterable["Figures"]) -> None:
         """Print one object, or a line a figure, for all."""
-        from charrnn.inference.scoring import Total
+        from charrnn.inference.scores import Total
 
         total = Total()
         for _, score in scored:
             self.watch.see(score)
             total.add([score])
-        fields = total.fields()
-        self.watch.limit(fields["bits_per_char"])
-        self._figures(fields)
+        self.watch.limit(total.bits_per_char)
+        self._figures(_sums(total))
 
     def sums(
         self, name: str, numbers: Sequence[int], scored: Iterable[tuple[int, "Score | Tally"]]
     ) -> None:
         """Print an object or a line for all scores that come with one of the numbers."""
-        from charrnn.inference.scoring import Total
+        from charrnn.inference.scores import Total
         from charrnn.render.display import unknown
 
         totals = {number: Total() for number in numbers}
@@ -121,18 +120,17 @@ class Printer:
             if number == numbers[0]:
                 self.watch.see(score)
         for number, total in totals.items():
-            fields = total.fields()
-            self.watch.limit(fields["bits_per_char"])
+            self.watch.limit(total.bits_per_char)
             if self.as_json:
-                print(as_line({name: number} | fields))
+                print(as_line({name: number} | _sums(total)))
             else:
-                bits = _number(fields["bits_per_char"])
+                bits = _number(total.bits_per_char)
                 print(as_row(f"{name} {number}", bits, unknown(total.unk)))
 
     def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]], total: bool) -> None:
         """Print an object or a line a text, or one for all: the figures while learning beside the
         static ones."""
-        from charrnn.inference.scoring import Total
+        from charrnn.inference.scores import Total
 
         static, adapted = Total(), Total()
         for given, score, learned in scored:
@@ -142,7 +140,7 @@ class Printer:
             if not total:
                 print(self._adapted_line(given, score, learned), flush=True)
         if total:
-            sums, learned_sums = static.fields(), adapted.fields()
+            sums, learned_sums = _sums(static), _sums(adapted)
             for name in ("log_prob", "bits_per_char", "perplexity"):
                 sums[f"adapted_{name}"] = learned_sums[name]
             self._figures(sums)
@@ -150,14 +148,14 @@ class Printer:
     def _watched(self, scored: Iterable["Figures"]) -> Iterator["Figures"]:
         for given, score in scored:
             self.watch.see(score)
-            self.watch.limit(score.figures()["bits_per_char"])
+            self.watch.limit(score.bits_per_char)
             yield given, score
 
     def _sorted(self, scored: Iterable["Figures"]) -> Iterator[str]:
         """The lines of all texts, the most surprising first and those without characters last."""
         found = []
         for pair in scored:
-            bits = pair[1].figures()["bits_per_char"]
+            bits = pair[1].bits_per_char
             found.append((-math.inf if bits is None else bits, self._line(pair)))
         found.sort(key=lambda row: -row[0])
         return (line for _, line in found)
@@ -177,7 +175,8 @@ class Printer:
         fields = given.object | {
             "log_prob": score.log_prob,
             "prob": math.exp(score.log_prob),
-            **score.figures(),
+            "bits_per_char": score.bits_per_char,
+            "perplexity": score.perplexity,
             "chars": score.chars,
             "unk": score.unk,
             "eos": score.eos,
@@ -190,7 +189,7 @@ class Printer:
     def _adapted_line(self, given: Given, score: "Tally", learned: "Tally") -> str:
         from charrnn.render.display import unknown
 
-        bits, learned_bits = (each.figures()["bits_per_char"] for each in (score, learned))
+        bits, learned_bits = score.bits_per_char, learned.bits_per_char
         if not self.as_json:
             figures = f"{score.log_prob:.6f}", _number(bits), _number(learned_bits)
             return as_row(*figures, _name(given), unknown(score.unk))
@@ -207,16 +206,30 @@ class Printer:
             print(f"{name}\t{_number(value)}")
 
 
+def _sums(total: "Total") -> dict[str, Any]:
+    """What --total prints of all texts together."""
+    return {
+        "texts": total.texts,
+        "log_prob": total.log_prob,
+        "chars": total.chars,
+        "unk": total.unk,
+        "bits_per_char": total.bits_per_char,
+        "perplexity": total.perplexity,
+        "token_log_prob": total.token_log_prob,
+    }
+
+
 def _short_line(given: Given, score: "Score | Tally") -> str:
     from charrnn.render.display import unknown
 
-    bits = _number(score.figures()["bits_per_char"])
+    bits = _number(score.bits_per_char)
     return as_row(f"{score.log_prob:.6f}", bits, _name(given), unknown(score.unk))
 
 
 def _columns(given: Given, score: "Score | Tally") -> str:
     """The columns of --tsv; a figure of nothing is empty."""
-    figures = ("" if value is None else _number(value) for value in score.figures().values())
+    values = (score.bits_per_char, score.perplexity)
+    figures = ("" if value is None else _number(value) for value in values)
     counts = (score.chars, score.unk, int(score.eos))
     return "\t".join([f"{score.log_prob:.6f}", *figures, *map(str, counts), _name(given)])
 

@@ -1,7 +1,6 @@
 """What `charrnn score` shows of every character: coloured, in a pipe, as JSON, as a picture."""
 
 import heapq
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,9 +11,10 @@ from rich.text import Text
 
 from charrnn.cli.options import printable
 from charrnn.config import VocabularyConfig
+from charrnn.inference.units import bits
 
 if TYPE_CHECKING:
-    from charrnn.inference.scoring import Score
+    from charrnn.inference.scores import Score
     from charrnn.inference.surprise import Place, Surprise
     from charrnn.render.shading import Glyph, Shade
 
@@ -53,7 +53,7 @@ def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
         pairs, unknown = score.per_token, score.unknown_tokens
     for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True):
         shown, mark = printable(spelled_out(name)), "\tunknown" * is_unknown
-        yield f"{shown}\t{log_prob:.6f}\t{-log_prob / math.log(2):.3f}{mark}"
+        yield f"{shown}\t{log_prob:.6f}\t{bits(-log_prob):.3f}{mark}"
     yield ""
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from charrnn.config import LINES
-from charrnn.render.display import BITS, message, quantity, sparkline, visible
+from charrnn.inference.units import bits
+from charrnn.render.display import message, quantity, sparkline, visible
 from charrnn.text.corpus import FEW_CHARS
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class TrainingDisplay:
         if self.loss is None or not math.isfinite(self.loss):
             self.loss = progress.loss
         self.loss += _SMOOTHING * (progress.loss - self.loss)
-        shown = f"step {progress.step:,}, loss {self.loss:.3f} = {self.loss * BITS:.3f} bits/char"
+        shown = f"step {progress.step:,}, loss {self.loss:.3f} = {bits(self.loss):.3f} bits/char"
         if progress.seconds:
             shown += f", {progress.chars / progress.seconds / 1000:.0f}k chars/s"
         self.bar.set_description_str(shown, refresh=False)
@@ -119,7 +120,7 @@ class TrainingDisplay:
         elif self.bar.disable and time.perf_counter() - self.spoke > _SECONDS_OF_SILENCE:
             self.note(
                 f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train "
-                f"{self.loss * BITS:.4f} bits/char, {progress.fraction:.0%} of the run"
+                f"{bits(self.loss):.4f} bits/char, {progress.fraction:.0%} of the run"
             )
 
     def end(self, run: "Run") -> None:
@@ -191,7 +192,7 @@ def _origin(init_from: dict[str, Any]) -> str:
 
 
 def _validation_line(progress: "Progress") -> str:
-    train = _figure((progress.train_loss or 0) * BITS)
+    train = _figure(bits(progress.train_loss or 0))
     line = f"step {progress.step:>6}  epoch {progress.epochs:7.2f}  train {train}"
     if progress.validation is not None:
         line += f"  val {_figure(progress.validation.bits_per_char)} bits/char"

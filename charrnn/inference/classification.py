@@ -92,7 +92,3 @@ class Confusions:
         """The share that got their true label, None without any."""
         right = sum(row.get(label, 0) for label, row in self.confusions.items())
         return right / self.texts if self.texts else None
-
-    def figures(self) -> dict[str, float | None]:
-        """`texts` and `accuracy`."""
-        return {"texts": self.texts, "accuracy": self.accuracy}

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 
 from charrnn.ids import EOS, IGNORE, UNK
+from charrnn.inference.units import bits
 from charrnn.network.parameters import input_size, state_shape
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import LanguageModel, Network
@@ -159,7 +160,7 @@ class Evaluation:
     @property
     def bits_per_char(self) -> float:
         """Bits per character."""
-        return self.loss / math.log(2)
+        return bits(self.loss)
 
 
 def measured_part(tokens: Array) -> tuple[list[Array], float]:

@@ -13,7 +13,9 @@ import numpy as np
 
 from charrnn.ids import EOS, UNK
 from charrnn.inference.sampling import log_softmax
-from charrnn.inference.scoring import Score, scored
+from charrnn.inference.scores import Score
+from charrnn.inference.scoring import scored
+from charrnn.inference.units import bits
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary, normalize, places_of_parts
 
@@ -56,7 +58,7 @@ class Place:
     @property
     def bits(self) -> float:
         """The same in bits, which is what it surprises by."""
-        return -self.log_prob / math.log(2)
+        return bits(-self.log_prob)
 
     @property
     def hardest(self) -> Step:

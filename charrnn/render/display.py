@@ -13,11 +13,10 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # NumPy is not needed to show an error
     from charrnn.inference.classification import Confusions
-    from charrnn.inference.scoring import Score, Tally
+    from charrnn.inference.scores import Score, Tally
 
 T = TypeVar("T")
 
-BITS = 1 / math.log(2)
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_SPARKLINE = 20
 _NARROWEST = 40  # columns of a terminal, whatever it says: a narrower one wraps
@@ -110,8 +109,7 @@ def thinned(values: Sequence[T], number: int) -> list[T]:
 
 def score_details(name: str, score: "Score | Tally") -> None:
     """One score, on stdout."""
-    figures = score.figures()
-    bits, perplexity = figures["bits_per_char"], figures["perplexity"]
+    bits, perplexity = score.bits_per_char, score.perplexity
     end = "the end counted" if score.eos else "the end not counted"
     tokens = f"{score.token_log_prob:.4f} nats, with <UNK> for what is unknown"
     rows = [
@@ -137,7 +135,7 @@ def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("text", overflow="fold")
     for name, score in ranked:
-        bits = score.figures()["bits_per_char"]
+        bits = score.bits_per_char
         shown.add_row(
             f"{score.log_prob:.2f}",
             "-" if bits is None else f"{bits:.3f}",

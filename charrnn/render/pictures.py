@@ -10,6 +10,7 @@ from html import escape
 from itertools import groupby
 
 from charrnn.inference.surprise import Place, Step, Surprise
+from charrnn.inference.units import bits
 from charrnn.render.display import visible
 from charrnn.render.shading import (
     BEFORE,
@@ -86,8 +87,7 @@ def describe(group: Group) -> str:
 
 def _describe(step: Step) -> str:
     unknown = "" if step.known else " (outside the vocabulary)"
-    bits = -step.log_prob / math.log(2)
-    figures = f"P {math.exp(step.log_prob):.3g}  {bits:.2f} bits  rank {step.rank}"
+    figures = f"P {math.exp(step.log_prob):.3g}  {bits(-step.log_prob):.2f} bits  rank {step.rank}"
     likeliest = with_probabilities(step.likeliest)
     return f"{name(step.token)}{unknown}  {figures}  likeliest: {likeliest}"
 

@@ -189,6 +189,6 @@ def worst_rows(worst: Iterable[tuple[str, "Place"]]) -> list[Row]:
 
 def figure(surprise: "Surprise") -> str:
     """The bits per character of a text, in words, and how much of it is unknown."""
-    bits = surprise.score.figures()["bits_per_char"]
+    bits = surprise.score.bits_per_char
     shown = "nothing to predict" if bits is None else f"{bits:.3f} bits per character"
     return ", ".join(filter(None, [shown, unknown(surprise.score.unk)]))

@@ -59,7 +59,8 @@ def test_all_models_score_the_same_event(
 def test_confusions_count_pairs() -> None:
     found = Confusions.count(["x", "x", "y"], ["x", "y", "y"])
     assert found.confusions == {"x": {"x": 1, "y": 1}, "y": {"y": 1}}
-    assert found.figures() == {"texts": 3, "accuracy": pytest.approx(2 / 3)}
+    assert found.texts == 3
+    assert found.accuracy == pytest.approx(2 / 3)
     assert Confusions.count([], []).accuracy is None
 
 

@@ -2,16 +2,14 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pytest
 
 from charrnn.config import LINES, WHOLE, VocabularyConfig
 from charrnn.errors import CorpusError
 from charrnn.ids import UNK
 from charrnn.inference.evaluation import evaluate
+from charrnn.inference.scores import Score, Total
 from charrnn.inference.scoring import (
-    Score,
-    Total,
     score,
     score_in_streams,
     score_pieces,
@@ -83,9 +81,9 @@ def test_zero_weights_cost_log2_of_the_vocabulary(
     checkpoint = make_checkpoint("abcdef")
     for array in checkpoint.model.arrays.values():
         array[:] = 0
-    figures = score(checkpoint, ["abfe"], workers=workers)[0].figures()
-    assert figures["bits_per_char"] == pytest.approx(3, abs=1e-6)
-    assert figures["perplexity"] == pytest.approx(8, abs=1e-5)
+    found = score(checkpoint, ["abfe"], workers=workers)[0]
+    assert found.bits_per_char == pytest.approx(3, abs=1e-6)
+    assert found.perplexity == pytest.approx(8, abs=1e-5)
 
 
 def test_the_end_counts_as_the_model_was_trained(
@@ -94,13 +92,6 @@ def test_the_end_counts_as_the_model_was_trained(
     for separator in (WHOLE, LINES, "--"):
         (found,) = score(make_checkpoint(separator=separator), ["ab"], workers=workers)
         assert found.eos == (separator != WHOLE)
-
-
-def test_nothing_predicted_gives_none(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
-    empty = score(make_checkpoint(), [""], eos=False, workers=workers)[0]
-    assert empty.chars == 0
-    assert empty.log_prob == 0
-    assert empty.figures() == {"bits_per_char": None, "perplexity": None}
 
 
 def test_unknown_characters_count_and_keep_their_names(
@@ -160,32 +151,6 @@ def test_half_a_surrogate_pair_is_no_text(
         score(make_checkpoint(), ["\udcff"], workers=workers)
 
 
-def test_a_total_sums_and_divides_once(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
-    scores = score(make_checkpoint(), ["a", "abcΩ", "", "bb"], eos=True, workers=workers)
-    total = Total()
-    total.add(scores[:1])
-    total.add(scores[1:])
-    fields = total.fields()
-    assert (fields["texts"], fields["chars"], fields["unk"]) == (4, 11, 1)
-    log_prob = sum(item.log_prob for item in scores)
-    assert fields["log_prob"] == pytest.approx(log_prob)
-    token_log_prob = sum(item.token_log_prob for item in scores)
-    assert fields["token_log_prob"] == pytest.approx(token_log_prob) != log_prob
-    assert fields["bits_per_char"] == pytest.approx(-log_prob / 11 / math.log(2))
-    assert Total().fields()["bits_per_char"] is None
-
-
-def test_a_perplexity_that_no_float_holds_is_none(
-    make_checkpoint: MakeCheckpoint, workers: Workers
-) -> None:
-    checkpoint = make_checkpoint()
-    checkpoint.model.arrays["head.weight"][0, 0] = 1e5
-    figures = score(checkpoint, ["a"], eos=False, workers=workers)[0].figures()
-    assert figures["perplexity"] is None
-    assert figures["bits_per_char"] is not None
-    assert np.isfinite(figures["bits_per_char"])
-
-
 # Other tokens than composed characters
 
 
@@ -242,14 +207,12 @@ def test_bits_are_by_the_character_and_perplexity_by_the_token(
         total.add([found])
         count = len(checkpoint.vocabulary.split(text)) + 1
         nats = count * math.log(V) + math.fsum(found.cost)
-        figures = found.figures()
         assert found.chars == len(text) + 1
         assert bool(found.unk) == (math.fsum(found.cost) > 0)
-        assert figures["perplexity"] == pytest.approx(math.exp(nats / count), rel=1e-5)
-        assert figures["bits_per_char"] == pytest.approx(nats / math.log(2) / (len(text) + 1))
-    fields = total.fields()
-    assert fields["chars"] == sum(len(text) + 1 for text in TEXTS)
-    assert fields["token_log_prob"] == pytest.approx(-total.tokens * math.log(V), rel=1e-5)
+        assert found.perplexity == pytest.approx(math.exp(nats / count), rel=1e-5)
+        assert found.bits_per_char == pytest.approx(nats / math.log(2) / (len(text) + 1))
+    assert total.chars == sum(len(text) + 1 for text in TEXTS)
+    assert total.token_log_prob == pytest.approx(-total.num_tokens * math.log(V), rel=1e-5)
 
 
 @KINDS
@@ -265,8 +228,8 @@ def test_a_split_is_evaluated_as_its_documents_are_scored(
     total.add(score(checkpoint, TEXTS, workers=workers))
     split = encode_documents(checkpoint.vocabulary, documents_of(TEXTS))
     found = evaluate(checkpoint.model, split, workers, count_eos=checkpoint.count_eos)
-    assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.tokens)
-    assert found.nats == pytest.approx(-total.fields()["token_log_prob"])
+    assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.num_tokens)
+    assert found.nats == pytest.approx(-total.token_log_prob)
 
 
 @pytest.mark.parametrize("contexts", [[1], [1, 5, 300]])
@@ -299,7 +262,8 @@ def test_a_long_text_in_pieces_scores_as_in_one(
     pieces = [LONG[start : start + 37] for start in range(0, len(LONG), 37)]
     tally = score_pieces(checkpoint, pieces, eos=eos)
     assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
-    assert tally.figures() == pytest.approx(whole.figures(), rel=1e-6)
+    assert tally.bits_per_char == pytest.approx(whole.bits_per_char, rel=1e-6)
+    assert tally.perplexity == pytest.approx(whole.perplexity, rel=1e-6)
     assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
     assert (tally.unk, tally.eos) == (whole.unk, eos)
 
@@ -336,4 +300,4 @@ def test_a_text_of_nothing_has_no_figures_in_pieces_or_streams_either(
             assert tally.log_prob == pytest.approx(log_prob)
             assert tally.chars == tally.num_tokens == eos
             if not eos:
-                assert tally.figures() == {"bits_per_char": None, "perplexity": None}
+                assert tally.bits_per_char is tally.perplexity is None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.inference.scoring import Score
+from charrnn.inference.scores import Score
 from charrnn.render import display
 
 
