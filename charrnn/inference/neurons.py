@@ -144,7 +144,7 @@ def _activations(unrolled: Unrolled, layer: int) -> Array:
         return cell.tanh_C.transpose(1, 0, 2)
     if layer + 1 < len(unrolled.cells):
         return unrolled.cells[layer + 1].x.transpose(1, 0, 2)
-    return unrolled.head[1:].reshape(cell.H, -1, cell.h.shape[-1])
+    return unrolled.top.transpose(1, 0, 2)
 
 
 def follow(model: CharRNN, tokens: Array, units: Sequence[Unit]) -> Array:

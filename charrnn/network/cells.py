@@ -8,13 +8,15 @@ W (rows, K) applies input weights, bias and recurrent weights at once, as the te
 Columns of W: 0..D-1 input weights, D bias, D+1..K-1 recurrent weights.
 Rows of W, in blocks of H:  rnn: h.  lstm: i, f, o, g.  gru: z, r, h′.
 
-The backward pass needs the recurrent part of W step by step; the gradients by W and by the inputs
-are one product each over all steps. Derivatives that do not depend on the gradient are computed for
-a span of steps in one go, as many as stay in the cache: small arrays would cost more in calls than
-in arithmetic.
+Backpropagation needs the recurrent part of W step by step; the gradients by W and by the inputs are
+one product each over all steps. Derivatives that do not depend on the gradient are computed for a
+span of steps at once, as many as stay in the cache: small arrays cost more in calls than in
+arithmetic.
 
-A cell object owns the work buffers for chunks of at most T steps. Weights and state come in with
-each call, and nothing is remembered from one chunk to the next.
+A cell owns the work buffers for chunks of at most T steps. Weights and state come in with each
+call, and nothing is remembered from one chunk to the next. Within a chunk the order is `forward`,
+then at most one `backward`, which overwrites the gates by their gradients, then `weight_gradient`
+and `input_gradient`.
 """
 
 from abc import ABC, abstractmethod
@@ -52,7 +54,8 @@ class Cell(ABC):
         self.x = self.block[:T, :D]  # (T, D, B), written by whatever is below
         self.h = self.block[:, D + 1 :]  # (T+1, H, B): h[t] enters step t
         self.states = (self.h,)
-        self.gates = np.empty((T, self.num_gates * H, B), dtype)  # in backward, their gradients
+        self.gates = np.empty((T, self.num_gates * H, B), dtype)
+        self.dgates = self.gates  # the same memory: backward turns gates into gradients in place
         self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[0].size))
 
     @abstractmethod
@@ -61,16 +64,21 @@ class Cell(ABC):
 
     @abstractmethod
     def differentiate(self, start: int, end: int) -> None:
-        """Compute what `step_backward` multiplies by, for the steps from start to end at once."""
+        """Compute the factors of `step_backward` for the steps from start to end at once.
+
+        Overwrites the gates of these steps with what is needed of them.
+        """
 
     @abstractmethod
     def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
-        """The same backwards: turns the gradient by states[·][t+1] into the one by states[·][t].
+        """Turn the gradient by states[·][t+1] into the one by states[·][t].
 
-        Overwrites gates[t] with the gradient by the gates' sums, and `dstate`.
+        Fills dgates[t], the gradient by the sums W·block[t], and overwrites `dstate`.
 
         Args:
             W_h_T: the recurrent weights, transposed (H, num_gates·H).
+            t: a step whose factors `differentiate` has computed.
+            dstate: (H, B) each.
         """
 
     def forward(self, W: Array, keep: Keep, state: Array, out: Array, after: Array) -> None:
@@ -105,6 +113,8 @@ class Cell(ABC):
             dout: (T, H, B), gradient by the outputs.
             trace: receives the gradient by the state before each step, the last step first.
 
+        Fills `dgates`, from which `weight_gradient` and `input_gradient` follow.
+
         Returns:
             Gradient by the state before the first step (num_states, H, B).
         """
@@ -129,7 +139,7 @@ class Cell(ABC):
         """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product.
 
         Args:
-            dgates: (num_gates·H, T·B), the gradients that backward left in `gates`, side by side.
+            dgates: (num_gates·H, T·B), `dgates` of backward with its steps side by side.
             dW: like W.
             work: a buffer for K·T·B numbers.
         """
@@ -137,7 +147,7 @@ class Cell(ABC):
         np.matmul(dgates, side_by_side(self.block[:steps], work).T, out=dW)
 
     def input_gradient(self, W: Array, dgates: Array) -> Array:
-        """The gradient by x (T, D, B) = Wₓᵀ·dgates, as one product."""
+        """Compute the gradient by x (T, D, B) = Wₓᵀ·dgates, as one product."""
         dx: Array = W[:, : self.D].T @ dgates
         return dx.reshape(self.D, -1, self.gates.shape[-1]).transpose(1, 0, 2)
 
@@ -174,8 +184,8 @@ class RNN(Cell):
 
     def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        self.gates[t] *= dh
-        return (np.matmul(W_h_T, self.gates[t], out=dh),)
+        self.dgates[t] *= dh  # holds φ′
+        return (np.matmul(W_h_T, self.dgates[t], out=dh),)
 
 
 class LSTM(Cell):
@@ -193,10 +203,12 @@ class LSTM(Cell):
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         self.C = np.empty_like(self.h)  # (T+1, H, B): C[t] enters step t
-        self.tanh_C = np.empty_like(self.h[1:])  # (T, H, B)
+        self.tanh_C = np.empty_like(self.h[1:])  # (T, H, B); in backward ∂h/∂C
         self.states = (self.h, self.C)
-        self.factors = np.empty_like(self.gates[: self.span])
-        self.spare = np.empty_like(self.h[0])
+        self.factors = np.empty_like(
+            self.gates[: self.span]
+        )  # dgates less the gradients by C and h
+        self.spare = np.empty_like(self.h[0])  # scratch
 
     def step(self, W: Array, t: int) -> None:
         H, h, C, tanh_C = self.H, self.h[t + 1], self.C[t + 1], self.tanh_C[t]
@@ -216,28 +228,29 @@ class LSTM(Cell):
         H, gates, tanh_C = self.H, self.gates[start:end], self.tanh_C[start:end]
         i, _, o, g = np.split(gates, 4, axis=1)
         factors = np.multiply(gates, gates, out=self.factors[: end - start])
-        di, df, do, dg = np.split(factors, 4, axis=1)
+        by_i, by_f, by_o, by_g = np.split(factors, 4, axis=1)
         np.subtract(gates[:, : 3 * H], factors[:, : 3 * H], out=factors[:, : 3 * H])  # σ′ = σ − σ²
-        np.subtract(1, dg, out=dg)  # tanh′ = 1 − tanh²
-        di *= g  # C = f * C₋₁ + i * g
-        df *= self.C[start:end]
-        dg *= i
-        do *= tanh_C  # h = o * tanh(C)
-        tanh_C *= tanh_C
+        np.subtract(1, by_g, out=by_g)  # tanh′ = 1 − tanh²
+        by_i *= g  # C = f * C₋₁ + i * g
+        by_f *= self.C[start:end]
+        by_g *= i
+        by_o *= tanh_C  # h = o * tanh(C)
+        tanh_C *= tanh_C  # ∂h/∂C = o * (1 - tanh²(C))
         np.subtract(1, tanh_C, out=tanh_C)
         tanh_C *= o
 
     def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         dh, dC = dstate
         shape = 4, self.H, -1
-        gates, factors = self.gates[t].reshape(shape), self.factors[t % self.span].reshape(shape)
+        dgates, factors = self.dgates[t].reshape(shape), self.factors[t % self.span].reshape(shape)
         dC += np.multiply(dh, self.tanh_C[t], out=self.spare)
-        dC_before = np.multiply(dC, gates[1], out=self.spare)
-        np.multiply(factors[:2], dC, out=gates[:2])
-        np.multiply(factors[2], dh, out=gates[2])
-        np.multiply(factors[3], dC, out=gates[3])
+        f = dgates[1]  # still, until the line after next
+        dC_before = np.multiply(dC, f, out=self.spare)
+        np.multiply(factors[:2], dC, out=dgates[:2])
+        np.multiply(factors[2], dh, out=dgates[2])
+        np.multiply(factors[3], dC, out=dgates[3])
         self.spare = dC
-        return np.matmul(W_h_T, self.gates[t], out=dh), dC_before
+        return np.matmul(W_h_T, self.dgates[t], out=dh), dC_before
 
 
 class GRU(Cell):
@@ -257,8 +270,8 @@ class GRU(Cell):
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         self.reset_block = np.ones_like(self.block[:-1])  # (T, K, B): [x; 1; r * h₋₁]
-        self.factors = np.empty_like(self.gates[: self.span])
-        self.spare = np.empty_like(self.h[0])
+        self.factors = np.empty_like(self.gates[: self.span])  # dgates less the gradient by h
+        self.spare = np.empty_like(self.h[0])  # scratch, and so is `product`
         self.product = np.empty_like(self.h[0])
 
     def step(self, W: Array, t: int) -> None:
@@ -277,30 +290,31 @@ class GRU(Cell):
     def differentiate(self, start: int, end: int) -> None:
         h_before = self.h[start:end]
         z, r, candidate = np.split(self.gates[start:end], 3, axis=1)
-        dz, dr, dcandidate = np.split(self.factors[: end - start], 3, axis=1)
-        np.multiply(candidate, candidate, out=dcandidate)
-        np.subtract(1, dcandidate, out=dcandidate)
-        dcandidate *= z
-        np.subtract(1, r, out=dr)
-        dr *= r
-        dr *= h_before
+        by_z, by_r, by_candidate = np.split(self.factors[: end - start], 3, axis=1)
+        np.multiply(candidate, candidate, out=by_candidate)
+        np.subtract(1, by_candidate, out=by_candidate)
+        by_candidate *= z
+        np.subtract(1, r, out=by_r)
+        by_r *= r
+        by_r *= h_before
         candidate -= h_before  # h = h₋₁ + z * (h′ − h₋₁)
         candidate *= z
         np.subtract(1, z, out=z)  # from here on 1 − z
-        np.multiply(candidate, z, out=dz)
+        np.multiply(candidate, z, out=by_z)
 
     def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        H, gates = self.H, self.gates[t]
-        not_z, r, candidate = gates.reshape(3, H, -1)
-        dz, dr, dcandidate = self.factors[t % self.span].reshape(3, H, -1)
+        H, dgates = self.H, self.dgates[t]
+        not_z, r, _ = self.gates[t].reshape(3, H, -1)  # each until its gradient takes its place
+        dz, dr, dcandidate = dgates.reshape(3, H, -1)
+        by_z, by_r, by_candidate = self.factors[t % self.span].reshape(3, H, -1)
         dh_before = np.multiply(dh, not_z, out=self.spare)
-        np.multiply(dh, dcandidate, out=candidate)
-        np.multiply(dh, dz, out=not_z)
-        dreset = np.matmul(W_h_T[:, 2 * H :], candidate, out=dh)  # reset_block = [x; 1; r * h₋₁]
+        np.multiply(dh, by_candidate, out=dcandidate)
+        np.multiply(dh, by_z, out=dz)
+        dreset = np.matmul(W_h_T[:, 2 * H :], dcandidate, out=dh)  # reset_block = [x; 1; r * h₋₁]
         dh_before += np.multiply(dreset, r, out=self.product)
-        np.multiply(dreset, dr, out=r)
-        dh_before += np.matmul(W_h_T[:, : 2 * H], gates[: 2 * H], out=self.product)
+        np.multiply(dreset, by_r, out=dr)
+        dh_before += np.matmul(W_h_T[:, : 2 * H], dgates[: 2 * H], out=self.product)
         self.spare = dh
         return (dh_before,)
 

@@ -19,10 +19,9 @@ import numpy as np
 
 from charrnn.ids import EOS
 from charrnn.network.cells import side_by_side
-from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.network.parameters import input_size
-from charrnn.network.unrolled import Prior, Unrolled, write_one_hot
+from charrnn.network.unrolled import Prior, Tape, Unrolled, write_one_hot
 
 Array = np.ndarray
 
@@ -38,14 +37,18 @@ class UnrolledJordan(Unrolled):
         self.x = self.block[:T, :D]  # (T, D, B)
         self.o = self.block[:, D + 1 :]  # (T+1, V, B): o[t] enters step t
         self.outputs = np.empty((T, V, B), self.dtype)  # logits, not cleared at a document's start
-        self.h = np.empty((T, H, B), self.dtype)  # in the backward pass, gradients by its sums
+        self.h = np.empty((T, H, B), self.dtype)
+        # The backward pass turns both into gradients in place: by the outputs, by the sums in tanh.
+        self.doutputs, self.dsums = self.outputs, self.h
 
     @cached_property
-    def _gate_work(self) -> Array:
+    def _gradient_work(self) -> Array:
+        """Scratch for gradients side by side: by h and by the outputs."""
         return np.empty(max(self.h.size, self.outputs.size), self.dtype)
 
     @cached_property
     def _block_work(self) -> Array:
+        """Scratch for the blocks, side by side."""
         return np.empty(self.block.size, self.dtype)
 
     @property
@@ -53,92 +56,91 @@ class UnrolledJordan(Unrolled):
         """Whether the network's own outputs are fed back."""
         return self.config.feedback == "logits"
 
-    def _run_layers(self, steps: int, state: Array, top: Array, dropout: Draws | None) -> Array:
-        mask = None
-        if dropout is not None and self.config.dropout:
-            mask = dropout.mask(self.masks[0][:steps], self.config.dropout)
+    def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
         if not self.recurrent:
-            self._run_in_parallel(steps, top, mask)
+            self._run_in_parallel(tape, top)
             return state
-        W, head = self.parameters["layers.0.weight"], self.parameters["head.weight"]
+        (W,), head = tape.weights, self.parameters["head.weight"]
         self.o[0] = state[0, 0]
-        for t, kept in enumerate(self.keep):
+        for t, kept in enumerate(tape.keep):
             if kept is not None:
                 self.o[t] *= kept
             tanh(np.matmul(W, self.block[t], out=self.h[t]))
-            top[t] = self.h[t] if mask is None else self.h[t] * mask[t]
+            top[t] = self.h[t] * tape.masks[0][t] if tape.masks else self.h[t]
             np.matmul(head[:, 1:], top[t], out=self.outputs[t])
             self.outputs[t] += head[:, :1]
             self.o[t + 1] = self.outputs[t]
-        after: Array = self.o[steps].copy()[None, None]
+        after: Array = self.o[len(top)].copy()[None, None]
         return after
 
-    def _run_in_parallel(self, steps: int, top: Array, mask: Array | None) -> None:
+    def _run_in_parallel(self, tape: Tape, top: Array) -> None:
         """All steps at once: each is given the true output before it."""
-        W = self.parameters["layers.0.weight"]
-        write_one_hot(np.maximum(self.inputs, EOS), self.o[:steps])
+        (W,), steps = tape.weights, len(top)
+        write_one_hot(np.maximum(tape.inputs, EOS), self.o[:steps])
         h = tanh(W @ side_by_side(self.block[:steps], self._block_work))
         self.h[:steps] = h.reshape(len(W), steps, -1).transpose(1, 0, 2)
-        top[:] = self.h[:steps] if mask is None else self.h[:steps] * mask
+        top[:] = self.h[:steps] * tape.masks[0] if tape.masks else self.h[:steps]
 
-    def _head_gradient(self, targets: Array, scale: float, prior: Prior | None) -> Array:
+    def _head_gradient(
+        self, tape: Tape, targets: Array, scale: float, prior: Prior | None
+    ) -> tuple[Array, Array]:
         """As for every network where the true output was fed back.
 
-        Else `outputs` holds the gradient by each output where it is predicted with, to which the
-        steps after it are still to add.
+        Else the second result is the gradient by each output where it is predicted with (T, V, B),
+        to which the steps after it are still to add.
         """
         if not self.recurrent:
-            return super()._head_gradient(targets, scale, prior)
+            return super()._head_gradient(tape, targets, scale, prior)
         nats = np.empty(targets.shape, self.dtype)
         for t, target in enumerate(targets):
             nats[t] = cross_entropy(self.outputs[t], target)
-            cross_entropy_backward(self.outputs[t], target, scale)
-        return nats
+            cross_entropy_backward(self.doutputs[t], target, scale)
+        return nats, self.doutputs[: len(targets)]
 
-    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
+    def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
         steps = len(dtop)
         if self.recurrent:
-            dstate = self._backward_through_time(self.outputs[:steps], trace)
-            doutputs = side_by_side(self.outputs[:steps], self._gate_work)
-            np.matmul(doutputs, self.head.T, out=self.gradients["head.weight"])
+            dstate = self._backward_through_time(tape, dtop, trace)
+            doutputs = side_by_side(dtop, self._gradient_work)
+            np.matmul(doutputs, tape.head.T, out=self.gradients["head.weight"])
         else:
-            dstate = self._backward_in_parallel(dtop)
-        dsums = side_by_side(self.h[:steps], self._gate_work)
+            dstate = self._backward_in_parallel(tape, dtop)
+        dsums = side_by_side(self.dsums[:steps], self._gradient_work)
         block = side_by_side(self.block[:steps], self._block_work)
         np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
         if "embedding" in self.gradients:
-            dx = self.parameters["layers.0.weight"][:, : self.D].T @ dsums
-            self._embed_backward(dx.reshape(self.D, steps, -1).transpose(1, 0, 2))
+            dx = tape.weights[0][:, : self.D].T @ dsums
+            self._embed_backward(tape.inputs, dx.reshape(self.D, steps, -1).transpose(1, 0, 2))
         return dstate
 
-    def _backward_in_parallel(self, dtop: Array) -> Array:
-        """Leave the gradient by the sums of h in `h`; the state has no numbers to have one."""
-        if self.dropped and self.config.dropout:
-            dtop *= self.masks[0][: len(dtop)]
-        h = tanh_derivative(self.h[: len(dtop)])
-        h *= dtop
+    def _backward_in_parallel(self, tape: Tape, dtop: Array) -> Array:
+        """Fill `dsums`; the state has no numbers to have a gradient."""
+        if tape.masks:
+            dtop *= tape.masks[0]
+        dsums = tanh_derivative(self.h[: len(dtop)])
+        dsums *= dtop
         return np.empty((1, 0, self.config.vocab_size, dtop.shape[-1]), self.dtype)
 
-    def _backward_through_time(self, doutputs: Array, trace: list[Array] | None) -> Array:
-        """Add to the gradient by each output what comes from the steps after it.
-
-        Leaves the gradient by the sums of h in `h`.
+    def _backward_through_time(
+        self, tape: Tape, doutputs: Array, trace: list[Array] | None
+    ) -> Array:
+        """Add to the gradient by each output what comes from the steps after it; fill `dsums`.
 
         Returns:
             Gradient by the output before the first step (1, 1, V, B).
         """
-        feedback_T = self.parameters["layers.0.weight"][:, self.D + 1 :].T.copy()
+        feedback_T = tape.weights[0][:, self.D + 1 :].T.copy()
         head_T = self.parameters["head.weight"][:, 1:].T.copy()
         do = np.zeros_like(doutputs[0])
         for t in reversed(range(len(doutputs))):
             doutputs[t] += do
             dh = head_T @ doutputs[t]  # o = head·[1; h]
-            if self.dropped and self.config.dropout:
-                dh *= self.masks[0][t]
+            if tape.masks:
+                dh *= tape.masks[0][t]
             tanh_derivative(self.h[t])  # h = tanh(W·block)
-            self.h[t] *= dh
-            do = feedback_T @ self.h[t]
-            kept = self.keep[t]
+            self.dsums[t] *= dh
+            do = feedback_T @ self.dsums[t]
+            kept = tape.keep[t]
             if kept is not None:
                 do *= kept
             if trace is not None:

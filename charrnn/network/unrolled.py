@@ -5,17 +5,23 @@ Letters: T steps, B batch size (columns), V vocabulary size, E embedding size, H
 The state of a network is one array (num_layers, num_states, H, B): h, and for the lstm C, of every
 layer. It goes into each call and comes out of it.
 
+One call reads one chunk of text: `_read` runs the layers, then the head turns the top layer's h
+into predictions or, with `gradient`, into gradients, which flow back through the layers. A `Tape`
+goes from the forward pass to the backward pass; the rest of what that needs lies in the buffers of
+the cells.
+
 The input of a step is the token before it. Where that is <EOS> or IGNORE, a document starts: its
 input column is zero and so is its state.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from charrnn.ids import EOS
-from charrnn.network.cells import CELLS, side_by_side
+from charrnn.network.cells import CELLS, Keep, side_by_side
 from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward
 from charrnn.network.parameters import Parameters, input_size, state_shape
@@ -25,6 +31,21 @@ Prior = Callable[[slice], Array]
 """What is added to the logits (V, N) of any of the predictions; see residual.py."""
 
 _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
+
+
+@dataclass(slots=True)
+class Tape:
+    """What the forward pass over a chunk hands on to its backward pass.
+
+    All but `inputs` and `weights` are views of work buffers, which the next chunk overwrites.
+    """
+
+    inputs: Array  # (T, B)
+    keep: Keep
+    head: Array  # (1 + H, T·B), [1; h] of the top layer: what the head reads, a column a prediction
+    weights: list[Array]  # of each layer, as this chunk uses them: dropped ones are zero
+    weight_masks: list[Array]  # recurrent dropout of each layer (gates·H, H); empty without
+    masks: list[Array]  # dropout of the output of each layer (T, H, B); empty without
 
 
 class Unrolled:
@@ -38,9 +59,11 @@ class Unrolled:
         self.parameters, self.config = parameters, parameters.config
         self.dtype = parameters.flat.dtype
         self.state_shape = *state_shape(self.config), batch_size
-        self._head = np.empty((seq_len, 1 + self.config.hidden_size, batch_size), self.dtype)
-        self._columns = max(1, min(_MAX_LOGITS // self.config.vocab_size, seq_len * batch_size))
-        self._logits = np.empty(self.config.vocab_size * self._columns, self.dtype)
+        H, V = self.config.hidden_size, self.config.vocab_size
+        self._head = np.ones((1 + H, seq_len, batch_size), self.dtype)  # [1; h] of the top layer
+        self.top = self._head[1:].transpose(1, 0, 2)  # (T, H, B), a view of these h
+        self._columns = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
+        self._logits = np.empty(V * self._columns, self.dtype)  # of so many predictions
         self._make_layers(seq_len, batch_size)
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
@@ -52,10 +75,9 @@ class Unrolled:
         self.x = self.cells[0].x  # (T, D, B)
 
     @cached_property
-    def masks(self) -> list[Array]:
+    def _masks(self) -> list[Array]:
         """What dropout multiplies the output of each layer by, (T, H, B) each."""
-        shape = len(self._head), self.config.hidden_size, self._head.shape[-1]
-        return [np.empty(shape, self.dtype) for _ in range(self.config.num_layers)]
+        return [np.empty(self.top.shape, self.dtype) for _ in range(self.config.num_layers)]
 
     @cached_property
     def _weight_masks(self) -> list[Array]:
@@ -69,17 +91,19 @@ class Unrolled:
         return Parameters(self.config, self.dtype)
 
     @cached_property
-    def _gate_work(self) -> Array:
-        return np.empty(max(cell.gates.size for cell in self.cells), self.dtype)
+    def _gradient_work(self) -> Array:
+        """Scratch for gradients side by side: by h of the top layer, then by each layer's gates."""
+        return np.empty(max(cell.dgates.size for cell in self.cells), self.dtype)
 
     @cached_property
     def _block_work(self) -> Array:
+        """Scratch for the blocks [x; 1; h] of a layer, side by side."""
         return np.empty(max(cell.block[1:].size for cell in self.cells), self.dtype)
 
     @cached_property
     def _dtop(self) -> Array:
         """Gradient by h of the top layer (T, H, B)."""
-        return np.empty_like(self._head[:, 1:])
+        return np.empty(self.top.shape, self.dtype)
 
     def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
         """Read the inputs without predicting anything.
@@ -93,15 +117,34 @@ class Unrolled:
         Returns:
             The state after the last step, a fresh array.
         """
-        steps, B = inputs.shape
-        self.inputs, self.keep = inputs, self._keep(inputs)
-        self.dropped = dropout is not None
+        return self._read(inputs, state, dropout)[1]
+
+    def _read(
+        self, inputs: Array, state: Array, dropout: Draws | None = None
+    ) -> tuple[Tape, Array]:
+        """The tape of a chunk, and the state after it."""
         self._embed(inputs)
-        self.head = self._head[:steps].reshape(-1, steps * B)  # [1; h], one column a prediction
-        self.head[0] = 1
-        top = self.head[1:].reshape(-1, steps, B).transpose(1, 0, 2)  # (T, H, B)
+        tape = self._tape(inputs, dropout)
         with np.errstate(all="ignore"):
-            return self._run_layers(steps, state, top, dropout)
+            return tape, self._run_layers(tape, state, self.top[: len(inputs)])
+
+    def _tape(self, inputs: Array, dropout: Draws | None) -> Tape:
+        """What is known of a chunk before its first step: draws what to drop."""
+        config, H = self.config, self.config.hidden_size
+        head = self._head[:, : len(inputs)].reshape(1 + H, -1)
+        tape = Tape(inputs, self._keep(inputs), head, [], [], [])
+        for layer in range(config.num_layers):
+            weight = self.parameters[f"layers.{layer}.weight"]
+            if dropout is not None and config.recurrent_dropout:  # Merity et al. 2018
+                mask = dropout.weight_mask(self._weight_masks[layer], config.recurrent_dropout)
+                weight = weight.copy()
+                weight[:, -H:] *= mask
+                tape.weight_masks.append(mask)
+            tape.weights.append(weight)
+            if dropout is not None and config.dropout:
+                mask = self._masks[layer][: len(inputs)]
+                tape.masks.append(dropout.mask(mask, config.dropout))
+        return tape
 
     def forward(
         self,
@@ -115,9 +158,9 @@ class Unrolled:
 
         Only a network beside an n-gram model makes use of the targets.
         """
-        state = self.run(inputs, state)
+        tape, state = self._read(inputs, state)
         with np.errstate(all="ignore"):
-            logits = self.parameters["head.weight"] @ self.head
+            logits = self.parameters["head.weight"] @ tape.head
             if prior is not None:
                 logits += prior(slice(None))
         return logits.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
@@ -126,10 +169,10 @@ class Unrolled:
         self, inputs: Array, targets: Array, state: Array, prior: Prior | None = None
     ) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
-        state = self.run(inputs, state)
+        tape, state = self._read(inputs, state)
         found, flat = np.empty(targets.size, self.dtype), targets.ravel()
         with np.errstate(all="ignore"):
-            for part, logits in self._predictions(prior):
+            for part, logits in self._predictions(tape.head, prior):
                 found[part] = -cross_entropy(logits, flat[part])
         return found.reshape(targets.shape), state
 
@@ -160,62 +203,57 @@ class Unrolled:
             The loss of each target (T, B) in nats, the state after the last step, and the gradient
             by the state before the first one.
         """
-        state = self.run(inputs, state, dropout)
+        tape, state = self._read(inputs, state, dropout)
         with np.errstate(all="ignore"):
-            nats = self._head_gradient(targets, scale, prior)
-            dstate = self._layers_backward(self._dtop[: len(targets)], trace)
+            nats, dtop = self._head_gradient(tape, targets, scale, prior)
+            dstate = self._layers_backward(tape, dtop, trace)
         return nats, state, dstate
 
-    def _predictions(self, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
+    def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
         """Columns of `head` and their logits (V, N), a work buffer, so many at a time as fit."""
         weight, V = self.parameters["head.weight"], self.config.vocab_size
-        for start in range(0, self.head.shape[1], self._columns):
-            head = self.head[:, start : start + self._columns]
-            part = slice(start, start + head.shape[1])
-            logits = self._logits[: V * head.shape[1]].reshape(V, -1)
-            np.matmul(weight, head, out=logits)
+        for start in range(0, head.shape[1], self._columns):
+            columns = head[:, start : start + self._columns]
+            part = slice(start, start + columns.shape[1])
+            logits = self._logits[: V * columns.shape[1]].reshape(V, -1)
+            np.matmul(weight, columns, out=logits)
             if prior is not None:
                 logits += prior(part)
             yield part, logits
 
-    def _head_gradient(self, targets: Array, scale: float, prior: Prior | None) -> Array:
-        """Loss of each target (T, B); fills the gradients of the head and by h of the top layer."""
+    def _head_gradient(
+        self, tape: Tape, targets: Array, scale: float, prior: Prior | None
+    ) -> tuple[Array, Array]:
+        """Fill the gradient of the head.
+
+        Returns:
+            The loss of each target (T, B), and the gradient by h of the top layer (T, H, B).
+        """
         weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
         W_T = weight[:, 1:].T.copy()
         nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
-        dhead = self._gate_work[: self.head[1:].size].reshape(-1, targets.size)  # (H, T·B)
+        dhead = self._gradient_work[: weight[0, 1:].size * targets.size].reshape(-1, targets.size)
         gradient[:] = 0
-        for part, logits in self._predictions(prior):
+        for part, logits in self._predictions(tape.head, prior):
             nats[part] = cross_entropy(logits, flat[part])
             dlogits = cross_entropy_backward(logits, flat[part], scale)
-            gradient += dlogits @ self.head[:, part].T
+            gradient += dlogits @ tape.head[:, part].T
             dhead[:, part] = W_T @ dlogits
-        self._dtop[: len(targets)] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
-        return nats.reshape(targets.shape)
+        dtop = self._dtop[: len(targets)]
+        dtop[:] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
+        return nats.reshape(targets.shape), dtop
 
-    def _run_layers(self, steps: int, state: Array, top: Array, dropout: Draws | None) -> Array:
-        """The layers, from x to h of the top one (T, H, B); returns the state afterwards."""
-        outputs = [cell.x[:steps] for cell in self.cells[1:]] + [top]
+    def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
+        """Run the layers, from x to h of the top one (T, H, B); returns the state afterwards."""
+        outputs = [cell.x[: len(top)] for cell in self.cells[1:]] + [top]
         after = np.empty_like(state)
-        self._weights = []
         for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
-            self._weights.append(self._weight(layer, dropout))
-            cell.forward(self._weights[layer], self.keep, state[layer], out, after[layer])
-            if dropout is not None and self.config.dropout:
-                out *= dropout.mask(self.masks[layer][:steps], self.config.dropout)
+            cell.forward(tape.weights[layer], tape.keep, state[layer], out, after[layer])
+            if tape.masks:
+                out *= tape.masks[layer]
         return after
 
-    def _weight(self, layer: int, dropout: Draws | None) -> Array:
-        """The weights of a layer, some of the recurrent ones dropped (Merity et al. 2018)."""
-        weight, rate = self.parameters[f"layers.{layer}.weight"], self.config.recurrent_dropout
-        if dropout is None or not rate:
-            return weight
-        dropped = weight.copy()
-        mask = dropout.weight_mask(self._weight_masks[layer], rate)
-        dropped[:, -self.config.hidden_size :] *= mask
-        return dropped
-
-    def _layers_backward(self, dtop: Array, trace: list[Array] | None) -> Array:
+    def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
         """The layers backwards, from the gradient by h of the top one (T, H, B) to the embedding.
 
         Returns:
@@ -224,20 +262,20 @@ class Unrolled:
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
             cell, name = self.cells[layer], f"layers.{layer}.weight"
-            if self.dropped and self.config.dropout:
-                dout *= self.masks[layer][:steps]
+            if tape.masks:
+                dout *= tape.masks[layer]
             top = layer == len(self.cells) - 1
-            W = self._weights[layer]
-            dstate.append(cell.backward(W, self.keep, dout, trace if top else None))
-            dgates = side_by_side(cell.gates[:steps], self._gate_work)
+            W = tape.weights[layer]
+            dstate.append(cell.backward(W, tape.keep, dout, trace if top else None))
+            dgates = side_by_side(cell.dgates[:steps], self._gradient_work)
             cell.weight_gradient(dgates, self.gradients[name], self._block_work)
-            if self.dropped and self.config.recurrent_dropout:
+            if tape.weight_masks:
                 recurrent = self.gradients[name][:, -self.config.hidden_size :]
-                recurrent *= self._weight_masks[layer]
+                recurrent *= tape.weight_masks[layer]
             if layer or "embedding" in self.gradients:
                 dout = cell.input_gradient(W, dgates)
         if "embedding" in self.gradients:
-            self._embed_backward(dout)
+            self._embed_backward(tape.inputs, dout)
         return np.stack(dstate[::-1])
 
     def _keep(self, inputs: Array) -> list[Array | None]:
@@ -256,11 +294,11 @@ class Unrolled:
         else:
             write_one_hot(ids, x)
 
-    def _embed_backward(self, dx: Array) -> None:
+    def _embed_backward(self, inputs: Array, dx: Array) -> None:
         """Sum the columns of dx (T, E, B) into the row of the token that each belongs to."""
         gradient = self.gradients["embedding"]
         gradient[:] = 0
-        ids = np.maximum(self.inputs, EOS).ravel()
+        ids = np.maximum(inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
         tokens, first = np.unique(ids[order], return_index=True)
         columns = dx.transpose(0, 2, 1).reshape(ids.size, -1)[order]

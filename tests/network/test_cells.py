@@ -97,7 +97,7 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
     loss()
     dW = np.empty_like(W)
     dstate = cell.backward(W, keep, weights)
-    dgates = side_by_side(cell.gates, np.empty(cell.gates.size))
+    dgates = side_by_side(cell.dgates, np.empty(cell.dgates.size))
     cell.weight_gradient(dgates, dW, np.empty(cell.block.size))
     for array, gradient in ((x, cell.input_gradient(W, dgates)), (state, dstate), (W, dW)):
         numeric = numerical_gradient(loss, array)
@@ -127,7 +127,7 @@ def test_no_gradient_crosses_the_start_of_a_document(name: str, activation: str)
     dout = np.zeros((T, H, B))
     dout[2:] = 1
     dstate = cell.backward(W, keep, dout)
-    dx = cell.input_gradient(W, side_by_side(cell.gates, np.empty(cell.gates.size)))
+    dx = cell.input_gradient(W, side_by_side(cell.dgates, np.empty(cell.dgates.size)))
     assert not dstate.any()
     assert not dx[:2].any()
     assert dx[2:].any()

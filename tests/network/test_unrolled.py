@@ -128,7 +128,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = make(hidden_size=200, dropout=0.25)
     unrolled = model.unroll(T, B)
     unrolled.run(chunk_with_boundaries()[0], model.zero_state(B), Draws(np.random.default_rng(0)))
-    mask = unrolled.masks[0]
+    mask = unrolled._masks[0]
     assert set(np.unique(mask)) == {0, 1 / 0.75}
     assert abs((mask == 0).mean() - 0.25) < 0.02
     assert abs(mask.mean() - 1) < 0.03
