@@ -5,7 +5,7 @@ Letters: T steps, B batch size (sequences side by side), V vocabulary size.
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -28,7 +28,7 @@ _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at 
 _MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
 _PIECES = 64  # of a split that is evaluated
 _MEASURED = 64  # tokens of each piece that is measured
-BURN_IN = 256  # tokens that bring the state of a cut document's piece up to date
+BURN_IN = 256  # tokens that bring the state up to date where a document is cut; not counted
 
 
 def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, int]:
@@ -141,6 +141,23 @@ def window_log_probs(
 
     found = workers.map(run, range(skip, len(tokens), columns))
     return np.split(np.concatenate([np.empty(0), *found]), ends[:-1] - skip)
+
+
+def stream_chunks(edges: Array, steps: int, burn_in: int) -> Iterator[tuple[Array, Array]]:
+    """Where the streams of a text are read, side by side and so many steps at a time.
+
+    Each stream begins early by the burn-in, so that its state is up to date where it counts.
+
+    Args:
+        edges: (B + 1,) places in the text, between which the streams lie.
+
+    Yields:
+        Places (T, B), negative before the text, and whether each is between its stream's edges.
+    """
+    starts, stops = edges[:-1], edges[1:]
+    for step in range(-burn_in, int((stops - starts).max()), steps):
+        places = np.arange(step, step + steps)[:, None] + starts
+        yield places, (places >= starts) & (places < stops)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from charrnn.errors import ConfigError
 from charrnn.ids import EOS
-from charrnn.inference.evaluation import BURN_IN, chunk_shape
+from charrnn.inference.evaluation import BURN_IN, chunk_shape, stream_chunks
 from charrnn.inference.properties import PROPERTIES
 from charrnn.network.cells import LSTM
 from charrnn.network.jordan import UnrolledJordan
@@ -114,20 +114,17 @@ def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Arr
     """
     B = max(1, min(_STREAMS, len(tokens) // _STREAM_TOKENS))
     edges = np.linspace(0, len(tokens), B + 1).astype(np.int64)
-    starts, stops = edges[:-1], edges[1:]
     steps, _ = chunk_shape(model, _STEPS, B)
     unrolled, state = model.unroll(steps, B), model.zero_state(B)
-    warm_up = -BURN_IN if B > 1 else -1  # <EOS> stands before the text
-    for step in range(warm_up, int((stops - starts).max()), steps):
-        places = np.arange(step, step + steps)[:, None] + starts  # (T, B)
+    burn_in = BURN_IN if B > 1 else 1  # <EOS> stands before the text
+    for places, counted in stream_chunks(edges, steps, burn_in):
         inputs = np.where(places < 0, EOS, tokens[np.clip(places, 0, len(tokens) - 1)])
         state = unrolled.run(inputs, state)
-        wanted = (places >= starts) & (places < stops)
-        if wanted.any():
-            found = activations(unrolled)[:, wanted]
+        if counted.any():
+            found = activations(unrolled)[:, counted]
             with np.errstate(invalid="ignore"):
                 check_finite(float(found.sum(dtype=np.float64)))
-            yield places[wanted], found
+            yield places[counted], found
 
 
 def activations(unrolled: Unrolled) -> Array:

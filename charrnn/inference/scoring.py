@@ -13,7 +13,13 @@ import numpy as np
 from charrnn.errors import ConfigError
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.adaptation import Adaptive
-from charrnn.inference.evaluation import BURN_IN, chunk_shape, token_log_probs, window_log_probs
+from charrnn.inference.evaluation import (
+    BURN_IN,
+    chunk_shape,
+    stream_chunks,
+    token_log_probs,
+    window_log_probs,
+)
 from charrnn.inference.scores import Score, Tally
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import LanguageModel, Network
@@ -222,17 +228,14 @@ def _score_streams(
     checkpoint: Checkpoint, tokens: Tokens, edges: np.ndarray, tally: Tally, workers: Workers
 ) -> None:
     """Score the streams between edges (B + 1,), side by side."""
-    starts, stops = edges[:-1], edges[1:]
-    B = len(starts)
+    B = len(edges) - 1
     steps, _ = chunk_shape(checkpoint.model, _STEPS, B)
     unrolled, state = checkpoint.model.unroll(steps, B), checkpoint.model.zero_state(B)
-    for step in range(-BURN_IN, int((stops - starts).max()), steps):
+    for places, counted in stream_chunks(edges, steps, BURN_IN):
         workers.check()
-        firsts = (starts + step).tolist()
+        firsts = places[0].tolist()
         chunk = np.stack([tokens.read(first - 1, first + steps) for first in firsts], axis=1)
-        places = np.arange(steps)[:, None] + firsts
         inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
-        counted = (places >= starts) & (places < stops)
         targets = np.where(counted, chunk[1:], IGNORE)
         log_probs, state = unrolled.log_probs(inputs, targets, state)
         tally.add(targets, log_probs)

@@ -10,7 +10,12 @@ import pytest
 from charrnn.config import ModelConfig
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference import evaluation
-from charrnn.inference.evaluation import evaluate, token_log_probs, window_log_probs
+from charrnn.inference.evaluation import (
+    evaluate,
+    stream_chunks,
+    token_log_probs,
+    window_log_probs,
+)
 from charrnn.network.model import CharRNN
 from charrnn.network.unrolled import Unrolled
 from charrnn.parallel.threads import Workers
@@ -211,3 +216,13 @@ def test_ends_and_cuts_count_only_as_asked(
     assert without.chars == 4
     assert without.nats == pytest.approx(with_ends.nats + log_probs[0][-1])
     assert without.bits_per_char == pytest.approx(without.nats / 4 / math.log(2))
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_streams_count_every_place_once_and_begin_early(steps: int) -> None:
+    edges = np.array([0, 5, 9, 14])
+    chunks = [*stream_chunks(edges, steps, burn_in=3)]
+    counted = np.concatenate([places[inside] for places, inside in chunks])
+    assert sorted(counted) == [*range(14)]
+    assert [*chunks[0][0][0]] == [-3, 2, 6]
+    assert not any(inside[places < 0].any() for places, inside in chunks)
