@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a model that goes on learning from the text it scores (Krause et al. 2018).
+"""Dynamic evaluation: a model that keeps learning from the text it scores (Krause et al. 2018).
 
 Each segment of the text is predicted first and learned from afterwards, so that no prediction has
 seen what it predicts. Every text starts from the weights of the checkpoint anew. An n-gram model
@@ -23,10 +23,10 @@ RATE = 1.0  # of gradient descent, on clipped gradients
 
 @dataclass(frozen=True)
 class Adaptive:
-    """A model in the place of another one, of which every `unroll` learns for itself.
+    """A network of which every `unroll` is a copy that learns.
 
     Args:
-        network: stays as it is.
+        network: not changed.
         rate: learning rate of gradient descent.
     """
 
@@ -43,7 +43,7 @@ class Adaptive:
 
 
 class UnrolledAdaptive:
-    """As `Unrolled`, for one column, and with weights of its own."""
+    """`Unrolled` for one column, with its own copy of the weights."""
 
     def __init__(self, model: Adaptive) -> None:
         self.model = model
@@ -61,7 +61,7 @@ class UnrolledAdaptive:
         return found, state
 
     def _learn(self, predictions: int) -> None:
-        """A step down the gradient of the mean loss."""
+        """Take a step of gradient descent on the mean loss."""
         gradient, weights = self.unrolled.gradients.flat, self.copy.parameters.flat
         gradient /= predictions
         if not np.isfinite(clip_by_global_norm(gradient, 1.0)):

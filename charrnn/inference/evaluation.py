@@ -32,9 +32,9 @@ BURN_IN = 256  # tokens that bring the state up to date where a document is cut;
 
 
 def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, int]:
-    """The steps and columns that fit the work buffers, at most these; one-hot input takes V rows.
+    """Reduce steps and columns to what fits the work buffers; one-hot input takes V rows.
 
-    Columns come before steps: fewer steps cost less time than fewer columns.
+    Steps are reduced first, because fewer steps cost less time than fewer columns.
     """
     if isinstance(model, NGram):
         return steps, columns
@@ -48,7 +48,7 @@ def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, in
 def token_log_probs(
     model: LanguageModel, sequences: Sequence[Array], workers: Workers
 ) -> list[Array]:
-    """log P of every token of every sequence given those before it, by the chain rule.
+    """Compute log P of every token of every sequence given those before it, by the chain rule.
 
     Each sequence starts from zero state and zero input, and none is seen by another.
 
@@ -104,7 +104,7 @@ def _batch_log_probs(model: LanguageModel, sequences: list[Array], workers: Work
 def window_log_probs(
     model: Network, sequences: Sequence[Array], context: int, workers: Workers, *, skip: int = 0
 ) -> list[Array]:
-    """log P of every token from zero state after the last `context` tokens only.
+    """Compute log P of every token from zero state after the last `context` tokens only.
 
     The zero first input comes only where the window reaches the start of the sequence.
 

@@ -1,4 +1,4 @@
-"""Sampling: characters drawn one after another from what the model predicts.
+"""Sampling: draw one character after another from what the model predicts.
 
 Letters: V vocabulary size, B batch size (samples side by side).
 """
@@ -58,7 +58,7 @@ class Sample:
         return self.text[len(self.prompt) :]
 
     def copy(self) -> "Sample":
-        """One that goes on by itself from here."""
+        """Return a copy that continues independently."""
         composer = deepcopy(self._composer)
         return replace(self, _held=[*self._held], _composer=composer, _parts=[self.text])
 
@@ -149,8 +149,8 @@ def generate(
 ) -> Iterator[tuple[int, str]]:
     """Draw the texts of all samples side by side, each from its own generator.
 
-    A prompt starts a document: without one, the first character is drawn from zero input and zero
-    state. A sample ends at <EOS>, at the length or at a stop text. A word that would go beyond
+    A prompt starts a document; without one, the first character is drawn from zero input and zero
+    state. A sample ends at <EOS>, at its maximal length or at a stop text. A word that would exceed
     the length is left out.
 
     Args:
@@ -210,12 +210,10 @@ def complete(
 
 
 def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:
-    """The most probable of finished samples of one prompt, the best first, each text once.
+    """Return the most probable of finished samples of one prompt, the best first, each text once.
 
-    No more than `count` of them are held, and a few that are compared with them.
-
-    They compare by the log P of all that was drawn, not by character: each is then as probable as
-    the model says that it is, its end included.
+    Samples are ranked by the log P of all that was drawn, the end included, not by log P per
+    character. Only about `count` of them are in memory at a time.
     """
     found: list[Sample] = []
     samples = iter(samples)
@@ -228,9 +226,9 @@ def most_probable(samples: Iterable[Sample], count: int) -> list[Sample]:
 
 
 def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
-    """What may follow a prompt, the likeliest first: (token, its log P in nats).
+    """Rank what may follow a prompt, the likeliest first: (token, its log P in nats).
 
-    <EOS> and <UNK> go by these names; nothing is removed, so that the probabilities add up to one.
+    <EOS> and <UNK> are among them, so that the probabilities sum to one.
 
     Raises:
         CorpusError: the prompt is not valid Unicode.
@@ -248,7 +246,7 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
 
 
 def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:
-    """Feed each prompt but its last token; return that one (B,) and the states (…, B).
+    """Run each prompt but its last token; return that token (B,) and the states (…, B).
 
     Prompts of one length are read side by side, and the same prompt once.
     """
@@ -272,14 +270,14 @@ def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array,
 
 
 def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
-    """One token for each column: <UNK> is removed, then temperature, top-k and top-p apply.
+    """Choose a token for each column: remove <UNK>, apply temperature, top-k and top-p, draw.
 
     Args:
         logits: (V, B) float64.
-        uniforms: (B,) random numbers from 0 to 1, which decide.
+        uniforms: (B,) random numbers from 0 to 1 that decide.
 
     Returns:
-        Tokens (B,) and their log-probabilities (B,) in nats under the plain model.
+        Tokens (B,) and their log P (B,) in nats under the unchanged model.
     """
     with np.errstate(all="ignore"):
         allowed = logits.copy()
@@ -304,17 +302,17 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
 
 
 def log_softmax(logits: Array) -> Array:
-    """log P of each token from its logits (V, ...), in nats."""
+    """Return log P of each token in nats from its logits (V, ...)."""
     logits = logits - logits.max(axis=0)
     shifted: Array = logits - np.log(np.exp(logits).sum(axis=0))
     return shifted
 
 
 def _truncate(probs: Array, config: SampleConfig) -> Array:
-    """Zero all but the top k, then all but the fewest that reach the share top_p of what is left.
+    """Zero all but the top k, then all but the nucleus: the fewest that reach the share top_p.
 
     Args:
-        probs: (V, B), not necessarily adding up to one.
+        probs: (V, B); they need not sum to one.
     """
     order = np.argsort(-probs, axis=0, kind="stable")
     ranked = np.take_along_axis(probs, order, axis=0)

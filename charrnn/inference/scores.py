@@ -100,7 +100,7 @@ class Score(Figures):
 
     @property
     def per_char(self) -> list[tuple[str, float]]:
-        """The same for each character in NFC, with the log P of all that it is composed of.
+        """Each character in NFC with its log P in nats, summed over all that it is composed of.
 
         Raises:
             ValueError: the tokens are words.

@@ -57,7 +57,7 @@ class Place:
 
     @property
     def bits(self) -> float:
-        """The same in bits, which is what it surprises by."""
+        """How surprising it is: -log2 P."""
         return bits(-self.log_prob)
 
     @property

@@ -29,7 +29,7 @@ from charrnn.network.functional import ACTIVATIONS, sigmoid, tanh
 
 Array = np.ndarray
 Keep = Sequence[Array | None]
-"""Where documents start: for each step None, or a row (B,) with 0 in the columns whose state is
+"""Where documents start: for each step None, or a row (B,) that is 0 in the columns whose state is
 cleared before the step and 1 in the others."""
 
 
@@ -37,7 +37,7 @@ _SPAN_NUMBERS = 1 << 16  # of all gates in a span of steps
 
 
 class Cell(ABC):
-    """What all cells share: the column blocks, the loop over time, and the gradient of W."""
+    """What all cells share: the column blocks, the loops over time, and the gradient of W."""
 
     num_gates: int  # blocks of H rows in W
     num_states: int  # state arrays (H, B): h, and for the lstm C
@@ -60,7 +60,7 @@ class Cell(ABC):
 
     @abstractmethod
     def step(self, W: Array, t: int) -> None:
-        """The equations of the cell: from block[t] and states[·][t] to states[·][t+1]."""
+        """Compute states[·][t+1] from block[t] and states[·][t]: the equations of the cell."""
 
     @abstractmethod
     def differentiate(self, start: int, end: int) -> None:
@@ -153,11 +153,10 @@ class Cell(ABC):
 
 
 def side_by_side(array: Array, work: Array) -> Array:
-    """(T, N, B) as a contiguous copy (N, T·B), the shape in which one product sums over time.
+    """Copy (T, N, B) to a contiguous (N, T·B), in which one product sums over time.
 
     Args:
-        work: a vector of at least as many numbers, which holds the copy: fresh memory would cost
-            more than the copying.
+        work: a vector at least as long that holds the copy; fresh memory would cost more.
     """
     T, N, B = array.shape
     copy = work[: array.size].reshape(N, T, B)
@@ -319,7 +318,7 @@ class GRU(Cell):
         return (dh_before,)
 
     def weight_gradient(self, dgates: Array, dW: Array, work: Array) -> None:
-        """As for every cell, but the rows of h′ go with the reset blocks."""
+        """Write dW as `Cell` does, with the reset blocks for the rows of h′."""
         split, steps = 2 * self.H, dgates.shape[1] // self.gates.shape[-1]
         np.matmul(dgates[:split], side_by_side(self.block[:steps], work).T, out=dW[:split])
         np.matmul(dgates[split:], side_by_side(self.reset_block[:steps], work).T, out=dW[split:])

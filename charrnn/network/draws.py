@@ -1,4 +1,4 @@
-"""Random numbers for columns of a batch, the same for a column whoever works on the others."""
+"""Random numbers for the columns of a batch, the same however the columns are shared out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ _DRAWN = 1 << 16
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws for some columns out of more, which others draw for as well.
+    """Random numbers for some columns of a batch whose other columns are drawn elsewhere.
 
     Args:
-        rng: the same for all of the columns, and in the same state.
-        wanted: which ones, and of how many; None: all that are asked for.
+        rng: everyone who draws for the batch has this generator, in the same state.
+        wanted: the columns to keep, and how many the batch has; None keeps all.
     """
 
     rng: np.random.Generator
     wanted: tuple[slice, int] | None = None
 
     def random(self, shape: tuple[int, ...]) -> Array:
-        """Floats from 0 to 1 (..., B)."""
+        """Draw floats from 0 to 1 (..., B)."""
         return self._wanted(self.rng.random, shape)
 
     def mask(self, out: Array, rate: float) -> Array:
-        """Fill `out` (..., B) with zero for the share `rate` and 1 / (1 - rate) for the rest."""
+        """Fill `out` (..., B) with a mask: 0 with probability `rate`, else 1 / (1 - rate)."""
         return _to_mask(self._wanted(self._whole, out.shape), rate, out)
 
     def weight_mask(self, out: Array, rate: float) -> Array:
-        """The same for what all columns share."""
+        """Fill `out` with a dropout mask for weights, which all columns share."""
         return _to_mask(self._whole(out.shape), rate, out)
 
     def _wanted(self, draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
@@ -41,7 +41,7 @@ class Draws:
         return draw((*shape[:-1], width))[..., columns]
 
     def _whole(self, shape: tuple[int, ...]) -> Array:
-        """Whole numbers, which are drawn faster than floats."""
+        """Draw integers below _DRAWN, which is faster than drawing floats."""
         return self.rng.integers(0, _DRAWN, shape, np.uint16)
 
 

@@ -1,4 +1,4 @@
-"""The elementwise mathematics of the network, each forward with its derivative below it.
+"""The elementwise mathematics of the network, each function with its derivative below it.
 
 V vocabulary size, N predictions side by side. Everything works in place on work buffers.
 """
@@ -60,10 +60,10 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:
-    """-log P of each target under softmax(logits), 0 where the target is IGNORE.
+    """Compute -log P of each target under softmax(logits), 0 where the target is IGNORE.
 
     Args:
-        logits: (V, N), a column a prediction; holds the probabilities softmax(logits) afterwards.
+        logits: (V, N), one column per prediction; overwritten with softmax(logits).
         targets: (N,) ids.
 
     Returns:
@@ -92,15 +92,18 @@ def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
 
 
 def sample_categorical(weights: Array, uniforms: Array) -> Array:
-    """One row of each column, with a probability in proportion to its weight.
+    """Draw one row of each column, with probability proportional to its weight.
 
     Args:
-        weights: (V, B), not negative, not necessarily adding up to one.
-        uniforms: (B,) random numbers from 0 to 1, which decide.
+        weights: (V, B), at least 0; they need not sum to one.
+        uniforms: (B,) random numbers from 0 to 1 that decide.
+
+    Returns:
+        (B,) row numbers.
     """
     cumulative = weights.cumsum(axis=0)
     total = cumulative[-1]
-    # Rounding must not carry a product to the total, which no row would be above.
+    # Rounding must not carry a threshold up to the total, above which there is no row.
     threshold = np.minimum(uniforms * total, np.nextafter(total, 0))
     found: Array = np.minimum((cumulative <= threshold).sum(axis=0), len(weights) - 1)
     return found

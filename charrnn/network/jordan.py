@@ -6,9 +6,9 @@ hₜ = tanh(W·[xₜ; 1; oₜ₋₁])
 oₜ = head·[1; hₜ]           the logits
 
 `--feedback logits` trains this through time. `--feedback target` puts the true output yₜ₋₁, as a
-one-hot column, in the place of oₜ₋₁ (teacher forcing, Williams & Zipser 1989): then no step depends
-on another one, all are computed at once, and nothing is carried on. In a language model the true
-last output is the input itself, so that such a network sees one token and no more.
+one-hot column, in the place of oₜ₋₁ (teacher forcing, Williams & Zipser 1989). Then no step depends
+on another, so all are computed at once, and no state is carried on. In a language model the true
+last output is the input itself, so such a network sees a single token.
 
 The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none: (1, 0, V, B).
 """
@@ -27,7 +27,7 @@ Array = np.ndarray
 
 
 class UnrolledJordan(Unrolled):
-    """The passes of a network with output recurrence; see `Unrolled`."""
+    """`Unrolled` for a network with output recurrence."""
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
         T, B, V, H = seq_len, batch_size, self.config.vocab_size, self.config.hidden_size
@@ -74,7 +74,7 @@ class UnrolledJordan(Unrolled):
         return after
 
     def _run_in_parallel(self, tape: Tape, top: Array) -> None:
-        """All steps at once: each is given the true output before it."""
+        """Run all steps at once: each is given the true output before it."""
         (W,), steps = tape.weights, len(top)
         write_one_hot(np.maximum(tape.inputs, EOS), self.o[:steps])
         h = tanh(W @ side_by_side(self.block[:steps], self._block_work))
@@ -84,10 +84,10 @@ class UnrolledJordan(Unrolled):
     def _head_gradient(
         self, tape: Tape, targets: Array, scale: float, prior: Prior | None
     ) -> tuple[Array, Array]:
-        """As for every network where the true output was fed back.
+        """Do as every network if the true output is fed back.
 
-        Else the second result is the gradient by each output where it is predicted with (T, V, B),
-        to which the steps after it are still to add.
+        Otherwise the second result is the gradient by each output (T, V, B) from its own
+        prediction, to which later steps still add.
         """
         if not self.recurrent:
             return super()._head_gradient(tape, targets, scale, prior)

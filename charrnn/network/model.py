@@ -1,4 +1,4 @@
-"""The network: its parameters, how they are drawn, and where its passes come from."""
+"""The network: its parameters and how they are initialized."""
 
 from collections.abc import Mapping
 
@@ -16,14 +16,14 @@ _INPUT_GAIN = 2.0  # spread of what the input adds to a gate; see charrnn/README
 
 
 def orthogonal(size: int, rng: np.random.Generator) -> Array:
-    """A random orthogonal matrix (size, size), uniform over all of them (Mezzadri 2007)."""
+    """Draw an orthogonal matrix (size, size), uniform over all of them (Mezzadri 2007)."""
     q, r = np.linalg.qr(rng.standard_normal((size, size)))
     q *= np.sign(np.diagonal(r))
     return q
 
 
 class CharRNN:
-    """A network and its parameters. It holds no state and no work buffers: see `unroll`.
+    """A network and its parameters, without state and work buffers: see `unroll`.
 
     Args:
         config: its shape.
@@ -37,14 +37,14 @@ class CharRNN:
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "CharRNN":
-        """A model with these parameters, of the shapes that `parameter_shapes` gives."""
+        """Make a model with these parameters, whose shapes `parameter_shapes` gives."""
         model = cls(config)
         for name, array in model.parameters.items():
             array[:] = arrays[name]
         return model
 
     def copy(self) -> "CharRNN":
-        """The same model with parameters of its own."""
+        """Return this model with its own copy of the parameters."""
         model = CharRNN(self.config, self.dtype)
         model.parameters.flat[:] = self.parameters.flat
         return model
@@ -82,9 +82,9 @@ class CharRNN:
     def _initialize_layer(self, layer: int, rng: np.random.Generator) -> None:
         """Draw the weights of a layer.
 
-        relu, which nothing bounds, passes on half of the squares of its sums: with an orthogonal
-        recurrent block, h is as large as what the input adds, and stays so from layer to layer
-        with a gain of 1, if weights make up for what dropout scales up.
+        relu is unbounded and passes on half of the sum of squares. With an orthogonal recurrent
+        block h stays as large as what the input adds, from layer to layer with a gain of 1. Dropout
+        scales up what it keeps, so the weights are scaled down for it.
         """
         config, weight = self.config, self.parameters[f"layers.{layer}.weight"]
         H, D, relu = config.hidden_size, input_size(config, layer), config.activation == "relu"
@@ -104,13 +104,13 @@ class CharRNN:
             weight[H : 2 * H, D] = 1
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document: zeros (num_layers, num_states, H, B), V for H in jordan."""
+        """Zeros (num_layers, num_states, H, B), the state before a document; jordan: V for H."""
         return np.zeros((*state_shape(self.config), batch_size), self.dtype)
 
     def unroll(self, seq_len: int, batch_size: int, *, training: bool = False) -> Unrolled:
-        """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
+        """Allocate work buffers for chunks of at most T steps and exactly B columns.
 
-        In training a network is no other than afterwards.
+        `training` has no effect here; a network beside an n-gram model uses it.
         """
         unrolled = UnrolledJordan if self.config.cell == "jordan" else Unrolled
         return unrolled(self.parameters, seq_len, batch_size)

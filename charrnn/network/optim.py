@@ -13,8 +13,8 @@ def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
     """Scale the vector in place so that its norm is at most `max_norm`.
 
     Returns:
-        The norm before, as all gradients together (Pascanu et al. 2013); nan or inf, with the
-        gradient left alone, where it holds numbers that are not finite.
+        The norm before clipping (Pascanu et al. 2013); nan or inf if the gradient is not finite,
+        which is then left as it is.
     """
     with np.errstate(all="ignore"):
         norm = math.sqrt(np.dot(gradient, gradient))
@@ -24,10 +24,11 @@ def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
 
 
 def learning_rate(progress: float, peak: float, warmup: float) -> float:
-    """Linear rise to `peak` over the share `warmup` of the run, then half a cosine down to zero.
+    """Return the rate: linear warm-up to `peak`, then cosine decay to zero.
 
     Args:
-        progress: how much of the budget is used, 0 to 1.
+        progress: the share of the run that is over, 0 to 1.
+        warmup: the share of the run in which the rate rises.
     """
     if progress < warmup:
         return peak * progress / warmup
@@ -40,7 +41,7 @@ class Adam:
 
     Args:
         parameters: flat vector, updated in place.
-        decayed: a vector like `parameters`, one where weight decay applies and zero elsewhere.
+        decayed: a vector like `parameters`, 1 where weight decay applies and 0 elsewhere.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Adam:
         self._work = np.empty(min(_BLOCK, parameters.size), parameters.dtype)
 
     def update(self, gradient: Array, rate: float) -> None:
-        """One step with the learning rate `rate`; `gradient` is a vector like `parameters`."""
+        """Take one step with learning rate `rate`; `gradient` is a vector like `parameters`."""
         self.steps += 1
         beta1, beta2 = self.betas
         correction = math.sqrt(1 - beta2**self.steps)

@@ -3,7 +3,7 @@
 Letters: V vocabulary size, E embedding size, H hidden size, D input size of a layer (V or E for the
 first, H above), R rows of the state (H; of jordan V), K = D + 1 + R.
 
-    embedding        (V, E)           one row a token; absent with one-hot input
+    embedding        (V, E)           one row per token; absent with one-hot input
     layers.0.weight  (gates·H, K)     see charrnn.network.cells for the order of rows and columns
     layers.1.weight  ...
     head.weight      (V, 1 + H)       column 0 is the bias
@@ -18,7 +18,7 @@ Array = np.ndarray
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """Name and shape of every parameter array, in the order in which they are stored."""
+    """Map the name of every parameter array to its shape, in storage order."""
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
     shapes = {"embedding": (V, E)} if E else {}
     _, _, state_size = state_shape(config)
@@ -33,12 +33,12 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def input_size(config: ModelConfig, layer: int) -> int:
-    """D of a layer, which is also the column of its bias."""
+    """Return D of a layer, which is also the column of its bias."""
     return config.hidden_size if layer else config.embedding_size or config.vocab_size
 
 
 def state_shape(config: ModelConfig) -> tuple[int, int, int]:
-    """(num_layers, num_states, rows) of the state of one column."""
+    """Return (num_layers, num_states, rows), the shape of the state of one column."""
     if config.cell == "jordan":
         return 1, int(config.feedback == "logits"), config.vocab_size
     return config.num_layers, CELLS[config.cell].num_states, config.hidden_size
@@ -60,7 +60,7 @@ class Parameters(dict[str, Array]):
 
 
 def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:
-    """For each number in `flat`, one where weight decay applies and zero for biases."""
+    """Return a vector like `flat`: 1 where weight decay applies, 0 for biases."""
     mask = Parameters(config, dtype)
     mask.flat.fill(1)
     mask["head.weight"][:, 0] = 0

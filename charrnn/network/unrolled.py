@@ -28,7 +28,7 @@ from charrnn.network.parameters import Parameters, input_size, state_shape
 
 Array = np.ndarray
 Prior = Callable[[slice], Array]
-"""What is added to the logits (V, N) of any of the predictions; see residual.py."""
+"""Returns what to add to the logits (V, N) of a slice of the predictions; see residual.py."""
 
 _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
 
@@ -51,8 +51,8 @@ class Tape:
 class Unrolled:
     """Recurrent layers and a linear + softmax head over at most T steps of exactly B columns.
 
-    One object serves one thread at a time; any number of them share the parameters. Numbers that
-    grow too large become inf or nan without a warning: whoever uses a result checks it.
+    One object serves one thread at a time; several can share the parameters. Numbers that overflow
+    become inf or nan without a warning, so callers check their results.
     """
 
     def __init__(self, parameters: Parameters, seq_len: int, batch_size: int) -> None:
@@ -76,18 +76,18 @@ class Unrolled:
 
     @cached_property
     def _masks(self) -> list[Array]:
-        """What dropout multiplies the output of each layer by, (T, H, B) each."""
+        """Dropout masks of the outputs of each layer, (T, H, B) each."""
         return [np.empty(self.top.shape, self.dtype) for _ in range(self.config.num_layers)]
 
     @cached_property
     def _weight_masks(self) -> list[Array]:
-        """What recurrent dropout multiplies the recurrent weights of each layer by."""
+        """Dropout masks of the recurrent weights of each layer, (gates·H, H) each."""
         shape = self.cells[0].num_gates * self.config.hidden_size, self.config.hidden_size
         return [np.empty(shape, self.dtype) for _ in self.cells]
 
     @cached_property
     def gradients(self) -> Parameters:
-        """Gradient of every parameter, as `gradient` leaves it."""
+        """Gradient of every parameter, which `gradient` fills."""
         return Parameters(self.config, self.dtype)
 
     @cached_property
@@ -112,7 +112,7 @@ class Unrolled:
             inputs: (T, B) ids of the tokens before; <EOS> or IGNORE where a document starts.
                 May have fewer steps than the work buffers.
             state: (num_layers, num_states, H, B) before the first step.
-            dropout: draws what to drop; None drops nothing.
+            dropout: draws the dropout masks; None drops nothing.
 
         Returns:
             The state after the last step, a fresh array.
@@ -122,14 +122,14 @@ class Unrolled:
     def _read(
         self, inputs: Array, state: Array, dropout: Draws | None = None
     ) -> tuple[Tape, Array]:
-        """The tape of a chunk, and the state after it."""
+        """Run the layers; returns the tape of the chunk and the state after it."""
         self._embed(inputs)
         tape = self._tape(inputs, dropout)
         with np.errstate(all="ignore"):
             return tape, self._run_layers(tape, state, self.top[: len(inputs)])
 
     def _tape(self, inputs: Array, dropout: Draws | None) -> Tape:
-        """What is known of a chunk before its first step: draws what to drop."""
+        """Collect what a chunk needs before its first step; draws the dropout masks."""
         config, H = self.config, self.config.hidden_size
         head = self._head[:, : len(inputs)].reshape(1 + H, -1)
         tape = Tape(inputs, self._keep(inputs), head, [], [], [])
@@ -154,9 +154,9 @@ class Unrolled:
         *,
         targets: Array | None = None,
     ) -> tuple[Array, Array]:
-        """The logits (T, V, B) of what follows each input, and the state after the last step.
+        """Compute the logits (T, V, B) after each input, and the state after the last step.
 
-        Only a network beside an n-gram model makes use of the targets.
+        `targets` has no effect here; a network beside an n-gram model uses it.
         """
         tape, state = self._read(inputs, state)
         with np.errstate(all="ignore"):
@@ -168,7 +168,7 @@ class Unrolled:
     def log_probs(
         self, inputs: Array, targets: Array, state: Array, prior: Prior | None = None
     ) -> tuple[Array, Array]:
-        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state afterwards."""
         tape, state = self._read(inputs, state)
         found, flat = np.empty(targets.size, self.dtype), targets.ravel()
         with np.errstate(all="ignore"):
@@ -187,14 +187,14 @@ class Unrolled:
         dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Forward and backward: fills `gradients` with those of scale · (sum of the loss).
+        """Run forward and backward: fill `gradients` with those of scale · (sum of the loss).
 
         Args:
             inputs: (T, B), as for `run`.
             targets: (T, B) ids of what follows each input; IGNORE costs nothing.
             state: before the first step.
             prior: what is added to the logits.
-            scale: of the gradient.
+            scale: factor of the gradient.
             dropout: as for `run`.
             trace: receives the gradient (num_states, H, B) by the state of the top layer before
                 each step, the last step first.
@@ -210,7 +210,7 @@ class Unrolled:
         return nats, state, dstate
 
     def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
-        """Columns of `head` and their logits (V, N), a work buffer, so many at a time as fit."""
+        """Yield slices of the predictions with their logits (V, N), as many as the buffer holds."""
         weight, V = self.parameters["head.weight"], self.config.vocab_size
         for start in range(0, head.shape[1], self._columns):
             columns = head[:, start : start + self._columns]
@@ -254,7 +254,7 @@ class Unrolled:
         return after
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
-        """The layers backwards, from the gradient by h of the top one (T, H, B) to the embedding.
+        """Run the layers backwards, from the gradient by the top h (T, H, B) to the embedding.
 
         Returns:
             The gradient by the state before the first step.

@@ -1,11 +1,11 @@
-"""A network on top of an n-gram model: it spends itself on what counting cannot know.
+"""A network on top of an n-gram model: it learns what counting cannot know.
 
 Letters: T steps, B batch size (columns), V vocabulary size, N = T·B predictions.
 
 logits = network + scale · log P of the n-gram model
 
 In training each position's own occurrence is taken out of the counts
-(`charrnn.ngrams.leave_one_out`), else the n-gram model would seem to know everything.
+(`charrnn.ngrams.leave_one_out`); otherwise the n-gram model would seem to know everything.
 
 The state of both together is one array (R + n - 1, B): the R numbers of the network's state, and
 the contexts of the n-gram model, whose numbers float32 holds exactly.
@@ -29,7 +29,7 @@ MAX_NGRAMS = (1 << 24) - 1  # float32 counts so far
 
 
 def ngram_config(config: ModelConfig) -> ModelConfig:
-    """That of the n-gram model beside a network of this configuration."""
+    """Return the configuration of the n-gram model beside a network of this configuration."""
     return ModelConfig(vocab_size=config.vocab_size, cell="ngram", order=config.ngram)
 
 
@@ -101,7 +101,7 @@ class ResidualRNN:
     def unroll(
         self, seq_len: int, batch_size: int, *, training: bool = False
     ) -> "UnrolledResidual":
-        """Work buffers for chunks of at most T steps and exactly B columns, and the passes.
+        """Allocate work buffers for chunks of at most T steps and exactly B columns.
 
         Args:
             training: leave each target out of the counts.
@@ -112,14 +112,14 @@ class ResidualRNN:
 
 
 class UnrolledResidual:
-    """As `Unrolled`, for a network and its n-gram model."""
+    """`Unrolled` for a network and its n-gram model."""
 
     def __init__(self, unrolled: Unrolled, ngram: NGram, left_out: LeaveOneOut | None) -> None:
         self.unrolled, self.ngram, self.left_out = unrolled, ngram, left_out
 
     @property
     def gradients(self) -> Parameters:
-        """Gradient of every parameter, as `gradient` leaves it."""
+        """Gradient of every parameter, which `gradient` fills."""
         return self.unrolled.gradients
 
     def run(self, inputs: Array, state: Array) -> Array:
@@ -172,7 +172,7 @@ class UnrolledResidual:
         dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Forward and backward, as `Unrolled.gradient`; the last result is the network's alone."""
+        """Run forward and backward as `Unrolled.gradient`; the last result is the network's."""
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts, targets)
         nats, network, dstate = self.unrolled.gradient(

@@ -200,7 +200,7 @@ def _parse(text: str, kind: str) -> dict[str, Any]:
     if text.count(",") > _MAX_VALUES or sum(map(text.count, "[{:")) > _MAX_FIELDS:
         raise CheckpointError("its metadata is too long")
     try:
-        metadata = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        metadata = json.loads(text, parse_constant=_refuse, parse_float=_parse_float)
     except (ValueError, RecursionError):
         raise CheckpointError("its metadata is no JSON, or too deep") from None
     if _is_deep(metadata):
@@ -219,7 +219,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _finite(number: str) -> float:
+def _parse_float(number: str) -> float:
     if math.isfinite(found := float(number)):
         return found
     raise ValueError(f"{number[:20]} is beyond all floats")
