@@ -19,16 +19,16 @@ Array = np.ndarray
 def beam_search(
     checkpoint: Checkpoint, prompt: str, config: SampleConfig, width: int, count: int = 1
 ) -> list[Sample]:
-    """The most probable texts that begin with the prompt, the best first, each once.
+    """Find the most probable texts that begin with the prompt, the best first, each once.
 
-    After every token the `width` most probable beginnings are kept, of all together: those that
-    have ended stay and compete with those that go on, which can only become less probable. So a
-    width of 1 is sampling at temperature 0, and one that keeps everything finds the most probable
-    texts of all that may be drawn.
+    After every token the `width` most probable beginnings are kept. Texts that have ended stay and
+    compete with those that continue, which can only become less probable. So a width of 1 is
+    sampling at temperature 0, and a width that keeps everything finds the most probable texts of
+    all.
 
     Args:
         config: length, stop text and whether <UNK> is allowed; the rest is for drawing.
-        width: beginnings that are kept.
+        width: beginnings to keep, the beam width.
         count: how many texts to return at most, up to `width`.
 
     Returns:

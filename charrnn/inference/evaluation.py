@@ -144,7 +144,7 @@ def window_log_probs(
 
 
 def stream_chunks(edges: Array, steps: int, burn_in: int) -> Iterator[tuple[Array, Array]]:
-    """Where the streams of a text are read, side by side and so many steps at a time.
+    """Yield the places at which the streams of a text are read side by side, `steps` at a time.
 
     Each stream begins early by the burn-in, so that its state is up to date where it counts.
 
@@ -199,8 +199,8 @@ def evaluate(
 ) -> Evaluation:
     """The loss over a split, state carried through every document.
 
-    Long documents are cut, to run side by side; each piece is preceded by the last BURN_IN tokens
-    before it, which are fed and not counted. The processes of a run share the pieces.
+    Long documents are cut into pieces that run side by side, each with a burn-in: the BURN_IN
+    tokens before it are fed but not counted. The processes of a run share the pieces.
 
     Args:
         count_eos: whether the ends of documents count.
@@ -221,7 +221,7 @@ def evaluate(
 
 
 def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int]]:
-    """About so many pieces of the documents, 1 to cut none, and how much of each is only fed."""
+    """Cut documents into about `number` pieces, 1 to cut none; with each, its burn-in in tokens."""
     size = max(math.ceil(len(tokens) / number), 4 * BURN_IN)
     sequences, skips = [], []
     for document in split_documents(tokens):

@@ -97,17 +97,17 @@ def state_name(model: CharRNN) -> str:
 
 
 def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Array]]:
-    """Read a text, and return what all units are after each token, in chunks of bounded size.
+    """Yield the activations of all units after each token of a text, in chunks of bounded size.
 
-    A text of less than 8,192 tokens is read from its beginning to its end; a longer one in streams
-    side by side, each after the 256 tokens before it, which costs next to nothing.
+    A text of fewer than 8,192 tokens is read from beginning to end, a longer one in streams side by
+    side, each with a burn-in of 256 tokens.
 
     Args:
         tokens: (N,) ids: each document, and <EOS> before the next one.
 
     Yields:
-        Places (n,) in the text and the activations (U, n) there; the chunks are in no order. Of
-        both a fresh array.
+        Places (n,) in the text and the activations (U, n) there, fresh arrays. The places of a long
+        text are not in order.
 
     Raises:
         CheckpointError: the activations are no numbers.
@@ -135,7 +135,7 @@ def activations(unrolled: Unrolled) -> Array:
 
 
 def _activations(unrolled: Unrolled, layer: int) -> Array:
-    """Those of a layer; not its state, which the start of a document clears."""
+    """All units of a layer; not its state, which the start of a document clears."""
     cell = unrolled.cells[layer]
     if isinstance(cell, LSTM):
         return cell.tanh_C.transpose(1, 0, 2)
@@ -188,10 +188,10 @@ def _deviation(mean: Array, mean_square: Array) -> Array:
 
 
 def best_units(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -> list[Finding]:
-    """For each property the unit that correlates with it most, in either direction.
+    """Find for each property the unit that correlates with it most, in either direction.
 
-    The unit is chosen on the first half of the tokens, and how well it does is said of the second:
-    the best of many units always does well where it was chosen.
+    The unit is chosen on the first half of the tokens and measured on both: the best of many units
+    always does well where it was chosen.
 
     Args:
         tokens: as for `read_activations`.

@@ -132,7 +132,7 @@ class Score(Figures):
 
 
 class Sum:
-    """A sum of many numbers, rounded every so many terms only."""
+    """A sum of many numbers that is rounded only once in _TERMS terms."""
 
     def __init__(self) -> None:
         self._terms: list[float] = []

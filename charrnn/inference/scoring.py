@@ -197,8 +197,8 @@ def score_in_streams(
 ) -> Tally:
     """Score one long text cut into streams that run side by side.
 
-    Each is preceded by the last BURN_IN tokens before it, which are fed and not counted, so that
-    the cut costs next to nothing. The processes of a run share the streams.
+    Each stream has a burn-in: the BURN_IN tokens before it are fed but not counted, so that cutting
+    costs next to nothing. The processes of a run share the streams.
 
     Args:
         documents: the text, one document, or none where it is empty.

@@ -39,7 +39,7 @@ class Step:
 
     @property
     def likelier(self) -> list[tuple[str, float]]:
-        """Those of the likeliest that were likelier than the one that came."""
+        """The tokens that were likelier than the one that came."""
         return [(token, log_prob) for token, log_prob in self.likeliest[: self.rank - 1]]
 
 

@@ -1,9 +1,9 @@
 """Which stretches of a text stand word for word in a corpus.
 
-The corpus is searched in two steps. Numbers that stand for all its stretches of a few characters
-are compared with those of the texts, by NumPy; the places where they agree are then read by a
-suffix automaton of the texts, which is exact. Both take time linear in the size of the corpus, for
-so many characters of the texts at a time.
+The corpus is searched in two steps. Rolling hashes of all its stretches of a few characters are
+compared with those of the texts, in NumPy; the places where they agree are then matched by a suffix
+automaton of the texts, which is exact. Both take time linear in the size of the corpus, for
+each block of texts.
 """
 
 import re
@@ -77,7 +77,7 @@ def whole_documents(corpus: Documents) -> frozenset[str]:
 
 
 def covered(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """The same characters in stretches that do not overlap, in the order of the text."""
+    """Merge stretches that overlap or touch; returns them in the order of the text."""
     found: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda stretch: stretch.start):
         if found and stretch.start <= found[-1].stop:
@@ -137,7 +137,7 @@ class Automaton:
         return len(self._sizes) - 1
 
     def match(self, items: Sequence[int]) -> None:
-        """Take note of every part of the sequence that stands in `items`."""
+        """Record every part of the sequence that also stands in `items`."""
         following, found = self._next, self._found
         state = size = 0
         for item in items:
@@ -188,7 +188,7 @@ def _places(texts: Array, corpus: Documents, size: int) -> Iterator[tuple[int, i
 
 
 def stretch_hashes(characters: Array, size: int) -> Array:
-    """A number for each stretch of so many characters, from a polynomial in them modulo 2⁶⁴."""
+    """Compute the polynomial hash modulo 2⁶⁴ of each stretch of `size` characters."""
     characters = characters.astype(np.uint64)
     if len(characters) < size:
         return characters[:0]

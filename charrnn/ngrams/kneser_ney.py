@@ -101,10 +101,10 @@ def fit(
     max_size: int | None = None,
     dtype: np.dtype | type = np.float16,
 ) -> NGram:
-    """The model of what was counted.
+    """Fit a model to counts.
 
     Args:
-        max_size: at most so many k-grams stay, and the unigrams in any case; None: all.
+        max_size: the most k-grams to keep, though all unigrams stay; None keeps all.
         dtype: of the α; float16 is precise to a thousandth.
     """
     orders = _smoothed(counted)
@@ -124,7 +124,7 @@ def fit(
 
 
 def fit_into(config: ModelConfig, counted: Sequence[Counts], max_bytes: int) -> NGram:
-    """The model with as many k-grams as fit into so many bytes of a checkpoint."""
+    """Fit the model with as many k-grams as fit into `max_bytes` of a checkpoint."""
     largest = np.min_scalar_type(config.vocab_size)
     size = max_bytes // (2 * largest.itemsize + np.dtype(np.float16).itemsize)  # more fit mostly
     small = fit(config, counted, size)
@@ -143,12 +143,12 @@ def _rounded(alpha: Array, dtype: np.dtype) -> Array:
 def count_ngrams(
     config: ModelConfig, tokens: Array, max_size: float = math.inf, *, shorten: bool = False
 ) -> list[Counts]:
-    """The k-grams of tokens (N,) for k = 1..n, less where no document is that long.
+    """Count the k-grams of tokens (N,) for k = 1..n, or up to the longest document.
 
     Args:
         tokens: as `tokens.encode_documents` gives it.
-        max_size: at most so many k-grams of all lengths.
-        shorten: leave out lengths for which there are too many, instead of raising.
+        max_size: the most k-grams, of all lengths together.
+        shorten: leave out lengths with too many k-grams instead of raising.
 
     Raises:
         ValueError: there are more than `max_size`; says which order fits.

@@ -1,4 +1,4 @@
-"""What an n-gram model would say at a place of its own text, had it not seen that place.
+"""What an n-gram model would predict at a place of its own text, had it not seen that place.
 
 Letters: n the order, V vocabulary size, N positions.
 

@@ -17,7 +17,7 @@ each k-gram, how many children each node has, and α. A k-gram is found by its k
 parent)·V + token, as the keys are in order. Of single tokens all V are there. The start of a
 document is <EOS> as a context, which no token ever has before it otherwise.
 
-What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1 tokens, _NONE for
+What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1 tokens, NONE for
 those that are not there or would reach over a start.
 """
 
@@ -138,7 +138,7 @@ class NGram:
         return state
 
     def unroll(self, seq_len: int, batch_size: int) -> "NGram":
-        """Itself: unlike a network it needs no work buffers."""
+        """Return self: unlike a network it needs no work buffers."""
         return self
 
     def run(self, inputs: Array, state: Array) -> Array:
@@ -167,7 +167,7 @@ class NGram:
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards.
 
-        The same as `forward`, without the tokens that did not come.
+        Agrees with `forward`, but computes no probability of tokens that did not come.
         """
         contexts, state = self.contexts_after(inputs, state)
         found = self.descend(contexts, np.maximum(targets, 0))
@@ -195,7 +195,7 @@ class NGram:
         return contexts, contexts[1:, -1]
 
     def descend(self, nodes: Array, tokens: Array) -> Array:
-        """The children of nodes (..., N) that tokens (N,) lead to, NONE where there is none."""
+        """Find the children of nodes (..., N) that tokens (N,) lead to, else NONE."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
         keys += tokens.astype(self.keys.dtype)  # of another type all of them would be converted
         places: Array = self.keys.searchsorted(keys)

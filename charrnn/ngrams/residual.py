@@ -62,12 +62,12 @@ class ResidualRNN:
         return cls(CharRNN.from_arrays(config, arrays), ngram)
 
     def copy(self) -> "ResidualRNN":
-        """The same network with parameters of its own, and the same n-gram model."""
+        """Return this model with its own copy of the parameters; the n-gram model is shared."""
         return ResidualRNN(self.network.copy(), self.ngram)
 
     @property
     def parameters(self) -> Parameters:
-        """Those of the network."""
+        """The parameters of the network."""
         return self.network.parameters
 
     @property

@@ -50,7 +50,7 @@ def spelled_out(text: str) -> str:
 
 
 def quantity(number: int, noun: str) -> str:
-    """A number of things, in words."""
+    """Return a number with its noun, in the plural where it belongs: 1 text, 2 texts."""
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
@@ -78,7 +78,7 @@ def print_table(table: Table) -> None:
 
 
 def unknown(number: int) -> str:
-    """How the output marks a text in which so many tokens are unknown; empty where none is."""
+    """Mark a text with this many unknown tokens; empty if there are none."""
     return f"{number:,} unknown" if number else ""
 
 
@@ -100,7 +100,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def thinned(values: Sequence[T], number: int) -> list[T]:
-    """At most so many of them at equal distances, the first and the last included."""
+    """Return at most `number` of the values at equal distances, the first and the last included."""
     if len(values) <= number:
         return list(values)
     last = len(values) - 1

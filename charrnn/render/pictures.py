@@ -1,7 +1,7 @@
 """A text in the colours of its surprise, as an HTML page and as an SVG picture.
 
-Both are one file that fetches nothing. Whatever a text holds stays text: it is escaped, and
-characters that no page or picture may hold are spelled out.
+Both are self-contained. Text is escaped, and characters that HTML or XML do not allow are spelled
+out.
 """
 
 import math
@@ -137,7 +137,7 @@ def _table(worst: Sequence[tuple[str, Place]]) -> Iterator[str]:
 
 
 def svg_picture(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]]) -> Iterator[str]:
-    """The same as a picture in pieces; a viewer shows the tips that can."""
+    """A picture in pieces: every text, and the worst places. Viewers that can show the tips."""
     lines: list[list[str]] = [[*_legend()], []]
     for surprise in surprises:
         lines += [[*_shapes(line)] for line in lines_of_glyphs(grouped(surprise.places()), _WIDTH)]

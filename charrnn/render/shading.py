@@ -1,4 +1,4 @@
-"""How surprising text is laid out: shaded by its bits, on lines of so many columns."""
+"""The layout of surprising text: shaded by its bits, on lines of a given width."""
 
 import math
 import unicodedata
@@ -21,9 +21,9 @@ _LONGEST = 30  # characters of a word among others
 
 @dataclass(frozen=True)
 class Shade:
-    """How the characters of so many bits look: colours that any background leaves legible."""
+    """The look of characters in a range of bits: colours legible on any background."""
 
-    bits: float  # from so many on
+    bits: float  # the least
     name: str
     background: str = ""
     foreground: str = ""
@@ -44,7 +44,7 @@ SHADES = (
 
 
 def shade_of(bits: float) -> int:
-    """The number of the shade of so many bits."""
+    """Return the number of the shade for this many bits."""
     return max(sum(bits >= shade.bits for shade in SHADES) - 1, 0)
 
 
@@ -106,7 +106,7 @@ class Glyph:
 
 
 def lines_of_glyphs(groups: Iterable[Group], width: int) -> Iterator[list[Glyph]]:
-    """A text on lines of so many columns, line ends and controls spelled out.
+    """Lay out a text on lines of `width` columns, line ends and controls spelled out.
 
     A line ends after a newline of the text, else after the last space that fits, if there is one.
     """
@@ -156,7 +156,7 @@ def with_probabilities(tokens: Iterable[tuple[str, float]]) -> str:
 
 
 def _last_columns(text: str, width: int) -> str:
-    """The end of a text on one line, as much of it as fits so many columns."""
+    """Return the end of a text on one line, as much as fits `width` columns."""
     shown = visible(spelled_out(text))
     while columns(shown) > width:
         shown = shown[1:]

@@ -169,7 +169,7 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def locate(path: Path | None = None) -> Path:
-    """The checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
+    """Find the checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
     ./checkpoints, else the first bundled one.
 
     Raises:
@@ -245,7 +245,7 @@ def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header
 
 
 def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Header]:
-    """The same for the arrays of an n-gram model, of any number of k-grams."""
+    """Name, type and shape of the arrays of an n-gram model, of any number of k-grams."""
     _, tokens = headers.get("ngram.tokens", ("", ()))
     children_type, children = headers.get("ngram.children", ("", ()))
     if len(tokens) != 1 or len(children) != 1 or children_type not in _UNSIGNED:

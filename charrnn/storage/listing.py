@@ -37,17 +37,17 @@ class ListedCorpus:
 
 
 def models() -> list[ListedModel]:
-    """Those in ./checkpoints, the newest first; files that are none too."""
+    """List the models in ./checkpoints, the newest first, including unusable files."""
     return [_model(str(path), path) for path in newest_first()]
 
 
 def bundled_models() -> list[ListedModel]:
-    """Those that come with charrnn, the default first."""
+    """List the models that come with charrnn, the default first."""
     return [_model(name, bundled_model(name)) for name in BUNDLED_MODELS]
 
 
 def corpora() -> list[ListedCorpus]:
-    """Those that come with charrnn."""
+    """List the corpora that come with charrnn."""
     found = {name: read_corpus([name]) for name in bundled_corpora()}
     return [
         ListedCorpus(name, corpus.chars, len(corpus.documents)) for name, corpus in found.items()
