@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli.completion import models
-from charrnn.config import LINES, WHOLE, check_choice
+from charrnn.config import check_choice
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,21 +111,10 @@ def given(context: typer.Context) -> dict[str, Any]:
 
 
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
-    """Where the options say that files are cut into documents, None where they do not say.
+    """Where files are cut into documents, from what was typed; see `separator`."""
+    from charrnn.text.sources import separator
 
-    Raises:
-        ConfigError: they contradict each other, or the text to cut at is empty.
-        CorpusError: that text is not valid Unicode.
-    """
-    if split_on is None:
-        return None if lines is None else LINES if lines else WHOLE
-    if lines is not None:
-        raise ConfigError("--split-on cannot be combined with --lines or --whole")
-    if not split_on:
-        raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
-    from charrnn.text.vocabulary import normalize
-
-    return normalize(unescaped(split_on))
+    return separator(lines, None if split_on is None else unescaped(split_on))
 
 
 def unescaped(typed: str) -> str:

@@ -236,7 +236,8 @@ def _num_samples(num_samples: int | None, best: int | None, beam: int | None) ->
     count = num_samples or (max(best, _FOR_BEST) if best else 1)
     if best is not None and best > (beam or count):
         raise ConfigError(
-            f"best must be at most {beam or count}, as many as --beam or --num-samples, not {best}"
+            f"--best must be at most {beam or count}, as many as --beam or --num-samples, "
+            f"not {best}"
         )
     return count
 

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from charrnn.config import SampleConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 
 if TYPE_CHECKING:
     from charrnn.inference.sampling import Sample
@@ -100,7 +100,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         values = tuple(map(float, text.split(",")))
     except ValueError:
         raise ConfigError(
-            f"temperature must be a number, or several with commas, not {text!r}"
+            f"{setting('temperature')} must be a number, or several with commas, not {text!r}"
         ) from None
     for value in values:
         SampleConfig(temperature=value)

@@ -1,7 +1,6 @@
 """`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
 
 import io
-import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,7 +80,7 @@ class Session:
             print()
         except CharRNNError as problem:
             sys.stdout.flush()
-            error(re.sub("^top_(?=[kp] must)", "top-", str(problem)))  # as it was typed
+            error(problem.with_options(lambda name: name.replace("_", "-")))  # as it was typed
         return True
 
     def answer(self, line: str) -> bool:

@@ -26,7 +26,7 @@ from charrnn.cli.score_classify import classify_texts
 from charrnn.cli.score_input import STDIN, Given, Sources
 from charrnn.cli.score_models import Scorer
 from charrnn.config import LINES, WHOLE, check_float, check_int
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.parallel import processes
 
 if TYPE_CHECKING:
@@ -369,7 +369,9 @@ def _numbers(name: str, text: str) -> list[int]:
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{name} must be whole numbers with commas, not {text!r}") from None
+        raise ConfigError(
+            f"{setting(name)} must be whole numbers with commas, not {text!r}"
+        ) from None
     for number in found:
         check_int(name, number, 1)
     return found

@@ -116,7 +116,7 @@ def _show_history(validations: Sequence[Validation]) -> None:
     print()
     display.print_table(table)
     if len(validations) > _SHOWN_VALIDATIONS:
-        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; all of them with --json")
+        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; JSON has all of them")
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.config import ModelConfig, VocabularyConfig
-from charrnn.errors import CheckpointError, ConfigError
+from charrnn.errors import CheckpointError, ConfigError, setting
 from charrnn.ids import EOS, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import input_size
@@ -57,8 +57,8 @@ class Pretrained:
         found = checkpoint.load(checkpoint.find(path))
         if isinstance(found.model, NGram):
             raise CheckpointError(
-                f"{path} holds counts and no weights to start from; leave out --init-from, as "
-                "counting anew takes a second"
+                f"{path} holds counts and no weights to start from; leave out "
+                f"{setting('init_from')}, as counting anew takes a second"
             )
         network = found.model.network if isinstance(found.model, ResidualRNN) else found.model
         return cls(str(path), network, found.vocabulary, found.training)
@@ -96,8 +96,8 @@ class Pretrained:
     def _check(self, name: str, given: object, own: object) -> None:
         if given is not None and given != own:
             raise ConfigError(
-                f"{name} must be {own}, as in {self.name}, not {given}; leave this option out, or "
-                "--init-from to start afresh"
+                f"{setting(name)} must be {own}, as in {self.name}, not {given}; leave it out, or "
+                f"{setting('init_from')} to start afresh"
             )
 
     def start(self, config: ModelConfig, vocabulary: Vocabulary) -> CharRNN:

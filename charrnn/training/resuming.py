@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
-from charrnn.errors import CheckpointError, ConfigError
+from charrnn.errors import CheckpointError, ConfigError, setting
 from charrnn.network.parameters import parameter_shapes
 from charrnn.storage import archive, files
 from charrnn.storage.archive import Header
@@ -163,8 +163,8 @@ class Suspended:
             was = self.given.get(name, settings[name])
             if name not in BUDGETS and value not in (was, settings[name]):
                 raise ConfigError(
-                    f"{name} must be {was!r} as in the run that is to go on, not {value!r}; leave "
-                    "it out, or start a new run with --force instead of --resume"
+                    f"{setting(name)} must be {was!r} as in the run that is to go on, not "
+                    f"{value!r}; leave it out, or start a new run with --force instead of --resume"
                 )
 
 
@@ -221,10 +221,12 @@ def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
         was = getattr(train, name)
         if was is None:
             kind = next(kind for kind in BUDGETS if getattr(train, kind) is not None)
-            raise ConfigError(f"{name} must be left out: the budget of the run is in {kind}")
+            raise ConfigError(
+                f"{setting(name)} must be left out: the budget of the run is in {kind}"
+            )
         if value < was:
             raise ConfigError(
-                f"{name} must be at least {was:,}, the budget of the run that goes on"
+                f"{setting(name)} must be at least {was:,}, the budget of the run that goes on"
             )
     return replace(train, **budget)
 

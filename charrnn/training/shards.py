@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.config import TrainConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.ids import IGNORE
 from charrnn.network.draws import Draws
 from charrnn.ngrams.residual import Network
@@ -57,8 +57,8 @@ class Shards:
     def __init__(self, model: Network, config: TrainConfig, world: World = ALONE) -> None:
         if config.batch_size < world.size:
             raise ConfigError(
-                f"batch_size must be at least {world.size}, a stream for each process, not "
-                f"{config.batch_size}"
+                f"{setting('batch_size')} must be at least {world.size}, a stream for each "
+                f"process, not {config.batch_size}"
             )
         self.world, self.batch_size = world, config.batch_size
         self.pieces = list(_pieces(config, world.share(config.batch_size)))

@@ -255,7 +255,7 @@ def test_an_error_is_one_line_and_writes_nothing(
 def test_counts_have_no_units(run: Run) -> None:
     run("train", "long.txt", "--cell", "ngram", "-o", "n.npz", "--threads", "1")
     for options in (("--neuron", "1", "text.txt"), ("--neurons", "long.txt")):
-        assert_one_line(run("inspect", "-c", "n.npz", *options), 2, "an ngram has no units")
+        assert_one_line(run("inspect", "-c", "n.npz", *options), 2, "only a network has units")
 
 
 def test_a_model_whose_numbers_grow_beyond_all_bounds_is_one_line(
