@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.completion import models, one_of
 from charrnn.cli.inspect_neurons import read_for_units, show_neuron, show_neurons
-from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
+from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line, models, one_of
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 

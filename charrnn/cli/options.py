@@ -1,5 +1,6 @@
-"""What the commands share: options, and how JSON and texts are printed."""
+"""What the commands share: options, what a shell completes, and how JSON and texts are printed."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,15 +8,17 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.completion import models
 from charrnn.config import check_choice
 from charrnn.errors import ConfigError
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
+from charrnn.text.compression import plain_name
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -27,6 +30,27 @@ _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x61C, *_DIRECTIONS)}
 _ESCAPE = re.compile(r"\\(?:[ntr\\]|u[0-9a-fA-F]{4})")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
+
+
+def corpora(incomplete: str) -> list[str]:
+    """Bundled corpora, and texts in the folder that is being typed."""
+    folder, texts = os.path.dirname(incomplete), []
+    with contextlib.suppress(OSError):
+        texts = [name for name in os.listdir(folder or ".") if plain_name(name).endswith(".txt")]
+    return [*bundled_corpora(), *(os.path.join(folder, name) for name in sorted(texts))]
+
+
+def models(incomplete: str) -> list[str]:
+    """Bundled models, those in ./checkpoints, and those in the folder that is being typed."""
+    folder = os.path.dirname(incomplete)
+    typed = [os.path.join(folder, path.name) for path in trained_models(Path(folder))]
+    return [*BUNDLED_MODELS, *sorted({*map(str, trained_models()), *typed})]
+
+
+def one_of(choices: Sequence[str]) -> Callable[[], list[str]]:
+    """A function that an option of these choices is completed by."""
+    return lambda: list(choices)
+
 
 CheckpointPath = Annotated[
     Path | None,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.completion import corpora
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
     Encoding,
     MaxSize,
     Threads,
+    corpora,
     given,
     load_checkpoint,
     refuse_file_name,

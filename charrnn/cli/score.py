@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
     PARTS,
     AsJson,
@@ -20,6 +19,8 @@ from charrnn.cli.options import (
     Threads,
     chosen_separator,
     load_checkpoint,
+    models,
+    one_of,
     unescaped,
 )
 from charrnn.cli.score_classify import classify_texts
