@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,6 +132,29 @@ def given(context: typer.Context) -> dict[str, Any]:
         for name, value in context.params.items()
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }
+
+
+def typed(context: typer.Context) -> set[str]:
+    """What was set to other than its default: options as they are spelled, arguments by name."""
+    found = set()
+    set_by_hand = given(context)
+    for parameter in context.command.get_params(context):
+        value = set_by_hand.get(parameter.name or "")
+        if value is None or value == parameter.get_default(context):
+            continue
+        if parameter.param_type_name == "argument":
+            found.add(str(parameter.metavar))
+        else:
+            found.add((parameter.secondary_opts if value is False else parameter.opts)[0])
+    return found
+
+
+def refuse_together(typed: Collection[str], apart: Mapping[str, Iterable[str]]) -> None:
+    """Raise ConfigError where an option was set beside one of those it cannot be combined with."""
+    for option, others in apart.items():
+        for other in others:
+            if option in typed and other in typed:
+                raise ConfigError(f"{option} and {other} cannot be combined")
 
 
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
