@@ -173,6 +173,13 @@ def unescaped(typed: str) -> str:
     return re.sub("\r\n?", "\n", text)
 
 
+def as_text(typed: str) -> str:
+    """A text as it was typed, with its escapes replaced, in the form in which texts are read."""
+    from charrnn.text.vocabulary import normalize
+
+    return normalize(unescaped(typed))
+
+
 def refuse_file_name(text: str, option: str) -> None:
     """Raise ConfigError if a text on the command line is the name of a file.
 

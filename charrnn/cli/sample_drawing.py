@@ -108,6 +108,13 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
 
 
 def draw(
+    model: "Checkpoint", prompts: Sequence[str], seed: int, drawing: Drawing, workers: "Workers"
+) -> list[Iterator[Drawn]]:
+    """The samples of all prompts at each temperature, some at a time; sample j has the seed + j."""
+    return [_draw(model, prompts, seed, drawing, each, workers) for each in drawing.configs()]
+
+
+def _draw(
     model: "Checkpoint",
     prompts: Sequence[str],
     seed: int,
@@ -115,7 +122,6 @@ def draw(
     config: SampleConfig,
     workers: "Workers",
 ) -> Iterator[Drawn]:
-    """The samples of all prompts as `config` says, some at a time; sample j has the seed + j."""
     from charrnn.inference.beam import beam_search
     from charrnn.inference.sampling import most_probable
 

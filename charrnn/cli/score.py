@@ -267,9 +267,9 @@ def score(
 
 def _check_together(options: Collection[str], several: bool) -> None:
     """Raise ConfigError where options do not go with each other, or with several models."""
-    if several and any(option in options for option in _ONE_MODEL):
-        names = f"{', '.join(_ONE_MODEL[:-1])} and {_ONE_MODEL[-1]}"
-        raise ConfigError(f"{names} go with one model")
+    for option in _ONE_MODEL:
+        if several and option in options:
+            raise ConfigError(f"{option} cannot be combined with several models")
     if "--labels" in options and not several:
         raise ConfigError("--labels needs several models: give --checkpoint for each")
     refuse_together(options, _GOES_WITHOUT)
