@@ -74,6 +74,17 @@ class Settings(TypedDict, total=False):
     seed: int | None
 
 
+class SampleSettings(TypedDict, total=False):
+    """Settings of `Model.sample`: the fields of SampleConfig, which has their defaults."""
+
+    length: int  # characters to draw at most; the text may end before
+    temperature: float  # below 1 safer, above 1 wilder, 0 always the likeliest
+    top_k: int | None  # draw from the k likeliest tokens only
+    top_p: float  # nucleus sampling: the smallest set of tokens with this total probability
+    stop: str | Sequence[str]  # end before this text, or before the first of several
+    allow_unk: bool  # draw <UNK> too, as U+FFFD
+
+
 class Model:
     """A trained model, ready to write and to score text.
 
@@ -94,39 +105,22 @@ class Model:
         self,
         prompt: str = "",
         *,
-        length: int = _PLAIN.length,
-        temperature: float = _PLAIN.temperature,
-        top_k: int | None = _PLAIN.top_k,
-        top_p: float = _PLAIN.top_p,
-        stop: str | Sequence[str] = _PLAIN.stop,
-        allow_unk: bool = _PLAIN.allow_unk,
         seed: int | None = None,
+        **settings: Unpack[SampleSettings],
     ) -> str:
-        """A text that begins with the prompt: what `charrnn sample` prints.
+        """Write a text that begins with the prompt, as `charrnn sample` prints it.
 
         Args:
-            length: characters to draw at most; the text may end before.
-            temperature: below 1 safer, above 1 wilder, 0 the likeliest.
-            top_k: draw from the k likeliest tokens only.
-            top_p: draw from the fewest tokens that together are so probable.
-            stop: end before this text, or the first of several; it is left out.
-            allow_unk: draw <UNK> too, as U+FFFD.
-            seed: of the draws; None is another one each time.
+            seed: random seed; None is another one each time.
+            settings: see `SampleSettings`.
 
         Raises:
             ConfigError: a value is out of range.
             CorpusError: the prompt is not valid Unicode.
         """
         _check_text("prompt", prompt, "samples")
-        config = SampleConfig(
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop=stop,
-            allow_unk=allow_unk,
-        )
-        return self.samples([prompt], config, seed=seed)[0].text
+        _check_settings("sample", settings, SampleSettings)
+        return self.samples([prompt], SampleConfig(**settings), seed=seed)[0].text
 
     def samples(
         self, prompts: Sequence[str], config: SampleConfig = _PLAIN, *, seed: int | None = None
@@ -252,10 +246,8 @@ def train(
         DivergedError: the loss was not finite again and again.
     """
     started = time.perf_counter()
+    _check_settings("train", settings, Settings)
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in given.keys() - Settings.__annotations__.keys():
-        hint = did_you_mean(name, list(Settings.__annotations__))
-        raise TypeError(f"train() knows no setting {name!r}{hint}")
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
     pretrained = None if init_from is None else Pretrained.load(Path(init_from))
     tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
@@ -289,6 +281,13 @@ def train(
             if progress is not None:
                 progress(step)
     return Model(run.checkpoint(), threads=threads)
+
+
+def _check_settings(function: str, settings: Mapping[str, object], known: type) -> None:
+    """Raise TypeError where a setting is none of those that a function takes."""
+    for name in settings.keys() - known.__annotations__.keys():
+        hint = did_you_mean(name, list(known.__annotations__))
+        raise TypeError(f"{function}() knows no setting {name!r}{hint}")
 
 
 def _check_text(name: str, text: object, several: str = "") -> None:
