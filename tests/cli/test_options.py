@@ -5,20 +5,28 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from charrnn import cli
 from charrnn.cli.options import (
     PARTS,
     as_line,
     as_row,
+    as_text,
     chosen_separator,
+    corpora,
     load_checkpoint,
+    models,
+    one_of,
     printable,
     refuse_file_name,
+    refuse_together,
+    typed,
     unescaped,
 )
 from charrnn.config import LINES, WHOLE
 from charrnn.errors import ConfigError
-from charrnn.resources import bundled_model
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora, bundled_model
 from charrnn.storage import checkpoint
 
 
@@ -85,6 +93,10 @@ def test_escapes_stand_for_characters(typed: str, text: str) -> None:
     assert unescaped(typed) == text
 
 
+def test_a_text_that_is_typed_is_composed() -> None:
+    assert as_text(r"e\u0301\n") == "é\n"
+
+
 def test_the_name_of_a_file_is_no_text(folder: Path) -> None:
     for name in ("a.txt", "m.npz"):
         (folder / name).touch()
@@ -111,3 +123,65 @@ def test_a_terminal_gets_controls_spelled_out(monkeypatch: pytest.MonkeyPatch) -
     assert printable("a\x1b") == "a\x1b"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert printable("a\x1b") == r"a\x1b"
+
+
+# What a shell offers to complete
+
+
+def test_texts_of_the_folder_that_is_typed_are_offered(folder: Path) -> None:
+    (folder / "texts").mkdir()
+    for name in ("a.txt", "texts/b.txt", "texts/c.txt.gz", "texts/d.npz"):
+        (folder / name).touch()
+    assert corpora("") == [*bundled_corpora(), "a.txt"]
+    typed = [str(Path("texts", name)) for name in ("b.txt", "c.txt.gz")]
+    assert corpora(str(Path("texts", "b"))) == [*bundled_corpora(), *typed]
+    assert corpora(str(Path("nothing", "b"))) == bundled_corpora()
+
+
+def test_models_are_offered_with_those_of_the_folder_that_is_typed(folder: Path) -> None:
+    for name in ("checkpoints/m.npz", "checkpoints/m.resume.npz", "texts/n.npz"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    trained = str(Path("checkpoints", "m.npz"))
+    assert models("") == [*BUNDLED_MODELS, trained]
+    assert models(str(Path("texts", "")) + "/") == [
+        *BUNDLED_MODELS,
+        trained,
+        str(Path("texts", "n.npz")),
+    ]
+
+
+def test_choices_are_offered_as_they_are() -> None:
+    assert one_of(("lstm", "gru"))() == ["lstm", "gru"]
+
+
+# What goes together
+
+
+def parsed(command: str, *arguments: str) -> typer.Context:
+    """The context of a command line, whose command is not run."""
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    context: typer.Context = commands[command].make_context(command, [*arguments])
+    return context
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("score", set()),
+        ("score a b -c m.npz --no-eos --whole", {"TEXT", "--checkpoint", "--no-eos", "--whole"}),
+        ("score --streams 1 --part all --lines", {"--lines"}),
+        ("sample -t 0.5 -i --stop x --stop y", {"--temperature", "--interactive", "--stop"}),
+        ("inspect f.txt --neuron 1 --over steps", {"FILE", "--neuron"}),
+    ],
+)
+def test_what_is_typed_has_the_name_that_help_gives_it(line: str, found: set[str]) -> None:
+    assert typed(parsed(*line.split())) == found
+
+
+def test_what_does_not_go_together_is_named() -> None:
+    apart = {"--sort": ("--total", "TEXT")}
+    refuse_together({"--sort"}, apart)
+    refuse_together({"--total", "TEXT"}, apart)
+    with pytest.raises(ConfigError, match=r"^--sort and TEXT cannot be combined$"):
+        refuse_together({"--sort", "TEXT"}, apart)

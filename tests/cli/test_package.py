@@ -10,7 +10,7 @@ import pytest
 
 from charrnn import cli
 from charrnn.cli.options import Terminated
-from charrnn.errors import CharRNNError, ConfigError, CorpusError
+from charrnn.errors import CharRNNError, ConfigError, CorpusError, UnfinishedError, setting
 from tests.commands import Run, assert_one_line
 
 
@@ -19,7 +19,9 @@ from tests.commands import Run, assert_one_line
     [
         (CharRNNError("it is wrong"), "it is wrong", 1),
         (CorpusError("hidden_size is no option here"), "hidden_size is no option here", 1),
-        (ConfigError("hidden_size must be 8"), "--hidden-size must be 8", 2),
+        (ConfigError(f"{setting('hidden_size')} must be 8"), "--hidden-size must be 8", 2),
+        (ConfigError(f"x and {setting('lines')}"), "x and --lines or --whole", 2),
+        (UnfinishedError("step 3 of 9"), "step 3 of 9; --resume continues it", 1),
         (KeyboardInterrupt(), "", 130),
         (Terminated(), "", 143),
         (MemoryError(), "out of memory; try smaller sizes, or fewer samples", 1),

@@ -47,26 +47,35 @@ def test_sample_j_has_the_seed_plus_j_however_few_are_drawn_at_a_time(
     trained: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, drawing = checkpoint.load(trained), Drawing(CONFIG, num_samples=2)
-    together = [*draw(model, ["he", "th"], 5, drawing, CONFIG, workers)]
+    (samples,) = draw(model, ["he", "th"], 5, drawing, workers)
+    together = [*samples]
     assert [item.sample.seed for item in together] == [5, 6, 7, 8]
     assert [item.sample.prompt for item in together] == ["he", "he", "th", "th"]
     monkeypatch.setattr(sample_drawing, "_SIDE_BY_SIDE", 3)
-    apart = [*draw(model, ["he", "th"], 5, drawing, CONFIG, workers)]
+    (apart,) = draw(model, ["he", "th"], 5, drawing, workers)
     assert [item.fields()["text"] for item in apart] == [item.fields()["text"] for item in together]
+
+
+def test_each_temperature_has_samples_of_its_own(trained: Path, workers: Workers) -> None:
+    drawing = Drawing(CONFIG, temperatures=(0.0, 1.5), num_samples=2)
+    groups = [[*group] for group in draw(checkpoint.load(trained), ["he"], 5, drawing, workers)]
+    assert [[item.temperature for item in group] for group in groups] == [[0.0] * 2, [1.5] * 2]
+    assert [item.sample.seed for item in groups[0]] == [item.sample.seed for item in groups[1]]
 
 
 def test_the_best_are_the_most_probable_of_those_drawn(trained: Path, workers: Workers) -> None:
     model = checkpoint.load(trained)
-    every = draw(model, ["he"], 0, Drawing(CONFIG, num_samples=9), CONFIG, workers)
+    (every,) = draw(model, ["he"], 0, Drawing(CONFIG, num_samples=9), workers)
     probable = sorted({item.sample.drawn_log_prob for item in every}, reverse=True)
-    best = draw(model, ["he"], 0, Drawing(CONFIG, num_samples=9, best=2), CONFIG, workers)
+    (best,) = draw(model, ["he"], 0, Drawing(CONFIG, num_samples=9, best=2), workers)
     assert [item.ranked_fields()["drawn_log_prob"] for item in best] == probable[:2]
 
 
 def test_a_beam_has_one_text_a_prompt_unless_more_are_kept(trained: Path, workers: Workers) -> None:
     model, prompts = checkpoint.load(trained), ["he", "th"]
     for best, count in ((None, 1), (3, 3)):
-        found = [*draw(model, prompts, 0, Drawing(CONFIG, beam=4, best=best), CONFIG, workers)]
+        (samples,) = draw(model, prompts, 0, Drawing(CONFIG, beam=4, best=best), workers)
+        found = [*samples]
         assert [item.sample.prompt for item in found] == [p for p in prompts for _ in range(count)]
         assert {item.sample.seed for item in found} == {None}
 

@@ -18,7 +18,7 @@ from charrnn.cli.sample_output import (
     stream,
 )
 from charrnn.config import SampleConfig
-from charrnn.inference.sampling import Sample
+from charrnn.inference.sampling import Sample, generate
 from charrnn.inference.verbatim import Stretch
 from tests.conftest import WORDS, MakeCheckpoint
 
@@ -40,8 +40,9 @@ def become_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_text_is_printed_while_it_is_drawn(
     make_checkpoint: MakeCheckpoint, capsys: Captured
 ) -> None:
-    sample = Sample("ab", 1)
-    stream(make_checkpoint(), sample, SampleConfig(length=9))
+    model, sample, config = make_checkpoint(), Sample("ab", 1), SampleConfig(length=9)
+    stream(model, "ab", 1, config)
+    assert "".join(text for _, text in generate(model, [sample], config)) == sample.text
     assert capsys.readouterr().out == sample.text + "\n"
 
 
