@@ -65,7 +65,7 @@ CheckpointPath = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="Cores to use at most; changes no result.  [default: all]",
+        help="CPU cores to use; does not change results.  [default: all]",
         min=1,
         max=1024,
         show_default=False,
@@ -76,8 +76,8 @@ MaxSize = Annotated[
     int | None,
     typer.Option(
         metavar="MB",
-        help="The most that a text file may hold, a compressed one unpacked.  [default: 32 or 20 "
-        "times its own size where it is compressed, else any]",
+        help="Largest file to read, in MB after unpacking.  [default: no limit; compressed: 32 MB "
+        "or 20 times the file]",
         min=1,
         show_default=False,
     ),
@@ -86,7 +86,7 @@ SplitOn = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="Cut files at this text instead, such as '\\n\\n', blank lines.  "
+        help="Cut files at this text instead, such as '\\n\\n' for blank lines.  "
         "[default: see --lines]",
         show_default=False,
     ),

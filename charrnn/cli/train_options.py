@@ -44,82 +44,78 @@ InitFrom = Annotated[
     Path | None,
     typer.Option(
         metavar="CHECKPOINT",
-        help="Start from the weights of this model, a file or everyday or ilsang; its sizes "
-        "and its kind of tokens stay.  [default: fresh weights]",
+        help="Start from the weights of this model, a file, everyday or ilsang; keeps its sizes "
+        "and tokens.  [default: fresh weights]",
         autocompletion=models,
         show_default=False,
     ),
 ]
-Cell = Annotated[str, _choice("Kind of cell", CELLS)]
-Activation = Annotated[str, _choice("Of the rnn cell", ACTIVATIONS)]
-Feedback = Annotated[str, _choice("Of the jordan cell, what it gets of its last output", FEEDBACKS)]
-Order = Annotated[int, typer.Option(help="Of the ngram cell: it sees the last order - 1 tokens.")]
+Cell = Annotated[str, _choice("Recurrent cell, or ngram for an n-gram model", CELLS)]
+Activation = Annotated[str, _choice("Activation of the rnn cell", ACTIVATIONS)]
+Feedback = Annotated[str, _choice("What the jordan cell feeds back", FEEDBACKS)]
+Order = Annotated[int, typer.Option(help="Order of the ngram cell: it sees order - 1 tokens.")]
 Ngram = Annotated[
     int | None,
-    _chosen("Order of the n-gram model that stands beside the network, 0 for none."),
+    _chosen("Order of the n-gram model beside the network; 0 for none."),
 ]
 NgramScale = Annotated[
-    float, typer.Option(help="How much of its log P is added to the network's logits.")
+    float, typer.Option(help="Weight of the n-gram's log-probabilities in the logits.")
 ]
 MaxNgrams = Annotated[
     int | None,
     typer.Option(
-        help="How many k-grams are kept.  [default: beside a network as many as fit into the "
-        "size of the corpus, else 10000000]",
+        help="k-grams to keep.  [default: as many as fit into the size of the corpus beside a "
+        "network, else 10000000]",
         show_default=False,
     ),
 ]
-HiddenSize = Annotated[int | None, _chosen("Units of a layer.")]
-NumLayers = Annotated[int | None, _chosen("Layers.")]
-EmbeddingSize = Annotated[
-    int | None, _chosen("Size of the learned embedding of a token, 0 for one-hot input.")
-]
+HiddenSize = Annotated[int | None, _chosen("Units per layer.")]
+NumLayers = Annotated[int | None, _chosen("Number of layers.")]
+EmbeddingSize = Annotated[int | None, _chosen("Size of the token embedding; 0 for one-hot input.")]
 Dropout = Annotated[
-    float | None, _chosen("Share of units dropped between layers and before the head, 0 to 1.")
+    float | None, _chosen("Dropout probability between layers and before the head.")
 ]
 RecurrentDropout = Annotated[
-    float | None, _chosen("Share of recurrent weights dropped for a chunk, 0 to 1.")
+    float | None, _chosen("Dropout probability of recurrent weights, drawn per chunk.")
 ]
 Lines = Annotated[
     bool | None,
     typer.Option(
         "--lines/--whole",
-        help="Whether a document is a line or a file.  [default: lines for bundled corpora]",
+        help="Whether each line or each file is a document.  [default: lines for bundled corpora]",
         show_default=False,
     ),
 ]
 ValFraction = Annotated[
     float | None,
     typer.Option(
-        help="Share of the characters held out for validation, 0 for none.  "
+        help="Share of characters held out for validation; 0 for none.  "
         "[default: 0.1, at most a million characters]",
         show_default=False,
     ),
 ]
 Val = Annotated[
     Path | None,
-    typer.Option(help="A text file to validate on instead.  [default: none]", show_default=False),
+    typer.Option(help="Text file to validate on instead.  [default: none]", show_default=False),
 ]
 Tokens = Annotated[str, _choice("What the model reads and writes", TOKENS)]
 Normalize = Annotated[
     str,
     typer.Option(
-        help=f"Of characters: {', '.join(FORMS)}; nfd takes them apart, Hangul into jamo, and "
-        "composes what is printed.",
+        help=f"Unicode form of characters: {', '.join(FORMS)}; nfd decomposes Hangul into jamo.",
         autocompletion=one_of(FORMS),
     ),
 ]
 VocabSize = Annotated[
     int | None,
     typer.Option(
-        help="Keep the most frequent tokens only.  [default: all characters, 10000 words]",
+        help="Largest vocabulary, of the most frequent tokens.  "
+        "[default: all characters, 10000 words]",
         show_default=False,
     ),
 ]
-MinCount = Annotated[int, typer.Option(help="Tokens that occur less often become <UNK>.")]
-UnkRate = Annotated[
-    float, typer.Option(help="Share of tokens read as <UNK>, so that it is learned.")
-]
+MinCount = Annotated[int, typer.Option(help="Tokens with fewer occurrences become <UNK>.")]
+UnkRate = Annotated[float, typer.Option(help="Share of training tokens replaced by <UNK>.")]
 Epochs = Annotated[
     float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
 ]
@@ -129,50 +125,38 @@ Steps = Annotated[
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="Budget: minutes from start to end, all included.  "
-        "[default without a budget: steps by the corpus]",
+        help="Budget: wall-clock minutes in all.  [default without a budget: steps by the corpus]",
         show_default=False,
     ),
 ]
-BatchSize = Annotated[int | None, _chosen("Streams of text read side by side.")]
-SeqLen = Annotated[int | None, _chosen("Tokens of a stream that a gradient goes back through.")]
-Accumulate = Annotated[
-    int, typer.Option(help="Chunks of so many tokens that make an update of the weights.")
-]
-LearningRate = Annotated[
-    float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
-]
+BatchSize = Annotated[int | None, _chosen("Batch size, in streams of text.")]
+SeqLen = Annotated[int | None, _chosen("Length of backpropagation through time, in tokens.")]
+Accumulate = Annotated[int, typer.Option(help="Batches to accumulate before each update.")]
+LearningRate = Annotated[float | None, _chosen("Peak learning rate; warms up, then decays to 0.")]
 WeightDecay = Annotated[float | None, _chosen("Decoupled weight decay.")]
 ClipNorm = Annotated[float, typer.Option(help="Largest global norm of the gradient.")]
 ScheduledSampling = Annotated[
     float,
-    typer.Option(
-        help="Share of the inputs that the model draws itself instead of reading them; rises "
-        "to this over the run."
-    ),
+    typer.Option(help="Share of inputs that the model draws itself at the end of the run."),
 ]
-Evaluations = Annotated[
-    int, typer.Option(help="Validations in the run; fewer where they take long.")
-]
-Seed = Annotated[int, typer.Option(help="Of all randomness.")]
+Evaluations = Annotated[int, typer.Option(help="Validations in the run, at most.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on where the run that writes the output stopped. Corpus and options are those "
-        "of that run; its budget may be set anew, to a longer one.",
+        help="Resume the run that writes the output, with its corpus and options; only the budget "
+        "may be raised.",
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Start anew where the output is an unfinished run.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Replace an unfinished run of the output.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan, its time and memory, and stop.")
+    bool, typer.Option("--dry-run", help="Print the plan, with its time and memory, and exit.")
 ]
 SampleEvery = Annotated[
     int | None,
     typer.Option(
-        help="Show a fresh sample every so many steps.  [default: never]",
+        help="Show a sample every N steps.  [default: never]",
         min=1,
         show_default=False,
     ),
