@@ -1,4 +1,4 @@
-"""What `import charrnn` offers: models that write and score text, and how to train them.
+"""The Python interface: models that write and score text, and how to train them.
 
 Nothing here prints. The names are those of the command line.
 """
@@ -125,10 +125,10 @@ class Model:
     def samples(
         self, prompts: Sequence[str], config: SampleConfig = _PLAIN, *, seed: int | None = None
     ) -> list[Sample]:
-        """Texts for many prompts, drawn side by side, with their log P and why they ended.
+        """Write texts for many prompts, with their log-probabilities and why they ended.
 
         Args:
-            seed: that of the first one; the one of prompt j is seed + j.
+            seed: random seed of the first; prompt j uses seed + j. None is another one each time.
 
         Raises:
             ConfigError: a value is out of range.
@@ -145,9 +145,9 @@ class Model:
         return found
 
     def next(self, prompt: str = "") -> list[tuple[str, float]]:
-        """What may follow the prompt, the likeliest first: (token, its log P in nats).
+        """Predict what follows the prompt, likeliest first: (token, log-probability in nats).
 
-        <EOS>, the end, and <UNK> are among them, so that the probabilities add up to one.
+        The list includes <EOS>, the end, and <UNK>, so that the probabilities add up to one.
 
         Raises:
             CorpusError: the prompt is not valid Unicode.
@@ -157,15 +157,15 @@ class Model:
             return next_tokens(self.checkpoint, prompt)
 
     def score(self, text: str, *, eos: bool | None = None) -> Score:
-        """How probable a text is, as `charrnn score` says; see `scores`."""
+        """Score how probable a text is, as `charrnn score` does; see `scores`."""
         _check_text("text", text, "scores")
         return self.scores([text], eos=eos)[0]
 
     def scores(self, texts: Sequence[str], *, eos: bool | None = None) -> list[Score]:
-        """How probable texts are, scored side by side; none sees another.
+        """Score how probable texts are, each by itself.
 
-        Characters that the model does not know cost their share of P(<UNK>), so that texts and
-        models compare; `Score.token_log_prob` is without that.
+        Unknown characters share the probability of <UNK>, so that texts and models compare;
+        `Score.token_log_prob` counts P(<UNK>) itself.
 
         Args:
             eos: whether the end of each counts; None means unless the model was trained on whole
@@ -179,26 +179,26 @@ class Model:
             return score(self.checkpoint, texts, eos=eos, workers=workers)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to a file that ends in .npz, whole or not at all.
+        """Write the model to an .npz file, whole or not at all.
 
         Raises:
-            ConfigError: the name is not one of a model.
-            CheckpointError: it cannot be written, or a run writes it that is not at its end; what
-                was there is intact.
+            ConfigError: the name does not end in .npz.
+            CheckpointError: it cannot be written, or an unfinished run writes it; an older file is
+                intact.
         """
         with claimed(Path(path)):
             checkpoint.save(self.checkpoint, Path(path))
 
 
 def load(path: str | Path | None = None, *, threads: int | None = None) -> Model:
-    """A model: a file, or `everyday` or `ilsang`, which come along.
+    """Load a model from a file, or one of the bundled ones, `everyday` and `ilsang`.
 
     Args:
         path: None means the newest in ./checkpoints, else the first bundled one.
         threads: cores to use at most; None means all.
 
     Raises:
-        CheckpointError: it is not there, or is no model.
+        CheckpointError: the file is missing, or is not a model.
     """
     found = checkpoint.find(None if path is None else Path(path))
     return Model(checkpoint.load(found), threads=threads)
@@ -220,21 +220,21 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Model:
-    """Learn a model; its figures are in `model.checkpoint.training["result"]`.
+    """Train a model; its figures are in `model.checkpoint.training["result"]`.
 
     Args:
         text: a string is the text itself, or the name of a bundled corpus; a Path is a file or a
             folder, and so is each of a list of them; a list of strings is one of documents. A
             string that is the name of a file is an error, unless a newline ends it.
-        output: the model's file, written as `charrnn train` does; None writes nothing.
-        val: a text to validate on, instead of a part of `text`.
-        val_fraction: share of the characters held out for validation; None is a tenth.
-        lines: whether a text is cut into documents at its lines; None does so to bundled corpora.
-        split_on: a text at which it is cut instead.
-        encoding: of files.
-        max_size: MB that a file may hold.
-        init_from: a model, as for `load`, from whose weights to start.
-        force: start anew where the output is an unfinished run.
+        output: file of the model, written as `charrnn train` does; None writes nothing.
+        val: text to validate on, instead of a part of `text`.
+        val_fraction: share of the characters held out for validation; None means a tenth.
+        lines: whether each line is a document; None means for bundled corpora only.
+        split_on: text to cut documents at instead.
+        encoding: encoding of files.
+        max_size: largest file to read, in MB after unpacking.
+        init_from: model to start from, as for `load`.
+        force: replace an unfinished run of the output.
         threads: cores to use at most, which changes no result; None means all.
         progress: called after every step.
         settings: see `Settings`.

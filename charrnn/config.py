@@ -57,7 +57,7 @@ def check_float(
 
 @dataclass(frozen=True)
 class VocabularyConfig:
-    """What a token is, and which tokens a model knows; saved with the vocabulary.
+    """What a token is, and which tokens a model knows; saved with the model.
 
     Raises:
         ConfigError: a value is out of range.
@@ -200,7 +200,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How characters are drawn.
+    """How text is sampled.
 
     Raises:
         ConfigError: a value is out of range.
@@ -208,8 +208,8 @@ class SampleConfig:
 
     length: int = 500  # characters drawn at most
     temperature: float = 1.0  # 0: always the likeliest
-    top_k: int | None = None  # draw from the k likeliest only
-    top_p: float = 1.0  # draw from the fewest that together have this probability
+    top_k: int | None = None  # draw from the k likeliest tokens only
+    top_p: float = 1.0  # nucleus sampling: the smallest set of tokens with this probability
     stop: str | Sequence[str] = ()  # end before this text, or before any of several
     allow_unk: bool = False
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# What other tools call a setting or a command, and what it may be here: the first that there is.
+# What other tools call a setting or a command: the first of these names that exists is meant.
 SYNONYMS = {
     typed: names.split()
     for names, words in {
@@ -55,16 +55,16 @@ SYNONYMS = {
     }.items()
     for typed in words.split()
 }
-_CLOSE = 0.7  # of 1, equal; a suggestion that is none does more harm than none
-_MOST = 2  # choices that are suggested where a word begins them
+_CLOSE = 0.7  # similarity, 1 for equal; a wrong suggestion does more harm than none
+_MOST = 2  # choices to suggest that begin with a word
 _MARK = "\0"  # on both sides of a setting in a message; no argument or file name can hold it
 
 
 def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
-    """The end of an error: the choice that a word means, begins or nearly is, else nothing.
+    """Suggest what a word was meant to be, for the end of an error; empty if nothing is near.
 
     Args:
-        choices: a mapping says what to type for each.
+        choices: what it may be; a mapping says what to type for each.
     """
     typed = choices if isinstance(choices, Mapping) else {choice: choice for choice in choices}
     by_lower = {_plain(choice): typed[choice] for choice in typed}
@@ -92,7 +92,7 @@ def setting(name: str) -> str:
 
 
 class CharRNNError(Exception):
-    """Base of all of them; the command line prints it as one line and exits with `exit_code`."""
+    """Base of all errors; the command line prints it as one line and exits with `exit_code`."""
 
     exit_code = 1
 

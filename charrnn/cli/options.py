@@ -99,7 +99,7 @@ class Terminated(BaseException):
 
 
 def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
-    """The model that `--checkpoint` names, or the one to use without it; or a part of it."""
+    """Load the model that `--checkpoint` names, else the newest or bundled one; or a part."""
     from charrnn.ngrams.residual import ResidualRNN
     from charrnn.storage import checkpoint
 
@@ -126,7 +126,7 @@ def _say_which(model: Path) -> None:
 
 
 def given(context: typer.Context) -> dict[str, Any]:
-    """The options, by name, that were set on the command line."""
+    """Return the parameters that were set on the command line, by name."""
     return {
         name: value
         for name, value in context.params.items()
@@ -135,7 +135,7 @@ def given(context: typer.Context) -> dict[str, Any]:
 
 
 def typed(context: typer.Context) -> set[str]:
-    """What was set to other than its default: options as they are spelled, arguments by name."""
+    """Name what was set to other than its default, as it is typed: --option or ARGUMENT."""
     found = set()
     set_by_hand = given(context)
     for parameter in context.command.get_params(context):
@@ -165,7 +165,7 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 
 
 def unescaped(typed: str) -> str:
-    """A text as it was typed, with the characters that \\n, \\t, \\r, \\\\ and \\uXXXX stand for.
+    """Replace the escapes \\n, \\t, \\r, \\\\ and \\uXXXX in a typed text by their characters.
 
     Any other backslash is one. Lines end as in texts that are read: a \\r is a newline too.
     """
@@ -174,7 +174,7 @@ def unescaped(typed: str) -> str:
 
 
 def as_text(typed: str) -> str:
-    """A text as it was typed, with its escapes replaced, in the form in which texts are read."""
+    """Read a typed text as the text of a file is read, with its escapes replaced."""
     from charrnn.text.vocabulary import normalize
 
     return normalize(unescaped(typed))
