@@ -1,4 +1,4 @@
-"""What `import charrnn` offers: models that write and score text, and how to train them.
+"""The Python interface: models that write and score text, and how to train them.
 
 Nothing here prints. The names are those of the command line.
 """
@@ -23,9 +23,9 @@ from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.sources import Source, names_of, read_source, separator, split_source
 from charrnn.text.vocabulary import normalize
 from charrnn.training.finetuning import Pretrained
-from charrnn.training.preparing import claimed, prepare
+from charrnn.training.preparing import RunRequest, claimed, prepare
+from charrnn.training.progress import Progress
 from charrnn.training.resuming import Text
-from charrnn.training.trainer import Progress
 
 _MAX_THREADS = 1024
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
@@ -75,6 +75,17 @@ class Settings(TypedDict, total=False):
     seed: int | None
 
 
+class SampleSettings(TypedDict, total=False):
+    """Settings of `Model.sample`: the fields of SampleConfig, which has their defaults."""
+
+    length: int  # characters to draw at most; the text may end before
+    temperature: float  # below 1 safer, above 1 wilder, 0 always the likeliest
+    top_k: int | None  # draw from the k likeliest tokens only
+    top_p: float  # nucleus sampling: the smallest set of tokens with this total probability
+    stop: str | Sequence[str]  # end before this text, or before the first of several
+    allow_unk: bool  # draw <UNK> too, as U+FFFD
+
+
 class Model:
     """A trained model, ready to write and to score text.
 
@@ -95,47 +106,30 @@ class Model:
         self,
         prompt: str = "",
         *,
-        length: int = _PLAIN.length,
-        temperature: float = _PLAIN.temperature,
-        top_k: int | None = _PLAIN.top_k,
-        top_p: float = _PLAIN.top_p,
-        stop: str | Sequence[str] = _PLAIN.stop,
-        allow_unk: bool = _PLAIN.allow_unk,
         seed: int | None = None,
+        **settings: Unpack[SampleSettings],
     ) -> str:
-        """A text that begins with the prompt: what `charrnn sample` prints.
+        """Write a text that begins with the prompt, as `charrnn sample` prints it.
 
         Args:
-            length: characters to draw at most; the text may end before.
-            temperature: below 1 safer, above 1 wilder, 0 the likeliest.
-            top_k: draw from the k likeliest tokens only.
-            top_p: draw from the fewest tokens that together are so probable.
-            stop: end before this text, or the first of several; it is left out.
-            allow_unk: draw <UNK> too, as U+FFFD.
-            seed: of the draws; None is another one each time.
+            seed: random seed; None is another one each time.
+            settings: see `SampleSettings`.
 
         Raises:
             ConfigError: a value is out of range.
             CorpusError: the prompt is not valid Unicode.
         """
         _check_text("prompt", prompt, "samples")
-        config = SampleConfig(
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop=stop,
-            allow_unk=allow_unk,
-        )
-        return self.samples([prompt], config, seed=seed)[0].text
+        _check_settings("sample", settings, SampleSettings)
+        return self.samples([prompt], SampleConfig(**settings), seed=seed)[0].text
 
     def samples(
         self, prompts: Sequence[str], config: SampleConfig = _PLAIN, *, seed: int | None = None
     ) -> list[Sample]:
-        """Texts for many prompts, drawn side by side, with their log P and why they ended.
+        """Write texts for many prompts, with their log-probabilities and why they ended.
 
         Args:
-            seed: that of the first one; the one of prompt j is seed + j.
+            seed: random seed of the first; prompt j uses seed + j. None is another one each time.
 
         Raises:
             ConfigError: a value is out of range.
@@ -152,9 +146,9 @@ class Model:
         return found
 
     def next(self, prompt: str = "") -> list[tuple[str, float]]:
-        """What may follow the prompt, the likeliest first: (token, its log P in nats).
+        """Predict what follows the prompt, likeliest first: (token, log-probability in nats).
 
-        <EOS>, the end, and <UNK> are among them, so that the probabilities add up to one.
+        The list includes <EOS>, the end, and <UNK>, so that the probabilities add up to one.
 
         Raises:
             CorpusError: the prompt is not valid Unicode.
@@ -164,15 +158,15 @@ class Model:
             return next_tokens(self.checkpoint, prompt)
 
     def score(self, text: str, *, eos: bool | None = None) -> Score:
-        """How probable a text is, as `charrnn score` says; see `scores`."""
+        """Score how probable a text is, as `charrnn score` does; see `scores`."""
         _check_text("text", text, "scores")
         return self.scores([text], eos=eos)[0]
 
     def scores(self, texts: Sequence[str], *, eos: bool | None = None) -> list[Score]:
-        """How probable texts are, scored side by side; none sees another.
+        """Score how probable texts are, each by itself.
 
-        Characters that the model does not know cost their share of P(<UNK>), so that texts and
-        models compare; `Score.token_log_prob` is without that.
+        Unknown characters share the probability of <UNK>, so that texts and models compare;
+        `Score.token_log_prob` counts P(<UNK>) itself.
 
         Args:
             eos: whether the end of each counts; None means unless the model was trained on whole
@@ -186,26 +180,26 @@ class Model:
             return score(self.checkpoint, texts, eos=eos, workers=workers)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to a file that ends in .npz, whole or not at all.
+        """Write the model to an .npz file, whole or not at all.
 
         Raises:
-            ConfigError: the name is not one of a model.
-            CheckpointError: it cannot be written, or a run writes it that is not at its end; what
-                was there is intact.
+            ConfigError: the name does not end in .npz.
+            CheckpointError: it cannot be written, or an unfinished run writes it; an older file is
+                intact.
         """
         with claimed(Path(path)):
             checkpoint.save(self.checkpoint, Path(path))
 
 
 def load(path: str | Path | None = None, *, threads: int | None = None) -> Model:
-    """A model: a file, or `everyday` or `ilsang`, which come along.
+    """Load a model from a file, or one of the bundled ones, `everyday` and `ilsang`.
 
     Args:
         path: None means the newest in ./checkpoints, else the first bundled one.
         threads: cores to use at most; None means all.
 
     Raises:
-        CheckpointError: it is not there, or is no model.
+        CheckpointError: the file is missing, or is not a model.
     """
     found = checkpoint.locate(None if path is None else Path(path))
     return Model(checkpoint.load(found), threads=threads)
@@ -227,21 +221,21 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Model:
-    """Learn a model; its figures are in `model.checkpoint.training["result"]`.
+    """Train a model; its figures are in `model.checkpoint.training["result"]`.
 
     Args:
         text: a string is the text itself, or the name of a bundled corpus; a Path is a file or a
             folder, and so is each of a list of them; a list of strings is one of documents. A
             string that is the name of a file is an error, unless a newline ends it.
-        output: the model's file, written as `charrnn train` does; None writes nothing.
-        val: a text to validate on, instead of a part of `text`.
-        val_fraction: share of the characters held out for validation; None is a tenth.
-        lines: whether a text is cut into documents at its lines; None does so to bundled corpora.
-        split_on: a text at which it is cut instead.
-        encoding: of files.
-        max_size: MB that a file may hold.
-        init_from: a model, as for `load`, from whose weights to start.
-        force: start anew where the output is an unfinished run.
+        output: file of the model, written as `charrnn train` does; None writes nothing.
+        val: text to validate on, instead of a part of `text`.
+        val_fraction: share of the characters held out for validation; None means a tenth.
+        lines: whether each line is a document; None means for bundled corpora only.
+        split_on: text to cut documents at instead.
+        encoding: encoding of files.
+        max_size: largest file to read, in MB after unpacking.
+        init_from: model to start from, as for `load`.
+        force: replace an unfinished run of the output.
         threads: cores to use at most, which changes no result; None means all.
         progress: called after every step.
         settings: see `Settings`.
@@ -253,43 +247,40 @@ def train(
         DivergedError: the loss was not finite again and again.
     """
     started = time.perf_counter()
+    _check_settings("train", settings, Settings)
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in given.keys() - Settings.__annotations__.keys():
-        hint = did_you_mean(name, list(Settings.__annotations__))
-        raise TypeError(f"train() knows no setting {name!r}{hint}")
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
     pretrained = None if init_from is None else Pretrained.load(Path(init_from))
     tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     corpus = read_source(text, separator(lines, split_on), encoding, max_size)
     split = split_source(corpus, val, val_fraction, encoding, max_size)
+    file = None if output is None else Path(output)
+    names, val_name = names_of(text) or [], str(val) if isinstance(val, Path) else None
+    request = RunRequest(
+        {name: value for name, value in given.items() if name not in kind},
+        tokens=tokens,
+        init_from=pretrained,
+        text=Text(names, encoding, corpus.separator, val_name, val_fraction, max_size),
+        given=given,
+        command=_command(given),
+        started=started,
+    )
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(_working(threads))
-        if output is not None:
-            stack.enter_context(claimed(Path(output), force=force))
-        run = prepare(
-            corpus,
-            split,
-            {name: value for name, value in given.items() if name not in kind},
-            output=None if output is None else Path(output),
-            workers=workers,
-            tokens=tokens,
-            init_from=pretrained,
-            text=Text(
-                names_of(text) or [],
-                encoding,
-                corpus.separator,
-                str(val) if isinstance(val, Path) else None,
-                val_fraction,
-                max_size,
-            ),
-            given=given,
-            command=_command(given),
-            started=started,
-        )
+        if file is not None:
+            stack.enter_context(claimed(file, force=force))
+        run = prepare(corpus, split, request, output=file, workers=workers)
         for step in run.train():
             if progress is not None:
                 progress(step)
     return Model(run.checkpoint(), threads=threads)
+
+
+def _check_settings(function: str, settings: Mapping[str, object], known: type) -> None:
+    """Raise TypeError where a setting is none of those that a function takes."""
+    for name in settings.keys() - known.__annotations__.keys():
+        hint = did_you_mean(name, list(known.__annotations__))
+        raise TypeError(f"{function}() knows no setting {name!r}{hint}")
 
 
 def _check_text(name: str, text: object, several: str = "") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from charrnn.errors import ConfigError, did_you_mean
+from charrnn.errors import ConfigError, did_you_mean, setting
 
 TOKENS = ("char", "word")
 FORMS = ("nfc", "nfd")
@@ -23,13 +23,17 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
         hint = did_you_mean(str(value), choices)
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}{hint}")
+        raise ConfigError(
+            f"{setting(name)} must be one of {', '.join(choices)}, not {value!r}{hint}"
+        )
 
 
 def check_int(name: str, value: object, low: int, high: int = MAX_SIZE) -> None:
     """Raise ConfigError unless `value` is an int with low <= value <= high."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+        raise ConfigError(
+            f"{setting(name)} must be a whole number from {low} to {high}, not {value!r}"
+        )
 
 
 def check_float(
@@ -44,17 +48,17 @@ def check_float(
         or isinstance(value, bool)
         or not abs(value) <= sys.float_info.max  # nan, inf and a whole number beyond all floats
     ):
-        raise ConfigError(f"{name} must be a number, not {value!r}")
+        raise ConfigError(f"{setting(name)} must be a number, not {value!r}")
     if value < low or value > high or (above and value == low) or (below and value == high):
         span = f"{'above' if above else 'at least'} {low:g}"
         if high < math.inf:
             span += f" and {'below' if below else 'at most'} {high:g}"
-        raise ConfigError(f"{name} must be {span}, not {value:g}")
+        raise ConfigError(f"{setting(name)} must be {span}, not {value:g}")
 
 
 @dataclass(frozen=True)
 class VocabularyConfig:
-    """What a token is, and which tokens a model knows; saved with the vocabulary.
+    """What a token is, and which tokens a model knows; saved with the model.
 
     Raises:
         ConfigError: a value is out of range.
@@ -72,7 +76,9 @@ class VocabularyConfig:
         if self.vocab_size is not None:
             check_int("vocab_size", self.vocab_size, 1)
         if self.tokens == "word" and self.normalize != "nfc":
-            raise ConfigError(f"normalize {self.normalize} is for characters, not for words")
+            raise ConfigError(
+                f"{setting('normalize')} {self.normalize} is for characters, not for words"
+            )
 
     @property
     def unit(self) -> str:
@@ -123,16 +129,18 @@ class ModelConfig:
         check_float("ngram_scale", self.ngram_scale, 0, 10)
         if self.activation != "tanh" and self.cell != "rnn":
             raise ConfigError(
-                f"activation {self.activation} is for the rnn cell, not for {self.cell}"
+                f"{setting('activation')} {self.activation} is for the rnn cell, not {self.cell}"
             )
         if self.feedback != "logits" and self.cell != "jordan":
-            raise ConfigError(f"feedback {self.feedback} is for the jordan cell, not {self.cell}")
+            raise ConfigError(
+                f"{setting('feedback')} {self.feedback} is for the jordan cell, not {self.cell}"
+            )
         if self.num_layers > 1 and self.cell == "jordan":
-            raise ConfigError("num_layers must be 1 for the jordan cell")
+            raise ConfigError(f"{setting('num_layers')} must be 1 for the jordan cell")
         if self.recurrent_dropout and self.cell == "jordan":
-            raise ConfigError("recurrent_dropout must be 0 for the jordan cell")
+            raise ConfigError(f"{setting('recurrent_dropout')} must be 0 for the jordan cell")
         if self.ngram and self.cell in ("jordan", "ngram"):
-            raise ConfigError(f"ngram must be 0 for the {self.cell} cell")
+            raise ConfigError(f"{setting('ngram')} must be 0 for the {self.cell} cell")
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if sum(budget is not None for budget in (self.steps, self.epochs, self.minutes)) != 1:
-            raise ConfigError("the budget is one of steps, epochs and minutes: give one of them")
+            *others, last = map(setting, ("steps", "epochs", "minutes"))
+            raise ConfigError(f"the budget is one of {', '.join(others)} and {last}: give one")
         if self.steps is not None:
             check_int("steps", self.steps, 1, 10**12)
         if self.epochs is not None:
@@ -192,7 +201,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How characters are drawn.
+    """How text is sampled.
 
     Raises:
         ConfigError: a value is out of range.
@@ -200,8 +209,8 @@ class SampleConfig:
 
     length: int = 500  # characters drawn at most
     temperature: float = 1.0  # 0: always the likeliest
-    top_k: int | None = None  # draw from the k likeliest only
-    top_p: float = 1.0  # draw from the fewest that together have this probability
+    top_k: int | None = None  # draw from the k likeliest tokens only
+    top_p: float = 1.0  # nucleus sampling: the smallest set of tokens with this probability
     stop: str | Sequence[str] = ()  # end before this text, or before any of several
     allow_unk: bool = False
 
@@ -213,7 +222,7 @@ class SampleConfig:
         check_float("top_p", self.top_p, 0, 1, above=True)
         stop = self.stop
         if not isinstance(stop, Sequence) or not all(isinstance(text, str) for text in stop):
-            raise ConfigError(f"stop must be a text or a list of texts, not {stop!r}")
+            raise ConfigError(f"{setting('stop')} must be a text or a list of texts, not {stop!r}")
 
     @cached_property
     def stops(self) -> tuple[str, ...]:

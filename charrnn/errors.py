@@ -1,8 +1,9 @@
 """The errors that charrnn raises on purpose: each message says what is wrong and what to do."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# What other tools call a setting or a command, and what it may be here: the first that there is.
+# What other tools call a setting or a command: the first of these names that exists is meant.
 SYNONYMS = {
     typed: names.split()
     for names, words in {
@@ -54,15 +55,16 @@ SYNONYMS = {
     }.items()
     for typed in words.split()
 }
-_CLOSE = 0.7  # of 1, equal; a suggestion that is none does more harm than none
-_MOST = 2  # choices that are suggested where a word begins them
+_CLOSE = 0.7  # similarity, 1 for equal; a wrong suggestion does more harm than none
+_MOST = 2  # choices to suggest that begin with a word
+_MARK = "\0"  # on both sides of a setting in a message; no argument or file name can hold it
 
 
 def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
-    """The end of an error: the choice that a word means, begins or nearly is, else nothing.
+    """Suggest what a word was meant to be, for the end of an error; empty if nothing is near.
 
     Args:
-        choices: a mapping says what to type for each.
+        choices: what it may be; a mapping says what to type for each.
     """
     typed = choices if isinstance(choices, Mapping) else {choice: choice for choice in choices}
     by_lower = {_plain(choice): typed[choice] for choice in typed}
@@ -84,10 +86,27 @@ def _plain(word: str) -> str:
     return word.lower().replace("_", "-")
 
 
+def setting(name: str) -> str:
+    """Name a setting in an error: a field to Python programs, an option on the command line."""
+    return f"{_MARK}{name}{_MARK}"
+
+
 class CharRNNError(Exception):
-    """Base of all of them; the command line prints it as one line and exits with `exit_code`."""
+    """Base of all errors; the command line prints it as one line and exits with `exit_code`."""
 
     exit_code = 1
+
+    @property
+    def message(self) -> str:
+        """The text with its settings still marked, for the message of another error."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return self.message.replace(_MARK, "")
+
+    def with_options(self, option: Callable[[str], str]) -> str:
+        """Spell the message for the command line, each setting as `option` names it."""
+        return re.sub(f"{_MARK}(.*?){_MARK}", lambda found: option(found[1]), self.message)
 
 
 class ConfigError(CharRNNError):
@@ -102,6 +121,10 @@ class CorpusError(CharRNNError):
 
 class CheckpointError(CharRNNError):
     """A checkpoint cannot be found, read, trusted or written."""
+
+
+class UnfinishedError(CheckpointError):
+    """A run has not ended; the command line adds how to resume it."""
 
 
 class DivergedError(CharRNNError):

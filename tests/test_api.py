@@ -13,7 +13,7 @@ import typer
 
 import charrnn
 from charrnn import cli
-from charrnn.api import Settings
+from charrnn.api import SampleSettings, Settings
 from charrnn.config import LINES, ModelConfig, SampleConfig, TrainConfig, VocabularyConfig
 from charrnn.storage import checkpoint
 from tests.commands import call
@@ -61,6 +61,7 @@ def test_types_are_known(model: charrnn.Model) -> None:
 def test_settings_are_the_fields_of_the_configurations() -> None:
     names = [f.name for kind in (VocabularyConfig, ModelConfig, TrainConfig) for f in fields(kind)]
     assert {*Settings.__annotations__} == {*names}
+    assert {*SampleSettings.__annotations__} == {f.name for f in fields(SampleConfig)}
 
 
 def test_the_names_are_those_of_the_command_line() -> None:
@@ -69,9 +70,8 @@ def test_the_names_are_those_of_the_command_line() -> None:
     hidden = {"warmup", "restart_rate"}  # that nobody has had to set
     assert {*Settings.__annotations__} - hidden <= {*options("train")}
     found = inspect.signature(charrnn.Model.sample).parameters
-    assert {*found} - {"self"} <= {*options("sample")}
-    for name in found.keys() & {f.name for f in fields(SampleConfig)}:
-        assert found[name].default == getattr(SampleConfig, name)
+    assert {*found} - {"self", "settings"} <= {*options("sample")}
+    assert {*SampleSettings.__annotations__} <= {*options("sample")}
 
 
 def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
@@ -285,6 +285,11 @@ def test_an_output_is_a_run_that_the_command_line_resumes(folder: Path) -> None:
 def test_a_setting_that_there_is_not_is_a_type_error_with_the_nearest_one() -> None:
     with pytest.raises(TypeError, match="'minuts'; did you mean 'minutes'"):
         charrnn.train("hello", minuts=1)  # type: ignore[call-arg]
+
+
+def test_a_misspelled_setting_of_a_sample_names_the_right_one(model: charrnn.Model) -> None:
+    with pytest.raises(TypeError, match=r"sample\(\) knows no .*'lenght'; did you mean 'length'"):
+        model.sample("a", lenght=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

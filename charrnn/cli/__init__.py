@@ -5,7 +5,6 @@ Nothing here imports NumPy before a command runs, so that help and usage errors 
 
 import io
 import os
-import re
 import signal
 import sys
 import traceback
@@ -17,7 +16,7 @@ from charrnn.cli import inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.cli.usage import problem
-from charrnn.errors import CharRNNError
+from charrnn.errors import CharRNNError, UnfinishedError
 from charrnn.parallel import blas, processes
 
 _SHARED = ("train", "score")  # what the processes of MPI do together
@@ -84,8 +83,9 @@ def _failure(error: BaseException) -> tuple[str, int]:
             command = context.command_path if context else "charrnn"
             return f"{problem(error, sys.argv[1:])} ({command} --help tells more)", error.exit_code
         case CharRNNError():
-            # A setting has the name of its field; on the command line it is an option.
-            text = re.sub(r"^[a-z_]+(?= must be )", lambda name: _option(name[0]), str(error))
+            text = error.with_options(_option)
+            if isinstance(error, UnfinishedError):
+                text += "; --resume continues it"
             return text, error.exit_code
         case KeyboardInterrupt():
             return "", 130
@@ -109,7 +109,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
 
 
 def _option(field: str) -> str:
-    return "--" + field.replace("_", "-")
+    """The option that sets a field."""
+    return "--lines or --whole" if field == "lines" else "--" + field.replace("_", "-")
 
 
 def _prepare_streams() -> None:

@@ -1,16 +1,24 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.completion import models, one_of
 from charrnn.cli.inspect_neurons import read_for_units, show_neuron, show_neurons
-from charrnn.cli.options import AsJson, Encoding, MaxSize, as_line
+from charrnn.cli.options import (
+    AsJson,
+    Encoding,
+    MaxSize,
+    as_line,
+    models,
+    one_of,
+    refuse_together,
+    typed,
+)
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
 
@@ -20,7 +28,12 @@ if TYPE_CHECKING:
 _DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and from how many places
 
 
+_VIEWS = ("--list", "--plot", "--neuron", "--neurons", "--gradient-flow")
+_GOES_WITHOUT = {view: _VIEWS[:place] for place, view in enumerate(_VIEWS)}
+
+
 def inspect(
+    context: typer.Context,
     file: Annotated[
         str | None,
         typer.Argument(
@@ -110,18 +123,11 @@ def inspect(
     learning curve, what its units do while it reads a text, how far back its gradient flows, or
     which models and corpora there are.
     """
-    from charrnn.render.inspection import show_checkpoint, show_gradient_flow
     from charrnn.storage import checkpoint
 
+    _check_together(typed(context))
     inputs = [name for name in (file, neurons, gradient_flow, *(checkpoints or [])) if name]
-    _check(file, neuron, neurons, html)
     _check_outputs(html, plot, inputs)
-    views = (everything or None, plot, neuron, neurons, gradient_flow)
-    if sum(view is not None for view in views) > 1:
-        raise ConfigError(
-            "--list, --plot, --neuron, --neurons and --gradient-flow each show something else: "
-            "choose one of them"
-        )
     if everything:
         _list(as_json)
         return
@@ -129,30 +135,29 @@ def inspect(
         _plot(checkpoints or [], plot, over, as_json)
         return
     if len(checkpoints or []) > 1:
-        raise ConfigError("several models go with --plot alone: give one --checkpoint")
+        raise ConfigError("only --plot takes several models: give one --checkpoint")
     path = checkpoint.locate(checkpoints[0] if checkpoints else None)
     loaded = checkpoint.load(path)
-    fields: dict[str, Any] = {"checkpoint": str(path)}
     read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
     if neuron is not None:
         show_neuron(path, loaded, neuron, read, html, as_json)
     elif neurons is not None:
         show_neurons(path, loaded, read, html, as_json)
     elif gradient_flow is not None:
-        fields |= _flow(loaded, gradient_flow, encoding, max_size)
-        _show(fields, show_gradient_flow, as_json)
+        _show_flow(path, _flow(loaded, gradient_flow, encoding, max_size), as_json)
     else:
-        _show(fields | _contents(loaded), show_checkpoint, as_json)
+        _show(path, loaded, as_json)
 
 
-def _check(file: str | None, neuron: str | None, neurons: str | None, html: Path | None) -> None:
+def _check_together(options: Collection[str]) -> None:
     """Raise ConfigError where options do not go together."""
-    if neuron is None and file is not None:
-        raise ConfigError("a FILE goes with --neuron; --checkpoint names a model")
-    if neuron is not None and file is None:
+    refuse_together(options, _GOES_WITHOUT)
+    if "FILE" in options and "--neuron" not in options:
+        raise ConfigError("FILE is the text for --neuron; name a model with --checkpoint")
+    if "--neuron" in options and "FILE" not in options:
         raise ConfigError("--neuron needs a text to show: give a FILE, '-' is stdin")
-    if html is not None and neuron is None and neurons is None:
-        raise ConfigError("--html goes with --neuron and --neurons")
+    if "--html" in options and not {"--neuron", "--neurons"} & {*options}:
+        raise ConfigError("--html needs --neuron or --neurons")
 
 
 def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path | str]) -> None:
@@ -166,24 +171,26 @@ def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path |
         check_picture(plot, inputs)
 
 
-def _show(fields: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
-    if as_json:
-        print(as_line(fields))
-    else:
-        show(fields)
+def _show(path: Path, loaded: "Checkpoint", as_json: bool) -> None:
+    """Print what is in a checkpoint."""
+    from charrnn.render.inspection import show_checkpoint
 
-
-def _contents(loaded: "Checkpoint") -> dict[str, Any]:
-    return {
-        "model": asdict(loaded.model.config),
-        "parameters": loaded.model.size,
-        "arrays": {name: list(array.shape) for name, array in loaded.model.arrays.items()},
+    if not as_json:
+        show_checkpoint(path, loaded)
+        return
+    model, vocabulary = loaded.model, loaded.vocabulary
+    fields = {
+        "checkpoint": str(path),
+        "model": asdict(model.config),
+        "parameters": model.size,
+        "arrays": {name: list(array.shape) for name, array in model.arrays.items()},
         "lines": loaded.separator == LINES,
         "separator": loaded.separator,
-        "tokens": asdict(loaded.vocabulary.config),
-        "vocabulary": list(loaded.vocabulary.tokens),
+        "tokens": asdict(vocabulary.config),
+        "vocabulary": list(vocabulary.tokens),
         "training": loaded.training,
     }
+    print(as_line(fields))
 
 
 def _list(as_json: bool) -> None:
@@ -220,8 +227,15 @@ def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) 
         message(f"written to {visible(str(picture))}")
 
 
-def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None) -> dict[str, Any]:
-    """Distances, and the median norms of the gradient by h and, where there is one, by C."""
+def _flow(
+    loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None
+) -> dict[str, list[float]]:
+    """The median norms of the gradient by distance, for each state that it flows through.
+
+    Raises:
+        ConfigError: no gradient flows in such a model.
+        CorpusError: the text is too short.
+    """
     import numpy as np
 
     from charrnn.inference.gradient_flow import gradient_flow
@@ -231,7 +245,7 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None)
 
     config = loaded.model.config
     if isinstance(loaded.model, NGram):
-        raise ConfigError("an ngram has no gradient; --gradient-flow is for the others")
+        raise ConfigError("--gradient-flow needs a network; this is an n-gram model")
     if config.feedback == "target":
         raise ConfigError("with --feedback target no step depends on another: no gradient flows")
     tokens = loaded.vocabulary.encode(read_text(file, encoding, max_size))
@@ -241,5 +255,15 @@ def _flow(loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None)
         raise CorpusError(f"{file}: {error}") from None
     check_finite(float(flow.sum()))
     names = ("o",) if config.cell == "jordan" else ("h", "C")
-    norms = {name: row.tolist() for name, row in zip(names, flow, strict=False)}
-    return {"distance": list(range(1, _DISTANCE + 1)), **norms}
+    return {name: row.tolist() for name, row in zip(names, flow, strict=False)}
+
+
+def _show_flow(path: Path, norms: Mapping[str, Sequence[float]], as_json: bool) -> None:
+    """Print the norms by distance."""
+    from charrnn.render.inspection import show_gradient_flow
+
+    if as_json:
+        distances = list(range(1, _DISTANCE + 1))
+        print(as_line({"checkpoint": str(path), "distance": distances, **norms}))
+    else:
+        show_gradient_flow(norms)

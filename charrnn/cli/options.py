@@ -1,5 +1,6 @@
-"""What the commands share: options, and how JSON and texts are printed."""
+"""What the commands share: options, what a shell completes, and how JSON and texts are printed."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,15 +8,17 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli.completion import models
-from charrnn.config import LINES, WHOLE, check_choice
+from charrnn.config import check_choice
 from charrnn.errors import ConfigError
+from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
+from charrnn.text.compression import plain_name
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -27,6 +30,27 @@ _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x61C, *_DIRECTIONS)}
 _ESCAPE = re.compile(r"\\(?:[ntr\\]|u[0-9a-fA-F]{4})")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
+
+
+def corpora(incomplete: str) -> list[str]:
+    """Bundled corpora, and texts in the folder that is being typed."""
+    folder, texts = os.path.dirname(incomplete), []
+    with contextlib.suppress(OSError):
+        texts = [name for name in os.listdir(folder or ".") if plain_name(name).endswith(".txt")]
+    return [*bundled_corpora(), *(os.path.join(folder, name) for name in sorted(texts))]
+
+
+def models(incomplete: str) -> list[str]:
+    """Bundled models, those in ./checkpoints, and those in the folder that is being typed."""
+    folder = os.path.dirname(incomplete)
+    typed = [os.path.join(folder, path.name) for path in trained_models(Path(folder))]
+    return [*BUNDLED_MODELS, *sorted({*map(str, trained_models()), *typed})]
+
+
+def one_of(choices: Sequence[str]) -> Callable[[], list[str]]:
+    """A function that an option of these choices is completed by."""
+    return lambda: list(choices)
+
 
 CheckpointPath = Annotated[
     Path | None,
@@ -41,7 +65,7 @@ CheckpointPath = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="Cores to use at most; changes no result.  [default: all]",
+        help="CPU cores to use; does not change results.  [default: all]",
         min=1,
         max=1024,
         show_default=False,
@@ -52,8 +76,8 @@ MaxSize = Annotated[
     int | None,
     typer.Option(
         metavar="MB",
-        help="The most that a text file may hold, a compressed one unpacked.  [default: 32 or 20 "
-        "times its own size where it is compressed, else any]",
+        help="Largest file to read, in MB after unpacking.  [default: no limit; compressed: 32 MB "
+        "or 20 times the file]",
         min=1,
         show_default=False,
     ),
@@ -62,7 +86,7 @@ SplitOn = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="Cut files at this text instead, such as '\\n\\n', blank lines.  "
+        help="Cut files at this text instead, such as '\\n\\n' for blank lines.  "
         "[default: see --lines]",
         show_default=False,
     ),
@@ -75,7 +99,7 @@ class Terminated(BaseException):
 
 
 def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
-    """The model that `--checkpoint` names, or the one to use without it; or a part of it."""
+    """Load the model that `--checkpoint` names, else the newest or bundled one; or a part."""
     from charrnn.ngrams.residual import ResidualRNN
     from charrnn.storage import checkpoint
 
@@ -102,7 +126,7 @@ def _say_which(model: Path) -> None:
 
 
 def given(context: typer.Context) -> dict[str, Any]:
-    """The options, by name, that were set on the command line."""
+    """Return the parameters that were set on the command line, by name."""
     return {
         name: value
         for name, value in context.params.items()
@@ -110,31 +134,50 @@ def given(context: typer.Context) -> dict[str, Any]:
     }
 
 
+def typed(context: typer.Context) -> set[str]:
+    """Name what was set to other than its default, as it is typed: --option or ARGUMENT."""
+    found = set()
+    set_by_hand = given(context)
+    for parameter in context.command.get_params(context):
+        value = set_by_hand.get(parameter.name or "")
+        if value is None or value == parameter.get_default(context):
+            continue
+        if parameter.param_type_name == "argument":
+            found.add(str(parameter.metavar))
+        else:
+            found.add((parameter.secondary_opts if value is False else parameter.opts)[0])
+    return found
+
+
+def refuse_together(typed: Collection[str], apart: Mapping[str, Iterable[str]]) -> None:
+    """Raise ConfigError where an option was set beside one of those it cannot be combined with."""
+    for option, others in apart.items():
+        for other in others:
+            if option in typed and other in typed:
+                raise ConfigError(f"{option} and {other} cannot be combined")
+
+
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
-    """Where the options say that files are cut into documents, None where they do not say.
+    """Where files are cut into documents, from what was typed; see `separator`."""
+    from charrnn.text.sources import separator
 
-    Raises:
-        ConfigError: they contradict each other, or the text to cut at is empty.
-        CorpusError: that text is not valid Unicode.
-    """
-    if split_on is None:
-        return None if lines is None else LINES if lines else WHOLE
-    if lines is not None:
-        raise ConfigError("--split-on cannot be combined with --lines or --whole")
-    if not split_on:
-        raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
-    from charrnn.text.vocabulary import normalize
-
-    return normalize(unescaped(split_on))
+    return separator(lines, None if split_on is None else unescaped(split_on))
 
 
 def unescaped(typed: str) -> str:
-    """A text as it was typed, with the characters that \\n, \\t, \\r, \\\\ and \\uXXXX stand for.
+    """Replace the escapes \\n, \\t, \\r, \\\\ and \\uXXXX in a typed text by their characters.
 
     Any other backslash is one. Lines end as in texts that are read: a \\r is a newline too.
     """
     text = _ESCAPE.sub(lambda found: _ESCAPES.get(found[0]) or chr(int(found[0][2:], 16)), typed)
     return re.sub("\r\n?", "\n", text)
+
+
+def as_text(typed: str) -> str:
+    """Read a typed text as the text of a file is read, with its escapes replaced."""
+    from charrnn.text.vocabulary import normalize
+
+    return normalize(unescaped(typed))
 
 
 def refuse_file_name(text: str, option: str) -> None:

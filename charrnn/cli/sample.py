@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.completion import corpora
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
     Encoding,
     MaxSize,
     Threads,
+    as_text,
+    corpora,
     given,
     load_checkpoint,
     refuse_file_name,
-    unescaped,
+    refuse_together,
+    typed,
 )
 from charrnn.cli.sample_drawing import Copies, Drawing, draw, parse_temperatures
 from charrnn.cli.sample_output import (
@@ -36,18 +38,17 @@ if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
 
 _FOR_BEST = 64  # samples that --best chooses from
-_ALONE = {  # what an option does not go with
-    "interactive": (
-        "prompts", "next_character", "num_samples", "best", "beam", "novel", "as_json",
+_GOES_WITHOUT = {
+    "--interactive": (
+        "--prompts", "--next", "--num-samples", "--best", "--beam", "--novel", "--json",
     ),
-    "prompts": ("prompt", "next_character", "num_samples", "best"),
-    "next_character": (
-        "length", "temperature", "top_k", "top_p", "num_samples", "best", "beam", "stop",
-        "allow_unk", "seed", "novel",
+    "--prompts": ("PROMPT", "--next", "--num-samples", "--best"),
+    "--next": (
+        "--length", "--temperature", "--top-k", "--top-p", "--num-samples", "--best", "--beam",
+        "--stop", "--allow-unk", "--seed", "--novel",
     ),
-    "beam": ("temperature", "top_k", "top_p", "num_samples", "seed"),
+    "--beam": ("--temperature", "--top-k", "--top-p", "--num-samples", "--seed"),
 }  # fmt: skip
-_NAMES = {"prompt": "PROMPT", "next_character": "--next", "as_json": "--json"}
 
 
 def sample(
@@ -177,68 +178,57 @@ def sample(
     """
     from secrets import randbelow
 
-    from charrnn.inference.sampling import Sample
-    from charrnn.text.vocabulary import normalize
+    from charrnn.cli.sample_session import Session
+    from charrnn.parallel.threads import Workers
 
-    options = given(context)
-    _refuse_together(options)
-    stops = [normalize(unescaped(text)) for text in stop or []]
+    _check_together(typed(context))
+    stops = [*map(as_text, stop or [])]
     config = SampleConfig(length, top_k=top_k, top_p=top_p, stop=stops, allow_unk=allow_unk)
-    count = _num_samples(num_samples, best, beam)
-    drawing = Drawing(config, parse_temperatures(temperature), count, best, beam)
+    drawing = _drawing(config, temperature, num_samples, best, beam)
     seed = randbelow(2**32) if seed is None else seed
     starts = _starts(prompt, prompts, interactive, encoding, max_size)
     model = load_checkpoint(checkpoint)
     say_unknown(model, starts)
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if interactive:
-        from charrnn.cli.sample_session import Session
-
         Session(model, drawing, seed, starts[0]).run(encoding)
     elif next_character:
         print_next(model, starts[0], as_json)
     elif drawing.is_single and prompts is None and copies is None and not as_json:
-        stream(model, Sample(starts[0], seed), *drawing.configs())
+        stream(model, starts[0], seed, *drawing.configs())
     else:
-        from charrnn.parallel.threads import Workers
-
         with Workers(threads) as workers:
-            groups = [
-                draw(model, starts, seed, drawing, each, workers) for each in drawing.configs()
-            ]
-            if copies is not None:
-                groups = [*map(copies.marked, groups)]
+            groups = draw(model, starts, seed, drawing, workers)
+            groups = groups if copies is None else [*map(copies.marked, groups)]
             if prompts is None and not as_json:
-                apart = several_lines(model, starts)
-                layout = Layout(best is not None, marked=copies is not None, apart=apart)
+                layout = Layout(best is not None, copies is not None, several_lines(model, starts))
                 print_texts(drawing.temperatures, groups, layout)
-            else:
-                in_order = groups if prompts is None else zip(*groups, strict=True)
-                drawn = chain.from_iterable(in_order)
-                print_json(drawn, "temperature" in options, ranked=best is not None)
+            else:  # the samples of a prompt come together
+                drawn = chain.from_iterable(zip(*groups, strict=True) if prompts else groups)
+                print_json(drawn, "temperature" in given(context), ranked=best is not None)
 
 
-def _refuse_together(options: Collection[str]) -> None:
-    for name, others in _ALONE.items():
-        for other in others:
-            if name in options and other in options:
-                raise ConfigError(f"{_option(name)} and {_option(other)} cannot be combined")
-    if "novel_min" in options and "novel" not in options:
+def _check_together(options: Collection[str]) -> None:
+    refuse_together(options, _GOES_WITHOUT)
+    if "--novel-min" in options and "--novel" not in options:
         raise ConfigError("--novel-min needs --novel CORPUS")
 
 
-def _option(name: str) -> str:
-    return _NAMES.get(name, "--" + name.replace("_", "-"))
-
-
-def _num_samples(num_samples: int | None, best: int | None, beam: int | None) -> int:
-    """How many samples to draw of a prompt."""
+def _drawing(
+    config: SampleConfig,
+    temperatures: str,
+    num_samples: int | None,
+    best: int | None,
+    beam: int | None,
+) -> Drawing:
+    """How samples are drawn, as typed; more than are printed where only the best are."""
     count = num_samples or (max(best, _FOR_BEST) if best else 1)
     if best is not None and best > (beam or count):
         raise ConfigError(
-            f"best must be at most {beam or count}, as many as --beam or --num-samples, not {best}"
+            f"--best must be at most {beam or count}, as many as --beam or --num-samples, "
+            f"not {best}"
         )
-    return count
+    return Drawing(config, parse_temperatures(temperatures), count, best, beam)
 
 
 def _starts(
@@ -246,13 +236,12 @@ def _starts(
 ) -> list[str]:
     """What to continue, in NFC: PROMPT, or the lines of a file."""
     from charrnn.text.reading import read_text, split_lines, strip_last_newline
-    from charrnn.text.vocabulary import normalize
 
     if prompts is not None:
         return split_lines(read_text(prompts, encoding, max_size))
     if prompt != "-":
         refuse_file_name(prompt, "--prompts")
-        return [normalize(unescaped(prompt))]
+        return [as_text(prompt)]
     if interactive:
         raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
     return [strip_last_newline(read_text("-", encoding, max_size))]

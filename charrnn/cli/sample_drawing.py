@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from charrnn.config import SampleConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 
 if TYPE_CHECKING:
     from charrnn.inference.sampling import Sample
@@ -99,7 +99,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         values = tuple(map(float, text.split(",")))
     except ValueError:
         raise ConfigError(
-            f"temperature must be a number, or several with commas, not {text!r}"
+            f"{setting('temperature')} must be a number, or several with commas, not {text!r}"
         ) from None
     for value in values:
         SampleConfig(temperature=value)
@@ -107,6 +107,13 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
 
 
 def draw(
+    model: "Checkpoint", prompts: Sequence[str], seed: int, drawing: Drawing, workers: "Workers"
+) -> list[Iterator[Drawn]]:
+    """The samples of all prompts at each temperature, some at a time; sample j has the seed + j."""
+    return [_draw(model, prompts, seed, drawing, each, workers) for each in drawing.configs()]
+
+
+def _draw(
     model: "Checkpoint",
     prompts: Sequence[str],
     seed: int,
@@ -114,7 +121,6 @@ def draw(
     config: SampleConfig,
     workers: "Workers",
 ) -> Iterator[Drawn]:
-    """The samples of all prompts as `config` says, some at a time; sample j has the seed + j."""
     from charrnn.inference.beam import beam_search
     from charrnn.inference.sampling import most_probable
 

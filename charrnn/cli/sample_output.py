@@ -13,7 +13,6 @@ from charrnn.config import SampleConfig
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from charrnn.inference.sampling import Sample
     from charrnn.storage.checkpoint import Checkpoint
 
 _LIKELIEST = 20  # characters that --next shows
@@ -25,11 +24,11 @@ _BETWEEN = "---"  # where a sample may have several lines
 _NAMED = 10  # tokens that are not known
 
 
-def stream(model: "Checkpoint", sample: "Sample", config: SampleConfig) -> None:
+def stream(model: "Checkpoint", prompt: str, seed: int, config: SampleConfig) -> None:
     """Print a text while it is drawn."""
-    from charrnn.inference.sampling import generate
+    from charrnn.inference.sampling import Sample, generate
 
-    for _, text in generate(model, [sample], config):
+    for _, text in generate(model, [Sample(prompt, seed)], config):
         print(printable(text), end="", flush=True)
     print()
 

@@ -1,7 +1,6 @@
 """`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
 
 import io
-import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import unescaped
+from charrnn.cli.options import as_text
 from charrnn.cli.sample_drawing import Drawing, draw, parse_temperatures
 from charrnn.cli.sample_output import Layout, print_next, print_texts, say_unknown, stream
 from charrnn.config import MAX_SEED, check_int
@@ -81,7 +80,7 @@ class Session:
             print()
         except CharRNNError as problem:
             sys.stdout.flush()
-            error(re.sub("^top_(?=[kp] must)", "top-", str(problem)))  # as it was typed
+            error(problem.with_options(lambda name: name.replace("_", "-")))  # as it was typed
         return True
 
     def answer(self, line: str) -> bool:
@@ -101,24 +100,20 @@ class Session:
 
     def draw(self) -> bool:
         """Draw from the start, at every temperature; True."""
-        from charrnn.inference.sampling import Sample
         from charrnn.parallel.threads import Workers
 
         seed = self.last_seed = self.seed
         self.seed += 1
         if len(self.drawing.temperatures) == 1:
-            stream(self.model, Sample(self.start, seed), *self.drawing.configs())
+            stream(self.model, self.start, seed, *self.drawing.configs())
         else:
             with Workers(1) as here:  # in the thread that Ctrl-C reaches
-                groups = [
-                    draw(self.model, [self.start], seed, self.drawing, each, here)
-                    for each in self.drawing.configs()
-                ]
+                groups = draw(self.model, [self.start], seed, self.drawing, here)
                 print_texts(self.drawing.temperatures, groups, Layout())
         return True
 
     def _begin(self, typed: str) -> None:
-        self.start = _as_text(typed)
+        self.start = as_text(typed)
         say_unknown(self.model, [self.start])
 
     def _obey(self, command: str, value: str) -> bool:
@@ -134,7 +129,7 @@ class Session:
             message(_HELP)
         elif command == "stop":
             stops = self.drawing.config.stops
-            self._configure(stop=(*stops, _as_text(value)) if value else ())
+            self._configure(stop=(*stops, as_text(value)) if value else ())
         elif value.strip():
             self._set(command, value.strip())
         else:
@@ -182,12 +177,6 @@ def _full_name(word: str) -> str:
     raise ConfigError(
         f"unknown command: /{word}{hint} (/help lists them; /start TEXT begins a text with a slash)"
     )
-
-
-def _as_text(typed: str) -> str:
-    from charrnn.text.vocabulary import normalize
-
-    return normalize(unescaped(typed))
 
 
 def _prepare_stdin(encoding: str) -> None:

@@ -2,15 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli.completion import models, one_of
 from charrnn.cli.options import (
     PARTS,
     AsJson,
@@ -20,18 +19,21 @@ from charrnn.cli.options import (
     Threads,
     chosen_separator,
     load_checkpoint,
+    models,
+    one_of,
+    refuse_together,
+    typed,
     unescaped,
 )
 from charrnn.cli.score_classify import classify_texts
-from charrnn.cli.score_input import STDIN, Given, Sources
+from charrnn.cli.score_input import Given, Sources, texts_and_files, unless_typed
 from charrnn.cli.score_models import Scorer
-from charrnn.config import LINES, WHOLE, check_float, check_int
-from charrnn.errors import ConfigError
+from charrnn.config import LINES, WHOLE, check_int
+from charrnn.errors import ConfigError, setting
 from charrnn.parallel import processes
 
 if TYPE_CHECKING:
-    from charrnn.cli.score_output import Figures, Printer, Watch
-    from charrnn.inference.surprise import Surprise
+    from charrnn.cli.score_output import Figures, Output, Printer
 
 _PER_CHAR = (
     "Score every character, or word: its log P in nats, then in bits; on a terminal in colours."
@@ -60,7 +62,18 @@ _ONE_MODEL = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Method:
+    """How texts are scored: each as a whole, unless one of these is set."""
+
+    contexts: Sequence[int] = ()  # tokens that each token is predicted from
+    resets: Sequence[int] = ()  # characters after which the state is reset
+    streams: int = 1  # parts of a whole file that are scored side by side
+    adapt: bool = False
+
+
 def score(
+    ctx: typer.Context,
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -221,176 +234,108 @@ def score(
     character, text and, if there are any, the number of unknown characters, with tabs between. On a
     terminal, several texts come as a table, the most probable first.
     """
-    checkpoints, world = checkpoints or [], processes.world()
-    texts, files = _apart(texts or [], files or [])
-    _check_together(
-        {
-            "--per-char": per_char,
-            "--total": total,
-            "--context": context is not None,
-            "--reset": reset is not None,
-            "--streams": streams > 1,
-            "--adapt": adapt,
-            "--html": html is not None,
-            "--svg": svg is not None,
-            "--field": field is not None,
-            "--lines": lines is True,
-            "--whole": lines is False,
-            "--split-on": split_on is not None,
-            "--json": as_json,
-            "--tsv": tsv,
-            "--sort": sort,
-            "--fail-over": fail_over is not None,
-            "--labels": labels is not None,
-            "--eos": eos is True,
-            "--part": part != PARTS[0],
-            "--file": bool(files),
-            "TEXT": bool(texts),
-        },
-        several=len(checkpoints) > 1,
-    )
-    _check_pictures(html, svg, [*files, *checkpoints])
+    from charrnn.cli.score_output import Output, Printer, Watch
+
+    world, several = processes.world(), len(checkpoints or []) > 1
+    texts, files = texts_and_files(texts or [], files or [])
+    inputs = {"TEXT": texts, "--file": files}
+    given = {name for name, found in inputs.items() if found}
+    _check_together(typed(ctx) - inputs.keys() | given, several)
+    as_json = as_json or (field is not None and not tsv)
+    output = Output(as_json, tsv, sort, per_char and not total, total, html, svg)
+    output.check([*files, *(checkpoints or [])])
+    watch = Watch(fail_over)
+    method = Method(_numbers("context", context), _numbers("reset", reset), streams, adapt)
     if not world.speaks:
-        if adapt or html or svg or len(checkpoints) > 1:
+        if adapt or html or svg or several:
             return  # rank 0 does these by itself
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    if fail_over is not None:
-        check_float("fail_over", fail_over, 0, sys.float_info.max)
-    if not texts and not files and labels is None:
-        files = [world.together(_stdin, alone=True)]
+    if not given and labels is None:
+        files = [world.together(unless_typed, alone=True)]
     separator = LINES if field is not None else chosen_separator(lines, split_on)
     cut = LINES if separator is None else separator
     sources = Sources([*map(unescaped, texts)], files, cut, encoding, max_size, field)
-    if len(checkpoints) > 1:
-        classify_texts(
-            checkpoints, sources.arriving(), labels, eos=eos, encoding=encoding, max_size=max_size,
-            threads=threads, as_json=as_json,
-        )  # fmt: skip
+    if checkpoints and several:
+        classify_texts(checkpoints, sources, labels, eos=eos, threads=threads, as_json=as_json)
         return
     model = load_checkpoint(checkpoints[0] if checkpoints else None, part)
     if separator is None:
         sources = replace(sources, separator=model.separator)
-    if streams > 1 and (sources.separator != WHOLE or not files):
-        raise ConfigError("--streams is for whole files: give --whole and --file")
-    from charrnn.cli.score_output import Printer, Watch
-
-    as_json = as_json or (field is not None and not tsv)
-    each = per_char and not total
-    watch, tokens = Watch(fail_over), model.vocabulary.config
-    printer = Printer(tokens, as_json, tsv, sort, each, watch)
-    scorer = Scorer(model, eos, threads, world)
-    if context is not None:
-        contexts = _numbers("context", context)
-        printer.sums("context", contexts, scorer.in_contexts(sources, contexts))
-    elif reset is not None:
-        sizes, given = _numbers("reset", reset), [*sources.read()]
-        found = ((size, score) for size in sizes for _, score in scorer.in_parts(given, size))
-        printer.sums("reset", sizes, found)
-    elif adapt:
-        printer.adapted(scorer.adapted(sources.read()), total)
-    elif html or svg or (each and not as_json and world.broadcast(sys.stdout.isatty())):
-        _print_surprise(scorer, sources, printer, html, svg)
-    else:
-        scored = _scored(scorer, sources, streams, each, printed=not (total or sort))
-        printer.total(scored) if total else printer.each(scored)
-    if world.speaks:
-        watch.report(tokens.unit)
-    if world.broadcast(watch.above):
-        raise typer.Exit(_EXCEEDED)
+    printer = Printer(model.vocabulary.config, output, watch)
+    _print_scores(Scorer(model, eos, threads, world), sources, method, printer)
 
 
-def _apart(texts: list[str], files: list[Path]) -> tuple[list[str], list[Path]]:
-    """The texts, and the files with standard input among them where '-' was given for a text.
-
-    Raises:
-        ConfigError: a text is the name of a file, or standard input is given twice.
-    """
-    for text in texts:
-        if os.path.isfile(text):
-            raise ConfigError(
-                f"{text} is a file; did you mean --file {text}? To score the name itself, pass it "
-                "on standard input"
-            )
-    files = [STDIN] * texts.count("-") + files
-    if files.count(STDIN) > 1:
-        raise ConfigError("standard input can be scored once only")
-    return [text for text in texts if text != "-"], files
-
-
-def _stdin() -> Path:
-    """What is scored where nothing is given."""
-    if sys.stdin.isatty():
-        raise ConfigError("nothing to score: give a TEXT or --file FILE")
-    return STDIN
-
-
-def _check_together(given: dict[str, bool], several: bool) -> None:
+def _check_together(options: Collection[str], several: bool) -> None:
     """Raise ConfigError where options do not go with each other, or with several models."""
-    if several and any(given[option] for option in _ONE_MODEL):
-        names = f"{', '.join(_ONE_MODEL[:-1])} and {_ONE_MODEL[-1]}"
-        raise ConfigError(f"{names} go with one model")
-    if given["--labels"] and not several:
-        raise ConfigError("--labels goes with several models: give --checkpoint for each")
-    for option, others in _GOES_WITHOUT.items():
-        for other in others:
-            if given[option] and given[other]:
-                raise ConfigError(f"{option} and {other} cannot be combined")
+    for option in _ONE_MODEL:
+        if several and option in options:
+            raise ConfigError(f"{option} cannot be combined with several models")
+    if "--labels" in options and not several:
+        raise ConfigError("--labels needs several models: give --checkpoint for each")
+    refuse_together(options, _GOES_WITHOUT)
 
 
-def _check_pictures(html: Path | None, svg: Path | None, inputs: list[Path]) -> None:
-    """Raise an error where a page or a picture may not be written, before anything is scored."""
-    from charrnn.storage.files import PAGE, SVG, check
-
-    for path, kind in ((html, PAGE), (svg, SVG)):
-        if path is not None:
-            check(path, kind, inputs)
-
-
-def _scored(
-    scorer: Scorer, sources: Sources, streams: int, each: bool, *, printed: bool
-) -> "Iterator[Figures]":
-    """Scores of all texts in the order given.
-
-    Args:
-        each: whether every character's is wanted.
-        printed: whether they are printed as they come.
-    """
-    from charrnn.cli.progress import with_bar
-
-    if each:
-        return with_bar(scorer.each(sources.arriving()), sources, printed)
-    texts, files = sources.apart()
-    whole = scorer.whole(replace(sources, files=files), streams)
-    return chain(with_bar(scorer.each(texts), sources, printed), whole)
-
-
-def _numbers(name: str, text: str) -> list[int]:
-    """The numbers of a list with commas."""
+def _numbers(name: str, text: str | None) -> list[int]:
+    """The numbers of a list with commas; none where it is not given."""
+    if text is None:
+        return []
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{name} must be whole numbers with commas, not {text!r}") from None
+        needed = "must be whole numbers with commas"
+        raise ConfigError(f"{setting(name)} {needed}, not {text!r}") from None
     for number in found:
         check_int(name, number, 1)
     return found
 
 
-def _print_surprise(
-    scorer: Scorer, sources: Sources, printer: "Printer", html: Path | None, svg: Path | None
-) -> None:
-    """Texts in the colours of their surprise, on a terminal and as the pictures asked for."""
-    from charrnn.cli.score_per_char import show_surprise, write_pictures
+def _print_scores(scorer: Scorer, sources: Sources, method: Method, printer: "Printer") -> None:
+    """Score texts and print their scores.
 
-    found: Iterable[tuple[Given, Surprise]]
-    if html or svg:
-        found = list(scorer.surprises(_limited(sources.read())))
-        write_pictures([surprise for _, surprise in found], html, svg)
+    Raises:
+        typer.Exit: with code 3, where a score is above the limit.
+    """
+    output, world = printer.output, scorer.world
+    if method.contexts:
+        contexts = method.contexts
+        printer.sums("context", contexts, scorer.in_contexts(sources, contexts))
+    elif method.resets:
+        sizes, given = method.resets, [*sources.read()]
+        found = ((size, score) for size in sizes for _, score in scorer.in_parts(given, size))
+        printer.sums("reset", sizes, found)
+    elif method.adapt:
+        printer.adapted(scorer.adapted(sources.read()))
+    elif output.html or output.svg:
+        printer.pictures(scorer.surprises(_limited(sources.read())))
+    elif output.per_char and not output.as_json and world.broadcast(sys.stdout.isatty()):
+        printer.coloured(scorer.surprises(sources.read()))
     else:
-        found = scorer.surprises(sources.read())
-    if printer.per_char and not printer.as_json and sys.stdout.isatty():
-        show_surprise(_watched(found, printer.watch))
-    else:
-        printer.each((given, surprise.score) for given, surprise in found)
+        scored = _scored(scorer, sources, method.streams, output)
+        printer.total(scored) if output.total else printer.each(scored)
+    if world.speaks:
+        printer.watch.report(printer.tokens.unit)
+    if world.broadcast(printer.watch.above):
+        raise typer.Exit(_EXCEEDED)
+
+
+def _scored(
+    scorer: Scorer, sources: Sources, streams: int, output: "Output"
+) -> "Iterator[Figures]":
+    """Scores of all texts in the order given, with a bar where they are not printed as they come.
+
+    Raises:
+        ConfigError: there are streams, and nothing that they could be cut from.
+    """
+    from charrnn.cli.score_output import with_bar
+
+    if streams > 1 and (sources.separator != WHOLE or not sources.files):
+        raise ConfigError("--streams is for whole files: give --whole and --file")
+    printed = not (output.total or output.sort)
+    if output.per_char:
+        return with_bar(scorer.each(sources.arriving()), sources, printed)
+    texts, files = sources.apart()
+    whole = scorer.whole(replace(sources, files=files), streams)
+    return chain(with_bar(scorer.each(texts), sources, printed), whole)
 
 
 def _limited(texts: Iterable[Given]) -> Iterator[Given]:
@@ -403,10 +348,3 @@ def _limited(texts: Iterable[Given]) -> Iterator[Given]:
                 f"--html and --svg are for at most {_MOST:,} characters: give a part of the texts"
             )
         yield given
-
-
-def _watched(found: "Iterable[tuple[Given, Surprise]]", watch: "Watch") -> "Iterator[Surprise]":
-    for _, surprise in found:
-        watch.see(surprise.score)
-        watch.limit(surprise.score.bits_per_char)
-        yield surprise

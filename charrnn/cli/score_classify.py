@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli.options import as_line, as_row, load_checkpoint, printable
-from charrnn.cli.score_input import Given, blocks
+from charrnn.cli.score_input import Given, Sources, blocks
 from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -15,19 +15,17 @@ if TYPE_CHECKING:
 
 def classify_texts(
     paths: Sequence[Path],
-    texts: Iterable[Given | None],
+    sources: Sources,
     labels: Path | None,
     *,
     eos: bool | None,
-    encoding: str,
-    max_size: int | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Print the label and the posterior of every text, or the accuracy on a labelled file.
 
     Args:
-        labels: a file of lines with a text, a tab and its true label, instead of the texts.
+        labels: a file of lines with a text, a tab and its true label, instead of the sources.
 
     Raises:
         ConfigError: two models have one name.
@@ -47,10 +45,10 @@ def classify_texts(
                 yield from classify(models, wanted, eos=eos, workers=workers)
 
     if labels is None:
-        for item in found(texts):
+        for item in found(sources.arriving()):
             print(_object(item) if as_json else _line(item))
         return
-    labelled = _labelled(labels, encoding, max_size)
+    labelled = _labelled(labels, sources.encoding, sources.max_size)
     given = [item.label for item in found(Given(text, text) for text, _ in labelled)]
     confusions = Confusions.count([label for _, label in labelled], given)
     if as_json:

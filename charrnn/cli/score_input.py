@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from charrnn.cli.options import as_line
+from charrnn.cli.options import as_line, refuse_file_name
 from charrnn.config import LINES, WHOLE
-from charrnn.errors import CharRNNError, CorpusError
+from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 _DEEP = 100  # brackets of an object that is nested deep, if it is at all
 _CHARS = 1 << 20  # of the texts of a block, unless one alone has more
@@ -32,6 +32,32 @@ class Given:
     def object(self) -> dict[str, Any]:
         """What a score is added to."""
         return {"text": self.name} if self.fields is None else self.fields
+
+
+def texts_and_files(texts: Sequence[str], files: Sequence[Path]) -> tuple[list[str], list[Path]]:
+    """The texts, and the files with standard input among them where '-' was given for a text.
+
+    Raises:
+        ConfigError: a text is the name of a file, or standard input is given twice.
+    """
+    for text in texts:
+        if text != "-":
+            refuse_file_name(text, "--file")
+    files = [STDIN for text in texts if text == "-"] + [*files]
+    if files.count(STDIN) > 1:
+        raise ConfigError("standard input can be scored once only")
+    return [text for text in texts if text != "-"], files
+
+
+def unless_typed() -> Path:
+    """Standard input, for where nothing is given.
+
+    Raises:
+        ConfigError: it is a terminal.
+    """
+    if sys.stdin.isatty():
+        raise ConfigError("nothing to score: give a TEXT or --file FILE")
+    return STDIN
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,30 @@
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from charrnn.cli.options import as_line, as_row, printable
-from charrnn.cli.score_input import Given
-from charrnn.cli.score_per_char import fields_of_each, lines_of_each
-from charrnn.config import VocabularyConfig
+from charrnn.cli.score_input import Given, Sources
+from charrnn.cli.score_per_char import (
+    fields_of_each,
+    lines_of_each,
+    show_surprise,
+    write_pictures,
+)
+from charrnn.config import VocabularyConfig, check_float
 
 if TYPE_CHECKING:
     from charrnn.inference.scores import Score, Tally, Total
+    from charrnn.inference.surprise import Surprise
 
     Figures = tuple[Given, Score | Tally]
 
+BAR_DELAY = 2.0  # seconds before the bar shows
 _ROWS = 1000  # that a table has at most
 _MANY_UNKNOWN = 0.2  # share of the tokens from which on there is a warning
 _COLUMNS = ("log_prob", "bits_per_char", "perplexity", "chars", "unk", "eos", "text")
@@ -28,12 +38,19 @@ class Watch:
 
     Args:
         bits: per character that nothing may be above; None means no limit.
+
+    Raises:
+        ConfigError: the limit is out of range.
     """
 
     bits: float | None
     above: int = 0  # texts, or sums, that are
     tokens: int = 0  # read
     unk: int = 0  # of them unknown
+
+    def __post_init__(self) -> None:
+        if self.bits is not None:
+            check_float("fail_over", self.bits, 0, sys.float_info.max)
 
     def see(self, score: "Score | Tally") -> None:
         """Count the tokens of a text."""
@@ -62,38 +79,54 @@ class Watch:
             message(f"{quantity(self.above, 'result')} above {self.bits:g} bits per character")
 
 
+@dataclass(frozen=True)
+class Output:
+    """What is printed of the scores and how, and the pictures that are written."""
+
+    as_json: bool = False  # an object a text
+    tsv: bool = False  # columns with a header
+    sort: bool = False  # the most surprising first; all of them are held until the end
+    per_char: bool = False  # every character too
+    total: bool = False  # a sum instead
+    html: Path | None = None
+    svg: Path | None = None
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Raise an error where a picture may not be written, before anything is scored."""
+        from charrnn.storage.files import PAGE, SVG, check
+
+        for path, kind in ((self.html, PAGE), (self.svg, SVG)):
+            if path is not None:
+                check(path, kind, inputs)
+
+
 @dataclass
 class Printer:
     """How scores are printed.
 
     Args:
         tokens: what the model reads.
-        as_json: an object a text.
-        tsv: columns with a header.
-        sort: the most surprising first; all of them are held until the end.
-        per_char: every character too.
         watch: sees all scores.
     """
 
     tokens: VocabularyConfig
-    as_json: bool = False
-    tsv: bool = False
-    sort: bool = False
-    per_char: bool = False
-    watch: Watch = field(default_factory=lambda: Watch(None))
+    output: Output
+    watch: Watch
 
     def each(self, scored: Iterable["Figures"]) -> None:
         """Print every text in the order given, or sorted; a few on a terminal as a table."""
         scored = self._watched(scored)
-        if not (self.as_json or self.tsv or self.sort or self.per_char) and sys.stdout.isatty():
+        output = self.output
+        plain = not (output.as_json or output.tsv or output.sort or output.per_char)
+        if plain and sys.stdout.isatty():
             first = list(islice(scored, _ROWS + 1))
             if 0 < len(first) <= _ROWS:
                 _show(first)
                 return
             scored = chain(first, scored)
-        if self.tsv:
+        if output.tsv:
             print("\t".join(_COLUMNS))
-        for line in self._sorted(scored) if self.sort else map(self._line, scored):
+        for line in self._sorted(scored) if output.sort else map(self._line, scored):
             print(line)
 
     def total(self, scored: Iterable["Figures"]) -> None:
@@ -121,13 +154,13 @@ class Printer:
                 self.watch.see(score)
         for number, total in totals.items():
             self.watch.limit(total.bits_per_char)
-            if self.as_json:
+            if self.output.as_json:
                 print(as_line({name: number} | _sums(total)))
             else:
                 bits = _number(total.bits_per_char)
                 print(as_row(f"{name} {number}", bits, unknown(total.unk)))
 
-    def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]], total: bool) -> None:
+    def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]]) -> None:
         """Print an object or a line a text, or one for all: the figures while learning beside the
         static ones."""
         from charrnn.inference.scores import Total
@@ -137,18 +170,40 @@ class Printer:
             self.watch.see(score)
             static.add([score])
             adapted.add([learned])
-            if not total:
+            if not self.output.total:
                 print(self._adapted_line(given, score, learned), flush=True)
-        if total:
+        if self.output.total:
             sums, learned_sums = _sums(static), _sums(adapted)
             for name in ("log_prob", "bits_per_char", "perplexity"):
                 sums[f"adapted_{name}"] = learned_sums[name]
             self._figures(sums)
 
+    def pictures(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
+        """Write the pictures of texts in the colours of their surprise, and print the texts."""
+        found = [*found]
+        write_pictures([surprise for _, surprise in found], self.output.html, self.output.svg)
+        if self.output.per_char and not self.output.as_json and sys.stdout.isatty():
+            self.coloured(found)
+        else:
+            self.each((given, surprise.score) for given, surprise in found)
+
+    def coloured(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
+        """Print texts in the colours of their surprise."""
+
+        def watched() -> "Iterator[Surprise]":
+            for _, surprise in found:
+                self._watch(surprise.score)
+                yield surprise
+
+        show_surprise(watched())
+
+    def _watch(self, score: "Score | Tally") -> None:
+        self.watch.see(score)
+        self.watch.limit(score.bits_per_char)
+
     def _watched(self, scored: Iterable["Figures"]) -> Iterator["Figures"]:
         for given, score in scored:
-            self.watch.see(score)
-            self.watch.limit(score.bits_per_char)
+            self._watch(score)
             yield given, score
 
     def _sorted(self, scored: Iterable["Figures"]) -> Iterator[str]:
@@ -162,14 +217,14 @@ class Printer:
 
     def _line(self, pair: "Figures") -> str:
         given, score = pair
-        if self.as_json:
+        if self.output.as_json:
             fields = self._fields(given, score)
-            if self.per_char:
+            if self.output.per_char:
                 fields |= fields_of_each(score, self.tokens)  # type: ignore[arg-type]
             return as_line(fields)
-        if self.per_char:
+        if self.output.per_char:
             return "\n".join(lines_of_each(score, self.tokens))  # type: ignore[arg-type]
-        return _columns(given, score) if self.tsv else _short_line(given, score)
+        return _columns(given, score) if self.output.tsv else _short_line(given, score)
 
     def _fields(self, given: Given, score: "Score | Tally") -> dict[str, Any]:
         fields = given.object | {
@@ -190,7 +245,7 @@ class Printer:
         from charrnn.render.display import unknown
 
         bits, learned_bits = score.bits_per_char, learned.bits_per_char
-        if not self.as_json:
+        if not self.output.as_json:
             figures = f"{score.log_prob:.6f}", _number(bits), _number(learned_bits)
             return as_row(*figures, _name(given), unknown(score.unk))
         fields = given.object | {"log_prob": score.log_prob, "bits_per_char": bits}
@@ -199,7 +254,7 @@ class Printer:
 
     def _figures(self, fields: dict[str, Any]) -> None:
         """Print one object, or a line a figure."""
-        if self.as_json:
+        if self.output.as_json:
             print(as_line(fields))
             return
         for name, value in fields.items():
@@ -253,3 +308,27 @@ def _show(scored: list["Figures"]) -> None:
         score_details(*named[0])
     else:
         score_table(named)
+
+
+def with_bar(
+    scored: Iterable[tuple[Given, "Score"]], sources: Sources, printed: bool
+) -> Iterator[tuple[Given, "Score"]]:
+    """The same scores, with a bar that moves by the bytes of the texts that are done.
+
+    Args:
+        printed: whether the scores are printed as they come, which shows on a terminal how far
+            they are.
+    """
+    shown = sys.stderr.isatty() and not (printed and sys.stdout.isatty())
+    with tqdm(
+        total=sources.num_bytes(),
+        unit="B",
+        unit_scale=True,
+        disable=not shown,
+        delay=BAR_DELAY,
+        leave=False,
+        dynamic_ncols=True,
+    ) as bar:
+        for given, score in scored:
+            yield given, score
+            bar.update(given.num_bytes)

@@ -4,15 +4,15 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from charrnn.cli.completion import corpora, models, one_of
+from charrnn.cli import train_options as option
 from charrnn.cli.options import (
     STARTED,
     Encoding,
@@ -24,16 +24,7 @@ from charrnn.cli.options import (
     given,
 )
 from charrnn.cli.train_interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
-from charrnn.config import (
-    ACTIVATIONS,
-    CELLS,
-    FEEDBACKS,
-    FORMS,
-    TOKENS,
-    ModelConfig,
-    TrainConfig,
-    VocabularyConfig,
-)
+from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -41,216 +32,77 @@ if TYPE_CHECKING:
     from charrnn.parallel.processes import World
     from charrnn.parallel.threads import Workers
     from charrnn.text.corpus import Corpus, Split
-    from charrnn.training.finetuning import Pretrained
+    from charrnn.training.progress import Progress
     from charrnn.training.resuming import Suspended, Text
     from charrnn.training.run import Run
-    from charrnn.training.trainer import Progress
 
 
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
 _SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
-_CHECKED = _SETTINGS | _OF_VOCABULARY
 _SAMPLE_CHARS = 200
 _GRACE = 1.0  # seconds
 
 
-def _chosen(help: str) -> Any:
-    """An option whose default depends on the corpus."""
-    return typer.Option(help=f"{help}  [default: by the corpus]", show_default=False)
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained: the text, the model's file, and the options set by hand."""
 
+    text: "Text"
+    output: Path
+    given: Mapping[str, Any]
 
-def _choice(help: str, choices: Sequence[str]) -> Any:
-    """An option with these choices, which its help and the shell name."""
-    return typer.Option(help=f"{help}: {', '.join(choices)}.", autocompletion=one_of(choices))
+    def settings(self, names: Collection[str]) -> dict[str, Any]:
+        """Those of the options that are among these."""
+        return {name: value for name, value in self.given.items() if name in names}
 
 
 def train(
     context: typer.Context,
-    corpus: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CORPUS",
-            help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
-            "or names of bundled corpora.  [default: english]",
-            autocompletion=corpora,
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="The model to write; an older one is kept as NAME.previous.npz.  "
-            "[default: checkpoints/<corpus>.npz]",
-            show_default=False,
-        ),
-    ] = None,
-    init_from: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CHECKPOINT",
-            help="Start from the weights of this model, a file or everyday or ilsang; its sizes "
-            "and its kind of tokens stay.  [default: fresh weights]",
-            autocompletion=models,
-            show_default=False,
-        ),
-    ] = None,
-    cell: Annotated[str, _choice("Kind of cell", CELLS)] = ModelConfig.cell,
-    activation: Annotated[str, _choice("Of the rnn cell", ACTIVATIONS)] = ModelConfig.activation,
-    feedback: Annotated[
-        str, _choice("Of the jordan cell, what it gets of its last output", FEEDBACKS)
-    ] = ModelConfig.feedback,
-    order: Annotated[
-        int, typer.Option(help="Of the ngram cell: it sees the last order - 1 tokens.")
-    ] = ModelConfig.order,
-    ngram: Annotated[
-        int | None,
-        _chosen("Order of the n-gram model that stands beside the network, 0 for none."),
-    ] = None,
-    ngram_scale: Annotated[
-        float, typer.Option(help="How much of its log P is added to the network's logits.")
-    ] = ModelConfig.ngram_scale,
-    max_ngrams: Annotated[
-        int | None,
-        typer.Option(
-            help="How many k-grams are kept.  [default: beside a network as many as fit into the "
-            "size of the corpus, else 10000000]",
-            show_default=False,
-        ),
-    ] = TrainConfig.max_ngrams,
-    hidden_size: Annotated[int | None, _chosen("Units of a layer.")] = None,
-    num_layers: Annotated[int | None, _chosen("Layers.")] = None,
-    embedding_size: Annotated[
-        int | None, _chosen("Size of the learned embedding of a token, 0 for one-hot input.")
-    ] = None,
-    dropout: Annotated[
-        float | None, _chosen("Share of units dropped between layers and before the head, 0 to 1.")
-    ] = None,
-    recurrent_dropout: Annotated[
-        float | None, _chosen("Share of recurrent weights dropped for a chunk, 0 to 1.")
-    ] = None,
-    lines: Annotated[
-        bool | None,
-        typer.Option(
-            "--lines/--whole",
-            help="Whether a document is a line or a file.  [default: lines for bundled corpora]",
-            show_default=False,
-        ),
-    ] = None,
+    corpus: option.Corpus = None,
+    output: option.Output = None,
+    init_from: option.InitFrom = None,
+    cell: option.Cell = ModelConfig.cell,
+    activation: option.Activation = ModelConfig.activation,
+    feedback: option.Feedback = ModelConfig.feedback,
+    order: option.Order = ModelConfig.order,
+    ngram: option.Ngram = None,
+    ngram_scale: option.NgramScale = ModelConfig.ngram_scale,
+    max_ngrams: option.MaxNgrams = TrainConfig.max_ngrams,
+    hidden_size: option.HiddenSize = None,
+    num_layers: option.NumLayers = None,
+    embedding_size: option.EmbeddingSize = None,
+    dropout: option.Dropout = None,
+    recurrent_dropout: option.RecurrentDropout = None,
+    lines: option.Lines = None,
     split_on: SplitOn = None,
-    val_fraction: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the characters held out for validation, 0 for none.  "
-            "[default: 0.1, at most a million characters]",
-            show_default=False,
-        ),
-    ] = None,
-    val: Annotated[
-        Path | None,
-        typer.Option(
-            help="A text file to validate on instead.  [default: none]", show_default=False
-        ),
-    ] = None,
-    tokens: Annotated[
-        str, _choice("What the model reads and writes", TOKENS)
-    ] = VocabularyConfig.tokens,
-    normalize: Annotated[
-        str,
-        typer.Option(
-            help=f"Of characters: {', '.join(FORMS)}; nfd takes them apart, Hangul into jamo, and "
-            "composes what is printed.",
-            autocompletion=one_of(FORMS),
-        ),
-    ] = VocabularyConfig.normalize,
-    vocab_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Keep the most frequent tokens only.  [default: all characters, 10000 words]",
-            show_default=False,
-        ),
-    ] = VocabularyConfig.vocab_size,
-    min_count: Annotated[
-        int, typer.Option(help="Tokens that occur less often become <UNK>.")
-    ] = VocabularyConfig.min_count,
-    unk_rate: Annotated[
-        float, typer.Option(help="Share of tokens read as <UNK>, so that it is learned.")
-    ] = TrainConfig.unk_rate,
+    val_fraction: option.ValFraction = None,
+    val: option.Val = None,
+    tokens: option.Tokens = VocabularyConfig.tokens,
+    normalize: option.Normalize = VocabularyConfig.normalize,
+    vocab_size: option.VocabSize = VocabularyConfig.vocab_size,
+    min_count: option.MinCount = VocabularyConfig.min_count,
+    unk_rate: option.UnkRate = TrainConfig.unk_rate,
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Budget: updates of the weights.", show_default=False)
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Budget: minutes from start to end, all included.  "
-            "[default without a budget: steps by the corpus]",
-            show_default=False,
-        ),
-    ] = None,
-    batch_size: Annotated[int | None, _chosen("Streams of text read side by side.")] = None,
-    seq_len: Annotated[
-        int | None, _chosen("Tokens of a stream that a gradient goes back through.")
-    ] = None,
-    accumulate: Annotated[
-        int, typer.Option(help="Chunks of so many tokens that make an update of the weights.")
-    ] = TrainConfig.accumulate,
-    learning_rate: Annotated[
-        float | None, _chosen("Of Adam, at its peak; it rises, then decays to 0 with the budget.")
-    ] = None,
-    weight_decay: Annotated[float | None, _chosen("Decoupled weight decay.")] = None,
-    clip_norm: Annotated[
-        float, typer.Option(help="Largest global norm of the gradient.")
-    ] = TrainConfig.clip_norm,
-    scheduled_sampling: Annotated[
-        float,
-        typer.Option(
-            help="Share of the inputs that the model draws itself instead of reading them; rises "
-            "to this over the run."
-        ),
-    ] = TrainConfig.scheduled_sampling,
-    evaluations: Annotated[
-        int, typer.Option(help="Validations in the run; fewer where they take long.")
-    ] = TrainConfig.evaluations,
-    seed: Annotated[int, typer.Option(help="Of all randomness.")] = TrainConfig.seed,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on where the run that writes the output stopped. Corpus and options are those "
-            "of that run; its budget may be set anew, to a longer one.",
-        ),
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Start anew where the output is an unfinished run.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan, its time and memory, and stop.")
-    ] = False,
-    sample_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Show a fresh sample every so many steps.  [default: never]",
-            min=1,
-            show_default=False,
-        ),
-    ] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            help="Append one line of JSON per step to this .jsonl file.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, one object at the end.")
-    ] = False,
+    epochs: option.Epochs = None,
+    steps: option.Steps = None,
+    minutes: option.Minutes = None,
+    batch_size: option.BatchSize = None,
+    seq_len: option.SeqLen = None,
+    accumulate: option.Accumulate = TrainConfig.accumulate,
+    learning_rate: option.LearningRate = None,
+    weight_decay: option.WeightDecay = None,
+    clip_norm: option.ClipNorm = TrainConfig.clip_norm,
+    scheduled_sampling: option.ScheduledSampling = TrainConfig.scheduled_sampling,
+    evaluations: option.Evaluations = TrainConfig.evaluations,
+    seed: option.Seed = TrainConfig.seed,
+    resume: option.Resume = False,
+    force: option.Force = False,
+    dry_run: option.DryRun = False,
+    sample_every: option.SampleEvery = None,
+    log: option.Log = None,
+    quiet: option.Quiet = False,
+    as_json: option.AsJson = False,
     threads: Threads = None,
 ) -> None:
     """Learn a model from CORPUS and write it to a checkpoint.
@@ -261,97 +113,75 @@ def train(
     from charrnn.cli.train_output import TrainingDisplay
     from charrnn.parallel.processes import world
     from charrnn.parallel.threads import Workers
-    from charrnn.storage.checkpoint import FOLDER
-    from charrnn.text.corpus import corpus_name
-    from charrnn.training.finetuning import Pretrained
     from charrnn.training.resuming import Text
 
     set_by_hand = given(context)
     chosen = {name: value for name, value in locals().items() if name in set_by_hand}
-    options = {name: chosen[name] for name in chosen.keys() & _SETTINGS - _OF_VOCABULARY}
-    kind = {name: chosen[name] for name in chosen.keys() & _OF_VOCABULARY}
-    pretrained = None if init_from is None or resume else Pretrained.load(init_from)
-    vocabulary = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
-    separator = chosen_separator(lines, split_on)
-    val_name = str(val) if val else None
+    separator, val_name = chosen_separator(lines, split_on), str(val) if val else None
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
-    output = output or FOLDER / f"{corpus_name(text.sources)}.npz"
-    _check_outputs(output, log, text)
+    request = Request(text, output or _default_output(text), chosen)
+    _check_outputs(request.output, log, text)
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, world()))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         with nothing_to_save():
-            if resume:
-                run = _resumed(text, set_by_hand, output, workers, stack)
-                _check_outputs(output, log, run.text)
-            else:
-                run = _fresh(
-                    *(text, vocabulary, options, pretrained, set_by_hand),
-                    *(output, workers, stack, force),
-                )
-        if dry_run:
-            display.begin(run, 0.0 if quiet else _known_share(run))
-            display.plan(run)
-            return
-        if run.complete:
+            run = (_resumed if resume else _fresh)(request, workers, stack)
+        if run.record.complete and not dry_run:
             display.complete(run)
         else:
-            write = stack.enter_context(_log_file(log if speaks else None, display.note))
             display.begin(run, 0.0 if quiet else _known_share(run))
+            if dry_run:
+                display.plan(run)
+                return
+            write = stack.enter_context(_log_file(log if speaks else None, display.note))
             _train(run, display, write, sample_every)
             display.end(run)
     if as_json and speaks:
-        print(as_line(run.result()))
+        print(as_line(run.result().to_json()))
 
 
-def _fresh(
-    text: "Text",
-    vocabulary: VocabularyConfig,
-    options: dict[str, Any],
-    init_from: "Pretrained | None",
-    set_by_hand: dict[str, Any],
-    output: Path,
-    workers: "Workers",
-    stack: contextlib.ExitStack,
-    force: bool,
-) -> "Run":
+def _default_output(text: "Text") -> Path:
+    """The model of a corpus whose file was not named."""
+    from charrnn.storage.checkpoint import FOLDER
+    from charrnn.text.corpus import corpus_name
+
+    return FOLDER / f"{corpus_name(text.sources)}.npz"
+
+
+def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":
     """A new run."""
-    from charrnn.training.preparing import claimed, prepare
+    from charrnn.training.finetuning import Pretrained
+    from charrnn.training.preparing import RunRequest, claimed, prepare
 
-    corpus, split = _read(text, workers.world)
-    if not set_by_hand.get("dry_run"):
-        claim = partial(stack.enter_context, claimed(output, force=force))
+    kind, init_from = request.settings(_OF_VOCABULARY), request.given.get("init_from")
+    pretrained = Pretrained.load(init_from) if init_from else None
+    tokens = pretrained.tokens(kind) if pretrained else VocabularyConfig(**kind)
+    corpus, split = _read(request.text, workers.world)
+    if "dry_run" not in request.given:
+        force = "force" in request.given
+        claim = partial(stack.enter_context, claimed(request.output, force=force))
         workers.world.together(claim, alone=True)
-    return prepare(
-        corpus,
-        split,
-        options,
-        output=output,
-        workers=workers,
-        tokens=vocabulary,
-        init_from=init_from,
-        text=replace(text, separator=corpus.separator),
-        given={name: value for name, value in set_by_hand.items() if name in _CHECKED},
+    run = RunRequest(
+        request.settings(_SETTINGS - _OF_VOCABULARY),
+        tokens=tokens,
+        init_from=pretrained,
+        text=replace(request.text, separator=corpus.separator),
+        given=request.settings(_SETTINGS | _OF_VOCABULARY),
         command=shlex.join(["charrnn", *sys.argv[1:]]),
         started=STARTED,
     )
+    return prepare(corpus, split, run, output=request.output, workers=workers)
 
 
-def _resumed(
-    text: "Text",
-    set_by_hand: dict[str, Any],
-    output: Path,
-    workers: "Workers",
-    stack: contextlib.ExitStack,
-) -> "Run":
+def _resumed(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":
     """The run that writes the output, where it stopped."""
     from charrnn.storage import checkpoint
     from charrnn.storage.lock import locked
     from charrnn.training import resuming
     from charrnn.training.preparing import resume
 
-    dry_run = set_by_hand.get("dry_run")
+    text, output, dry_run = request.text, request.output, "dry_run" in request.given
 
     def load() -> "Suspended":
         if not dry_run and checkpoint.beside(output, checkpoint.RESUME).exists():
@@ -363,18 +193,20 @@ def _resumed(
         return suspended
 
     suspended = workers.world.together(load, alone=True)
-    settings = {name: value for name, value in set_by_hand.items() if name in _CHECKED}
+    settings = request.settings(_SETTINGS | _OF_VOCABULARY)
     if text.separator is not None:
         settings["split_on"] = text.separator
-    if "init_from" in set_by_hand:
-        settings["init_from"] = str(set_by_hand["init_from"])
+    if "init_from" in request.given:
+        settings["init_from"] = str(request.given["init_from"])
     suspended.check(settings)
-    found = {name: value for name, value in asdict(text).items() if name in set_by_hand}
+    found = {name: value for name, value in asdict(text).items() if name in request.given}
     if text.sources:
         found["sources"] = text.sources
     corpus, split = _read_again(replace(suspended.text, **found), output, workers.world)
     budget = {name: settings[name] for name in resuming.BUDGETS if name in settings}
-    return resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
+    run = resume(suspended, corpus, split, budget, output=output, workers=workers, started=STARTED)
+    _check_outputs(output, request.given.get("log"), run.text)
+    return run
 
 
 def _known_share(run: "Run") -> float:

@@ -14,7 +14,7 @@ from itertools import groupby
 
 import numpy as np
 
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS
 from charrnn.inference.evaluation import BURN_IN, chunk_shape, stream_chunks
 from charrnn.inference.properties import PROPERTIES
@@ -63,7 +63,7 @@ class Unit:
         units = f"a number from 0 to {size - 1}"
         if layers > 1:
             units += f", or LAYER.UNIT with a layer from 0 to {layers - 1}"
-        raise ConfigError(f"neuron must be {units}, not {name!r}")
+        raise ConfigError(f"{setting('neuron')} must be {units}, not {name!r}")
 
     def name(self, model: CharRNN) -> str:
         """What `named` understands, as short as can be."""
@@ -87,7 +87,7 @@ def network_of(model: LanguageModel) -> CharRNN:
         ConfigError: it is an n-gram model.
     """
     if isinstance(model, NGram):
-        raise ConfigError("an ngram has no units; --neuron and --neurons are for the others")
+        raise ConfigError("only a network has units; this is an n-gram model")
     return model.network if isinstance(model, ResidualRNN) else model
 
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.adaptation import Adaptive
 from charrnn.inference.evaluation import (
@@ -153,7 +153,7 @@ def score_windows(
 
 def _windowed(checkpoint: Checkpoint) -> Network:
     if isinstance(checkpoint.model, NGram):
-        raise ConfigError("an ngram sees the characters of its order; --context is for the others")
+        raise ConfigError(f"{setting('context')} needs a network; this is an n-gram model")
     return checkpoint.model
 
 
@@ -161,7 +161,7 @@ def _scorer(checkpoint: Checkpoint, adapt: bool) -> LanguageModel | Adaptive:
     if not adapt:
         return checkpoint.model
     if isinstance(checkpoint.model, NGram):
-        raise ConfigError("an ngram does not learn; --adapt is for networks")
+        raise ConfigError(f"{setting('adapt')} needs a network; this is an n-gram model")
     return Adaptive(checkpoint.model)
 
 

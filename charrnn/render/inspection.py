@@ -3,8 +3,9 @@
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from rich.cells import chop_cells
 from rich.console import Console
@@ -12,12 +13,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from charrnn.config import LINES, WHOLE
+from charrnn.config import LINES, WHOLE, ModelConfig
 from charrnn.inference.neurons import Document, Finding, as_read, shades, signed
 from charrnn.render import display
 from charrnn.render.display import sparkline, thinned
+from charrnn.storage.checkpoint import Checkpoint
 from charrnn.storage.history import Validation, best, history
 from charrnn.storage.listing import ListedCorpus, ListedModel
+from charrnn.text.vocabulary import Vocabulary
 
 _LABEL = 12  # columns
 _SHOWN_TOKENS, _LONGEST_TOKEN = 100, 40
@@ -35,28 +38,26 @@ _ABOVE = ("#fde5d0", "#fcc79b", "#f9a15f", "#ee7b28")
 _OF_NGRAMS = ("vocab_size", "cell", "order")
 
 
-def show_checkpoint(fields: dict[str, Any]) -> None:
-    """All that is in a checkpoint, as `inspect --json` has it."""
-    cell, training = fields["model"]["cell"], fields["training"]
-    unit = "k-gram" if cell == "ngram" else "parameter"
-    print(
-        f"{display.visible(fields['checkpoint'])}: {display.quantity(fields['parameters'], unit)}"
-    )
-    print(_folded("model", ", ".join(_settings(fields["model"]))))
-    arrays = [f"{name:<18} {_shape(shape)}" for name, shape in fields["arrays"].items()]
+def show_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Print the settings, the arrays and the vocabulary of a model, and how it was trained."""
+    model, training = checkpoint.model, checkpoint.training
+    unit = "k-gram" if model.config.cell == "ngram" else "parameter"
+    print(f"{display.visible(str(path))}: {display.quantity(model.size, unit)}")
+    print(_folded("model", ", ".join(_settings(model.config))))
+    arrays = [f"{name:<18} {_shape(array.shape)}" for name, array in model.arrays.items()]
     print("\n".join(_labelled("arrays", arrays)))
-    print(f"documents   {_documents(fields['separator'])}")
-    print("\n".join(_labelled("vocabulary", _vocabulary(fields))))
+    print(f"documents   {_documents(checkpoint.separator)}")
+    print("\n".join(_labelled("vocabulary", _vocabulary(checkpoint.vocabulary))))
     if "command" in training:
         print(f"trained by  {display.visible(str(training['command']))}")
     if validations := history(training):
         _show_history(validations)
 
 
-def _settings(model: dict[str, Any]) -> Iterator[str]:
+def _settings(config: ModelConfig) -> Iterator[str]:
     """The settings that its cell makes use of."""
-    cell = model["cell"]
-    for name, value in model.items():
+    cell = config.cell
+    for name, value in asdict(config).items():
         of_ngrams = name in _OF_NGRAMS or cell != "ngram"
         if of_ngrams and cell == _ONLY_OF.get(name, cell):
             yield f"{name} {value}"
@@ -72,10 +73,10 @@ def _documents(separator: str) -> str:
     return f"files cut at '{display.visible(display.spelled_out(separator))}'"
 
 
-def _vocabulary(fields: dict[str, Any]) -> list[str]:
+def _vocabulary(vocabulary: Vocabulary) -> list[str]:
     """The first tokens, in lines that fit whatever their script is."""
-    tokens = fields["vocabulary"]
-    between = "" if fields["tokens"]["tokens"] == "char" else " "
+    tokens = vocabulary.tokens
+    between = "" if vocabulary.config.tokens == "char" else " "
     sample = between.join(token[:_LONGEST_TOKEN] for token in tokens[:_SHOWN_TOKENS])
     text = f"<EOS> <UNK> {display.visible(display.spelled_out(sample))}"
     more = len(tokens) - _SHOWN_TOKENS
@@ -98,10 +99,11 @@ def _labelled(label: str, lines: Sequence[str]) -> list[str]:
 
 def _show_history(validations: Sequence[Validation]) -> None:
     """A sparkline of the validation curve and a table, without some rows where there are many."""
-    found = [each.val for each in validations if each.val is not None]
+    found = [bits for each in validations if (bits := each.val_bits_per_char) is not None]
     if kept := best(validations):
         curve = f"{sparkline(found)}  " * (len(found) > 1)
-        print(f"validation  {curve}{kept.val:.4f} bits per character at step {kept.step:,}")
+        at_best = f"{kept.val_bits_per_char:.4f} bits per character"
+        print(f"validation  {curve}{at_best} at step {kept.step:,}")
     table = Table(box=None, pad_edge=False, header_style="")
     for name in ("step", "epoch", "time", "learning rate", "train", "val", ""):
         table.add_column(name, justify="right", no_wrap=True)
@@ -111,14 +113,14 @@ def _show_history(validations: Sequence[Validation]) -> None:
             _figure(each.epochs, ".2f"),
             "-" if each.seconds is None else clock(each.seconds),
             _figure(each.learning_rate, ".1e"),
-            _figure(each.train, ".4f"),
-            _figure(each.val, ".4f"),
-            "*" if each.best and each.val is not None else "",
+            _figure(each.train_bits_per_char, ".4f"),
+            _figure(each.val_bits_per_char, ".4f"),
+            "*" if each.best and each.val_bits_per_char is not None else "",
         )
     print()
     display.print_table(table)
     if len(validations) > _SHOWN_VALIDATIONS:
-        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; all of them with --json")
+        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; JSON has all of them")
 
 
 def _figure(value: float | None, form: str) -> str:
@@ -167,14 +169,16 @@ def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
         print(f"{each.corpus:<{_LABEL}}{display.quantity(each.chars, 'character')} in {lines}")
 
 
-def show_gradient_flow(fields: dict[str, Any]) -> None:
-    """The norm of a gradient by distance; a column of a bar is a third of a decade."""
-    for name in ("h", "C", "o"):
-        if name not in fields:
-            continue
+def show_gradient_flow(norms: Mapping[str, Sequence[float]]) -> None:
+    """Print the norm of a gradient by distance; a column of a bar is a third of a decade.
+
+    Args:
+        norms: by the state, h, C or o, those at the distances 1, 2, 3 and so on.
+    """
+    for name, by_distance in norms.items():
         print(f"distance k   median norm of dloss/d{name}")
         for k in _DISTANCES:
-            norm = fields[name][k - 1]
+            norm = by_distance[k - 1]
             decades = math.log10(norm) - _LOWEST_DECADE if norm > 0 else 0.0
             print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, setting
 from charrnn.storage.files import follow
 
 try:
@@ -40,7 +40,8 @@ def locked(path: Path) -> Iterator[None]:
     except BlockingIOError:
         os.close(handle) if handle is not None else None
         raise CheckpointError(
-            f"another charrnn is training {path}: wait for its end, or write to another --output"
+            f"another charrnn is training {path}: wait for its end, or choose another "
+            f"{setting('output')}"
         ) from None
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from None

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from charrnn.config import VocabularyConfig
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, setting
 from charrnn.text.corpus import Corpus, Split
 from charrnn.text.tokens import Encoded, Tokens, encode_documents, learn_vocabulary, tokenize
 from charrnn.text.vocabulary import Vocabulary
@@ -30,7 +30,8 @@ class Dataset:
         vocabulary = learn_vocabulary(split.train, config)
         if not vocabulary.tokens:
             raise CorpusError(
-                f"no {config.unit} occurs {config.min_count} times in the text; lower --min-count"
+                f"no {config.unit} occurs {config.min_count} times in the text; "
+                f"lower {setting('min_count')}"
             )
         validation = encode_documents(vocabulary, split.val) if split.val else None
         return cls(corpus, split, vocabulary, tokenize(vocabulary, split.train), validation)

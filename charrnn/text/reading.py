@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import ConfigError, CorpusError
+from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.text.compression import compression, compression_of, unpack
 from charrnn.text.encodings import excerpt_of, likely_encodings
 from charrnn.text.kinds import refuse
@@ -132,7 +132,8 @@ def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Itera
         size += len(part)
         if max_size is not None and size > max_size * _MB:
             raise CorpusError(
-                f"{source} holds more than {max_size:,} MB, the limit; --max-size sets another"
+                f"{source} holds more than {max_size:,} MB, the limit; "
+                f"{setting('max_size')} sets another"
             )
         yield part
 
@@ -201,7 +202,9 @@ def _refuse_binary(text: str, source: str) -> None:
     for offset, utf16 in enumerate(("utf-16-be", "utf-16-le")):  # of text that is mostly ASCII
         if text[offset::2].count(_NUL) > len(text) // 4 and _NUL not in text[1 - offset :: 2]:
             found = utf16
-    raise CorpusError(f"{source} is binary, full of NULs; --encoding {found} would read it")
+    raise CorpusError(
+        f"{source} is binary, full of NULs; {setting('encoding')} {found} would read it"
+    )
 
 
 def _advice(data: bytes, rest: Iterator[bytes]) -> str:
@@ -211,7 +214,7 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
     if data[:2] in _UTF16:
         candidates = {"utf-16": excerpt_of(data.decode("utf-16", "replace"))}
     elif b"\0" in data:
-        return f"it looks binary; --encoding {_BYTES} would read its bytes as characters"
+        return f"it looks binary; {setting('encoding')} {_BYTES} would read its bytes as characters"
     else:
         candidates = likely_encodings(data)
     decoders = {name: codecs.getincrementaldecoder(name)() for name in candidates}
@@ -222,10 +225,10 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
             except UnicodeError:
                 del decoders[name]
     if not decoders:
-        return "name its encoding with --encoding"
+        return f"name its encoding with {setting('encoding')}"
     name, *others = decoders
     also = "".join(f", {other} as {candidates[other]!r}" for other in others)
-    return f"--encoding {name} would read it as {candidates[name]!r}{also}"
+    return f"{setting('encoding')} {name} would read it as {candidates[name]!r}{also}"
 
 
 def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:

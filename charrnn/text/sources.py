@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from charrnn.config import LINES, WHOLE, check_float
-from charrnn.errors import ConfigError, CorpusError
+from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.parallel.processes import ALONE, World
 from charrnn.resources import bundled_corpus
 from charrnn.text.corpus import Corpus, Split, mark, read_corpus, split_corpus
@@ -114,8 +114,10 @@ def separator(lines: bool | None, split_on: str | None) -> str | None:
     """
     if split_on is None:
         return None if lines is None else LINES if lines else WHOLE
-    if lines is not None or not split_on:
-        raise ConfigError("split_on must be a text to cut at, and goes without lines")
+    if lines is not None:
+        raise ConfigError(f"{setting('split_on')} cannot be combined with {setting('lines')}")
+    if not split_on:
+        raise ConfigError(f"{setting('split_on')} must be a text to cut at, not ''")
     return _as_read(split_on)
 
 

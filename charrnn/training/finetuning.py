@@ -8,14 +8,14 @@ the network is counted anew, as that takes a second.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.config import ModelConfig, VocabularyConfig
-from charrnn.errors import CheckpointError, ConfigError
+from charrnn.errors import CheckpointError, ConfigError, setting
 from charrnn.ids import EOS, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import input_size
@@ -33,19 +33,30 @@ _KEPT = ("ngram", "ngram_scale")  # unless others are asked for
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the first weights of a run come from: the model, and how many tokens it shares."""
+
+    name: str
+    corpus_sha256: str | None
+    kept: int
+    new: int
+    dropped: int
+
+
+@dataclass(frozen=True)
 class Pretrained:
     """A trained network that a run starts from.
 
     Args:
         name: what the user calls it.
         network: without the n-gram model beside it.
-        training: the metadata of how it was trained.
+        corpus_sha256: of the text that it was trained on, where its file says so.
     """
 
     name: str
     network: CharRNN
     vocabulary: Vocabulary
-    training: Mapping[str, Any] = field(default_factory=dict)
+    corpus_sha256: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> "Pretrained":
@@ -57,11 +68,11 @@ class Pretrained:
         found = checkpoint.load(checkpoint.locate(path))
         if isinstance(found.model, NGram):
             raise CheckpointError(
-                f"{path} holds counts and no weights to start from; leave out --init-from, as "
-                "counting anew takes a second"
+                f"{path} holds counts and no weights to start from; leave out "
+                f"{setting('init_from')}, as counting anew takes a second"
             )
         network = found.model.network if isinstance(found.model, ResidualRNN) else found.model
-        return cls(str(path), network, found.vocabulary, found.training)
+        return cls(str(path), network, found.vocabulary, checkpoint.text_hash(found.training))
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a run, with all that follows from the network's shape.
@@ -96,8 +107,8 @@ class Pretrained:
     def _check(self, name: str, given: object, own: object) -> None:
         if given is not None and given != own:
             raise ConfigError(
-                f"{name} must be {own}, as in {self.name}, not {given}; leave this option out, or "
-                "--init-from to start afresh"
+                f"{setting(name)} must be {own}, as in {self.name}, not {given}; leave it out, or "
+                f"{setting('init_from')} to start afresh"
             )
 
     def start(self, config: ModelConfig, vocabulary: Vocabulary) -> CharRNN:
@@ -105,18 +116,16 @@ class Pretrained:
         mapped = remap(self.network, self.vocabulary, vocabulary)
         return CharRNN.from_arrays(config, mapped.parameters)
 
-    def summary(self, vocabulary: Vocabulary) -> dict[str, Any]:
-        """What a run for these tokens says of its start: from what, and how many it shares."""
-        corpus = self.training.get("corpus")  # from a file that may say anything
-        sha256 = corpus.get("sha256") if isinstance(corpus, dict) else None
+    def origin(self, vocabulary: Vocabulary) -> Origin:
+        """Where the first weights of a run for these tokens come from."""
         old, new = set(self.vocabulary.tokens), set(vocabulary.tokens)
-        return {
-            "name": self.name,
-            "corpus_sha256": sha256 if isinstance(sha256, str) else None,
-            "kept": len(old & new),
-            "new": len(new - old),
-            "dropped": len(old - new),
-        }
+        return Origin(
+            name=self.name,
+            corpus_sha256=self.corpus_sha256,
+            kept=len(old & new),
+            new=len(new - old),
+            dropped=len(old - new),
+        )
 
 
 def remap(network: CharRNN, old: Vocabulary, new: Vocabulary) -> CharRNN:

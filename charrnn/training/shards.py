@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from charrnn.config import TrainConfig
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.ids import IGNORE
 from charrnn.network.draws import Draws
 from charrnn.ngrams.residual import Network
 from charrnn.parallel.processes import ALONE, World
 from charrnn.parallel.threads import Workers
+from charrnn.training.batches import Chunk
 from charrnn.training.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
-Chunk = tuple[Array, Array]
 
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
 _MOST_COLUMNS = 64  # wider ones win nothing more
@@ -57,8 +57,8 @@ class Shards:
     def __init__(self, model: Network, config: TrainConfig, world: World = ALONE) -> None:
         if config.batch_size < world.size:
             raise ConfigError(
-                f"batch_size must be at least {world.size}, a stream for each process, not "
-                f"{config.batch_size}"
+                f"{setting('batch_size')} must be at least {world.size}, a stream for each "
+                f"process, not {config.batch_size}"
             )
         self.world, self.batch_size = world, config.batch_size
         self.pieces = list(_pieces(config, world.share(config.batch_size)))

@@ -11,9 +11,8 @@ import pytest
 import typer
 
 from charrnn import cli
-from charrnn.cli.completion import corpora, models
 from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
-from charrnn.cli.options import PARTS
+from charrnn.cli.options import PARTS, corpora, models
 from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
 from charrnn.errors import SYNONYMS, did_you_mean
 from charrnn.render.plot import AXES

@@ -222,18 +222,18 @@ def test_a_list_of_what_is_at_hand(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ("m.npz", 2, "a FILE goes with --neuron; --checkpoint names a model"),
+        ("m.npz", 2, "FILE is the text for --neuron; name a model with --checkpoint"),
         ("--neuron 1", 2, "--neuron needs a text"),
         ("--neuron 99 text.txt", 2, "--neuron must be a number from 0 to 7, not '99'"),
         ("--neuron x text.txt", 2, "--neuron must be"),
         ("--neuron 1 nofile", 1, "no such file: nofile"),
         ("--neuron 1 text.txt --html text.txt", 2, "must end in .html or .htm, not 'text.txt'"),
-        ("--html a.html", 2, "--html goes with --neuron and --neurons"),
+        ("--html a.html", 2, "--html needs --neuron or --neurons"),
         ("--neurons nofile", 1, "no such file: nofile"),
-        ("--neurons text.txt --neuron 1 text.txt", 2, "choose one of them"),
-        ("--neurons text.txt --list", 2, "choose one of them"),
+        ("--neurons text.txt --neuron 1 text.txt", 2, "cannot be combined"),
+        ("--neurons text.txt --list", 2, "cannot be combined"),
         ("--neurons text.txt --encoding klingon", 2, "klingon"),
-        ("-c m.npz", 2, "several models go with --plot"),
+        ("-c m.npz", 2, "only --plot takes several models"),
         ("--plot text.txt", 2, "must end in .svg or .png, not 'text.txt'"),
         ("--plot a.svg --over epochs", 2, "--over must be one of steps, time"),
         ("--plot a.svg -c nofile.npz", 1, "nofile.npz"),
@@ -255,7 +255,7 @@ def test_an_error_is_one_line_and_writes_nothing(
 def test_counts_have_no_units(run: Run) -> None:
     run("train", "long.txt", "--cell", "ngram", "-o", "n.npz", "--threads", "1")
     for options in (("--neuron", "1", "text.txt"), ("--neurons", "long.txt")):
-        assert_one_line(run("inspect", "-c", "n.npz", *options), 2, "an ngram has no units")
+        assert_one_line(run("inspect", "-c", "n.npz", *options), 2, "only a network has units")
 
 
 def test_a_model_whose_numbers_grow_beyond_all_bounds_is_one_line(

@@ -218,7 +218,7 @@ def test_adapt_says_both_figures(run: Run, with_ngram: Path) -> None:
 def test_an_ngram_does_not_adapt(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT)
     assert run("train", "text.txt", "--cell", "ngram", "-o", "n.npz").code == 0
-    assert_one_line(run("score", "he", "-c", "n.npz", "--adapt"), 2, "--adapt is for networks")
+    assert_one_line(run("score", "he", "-c", "n.npz", "--adapt"), 2, "--adapt needs a network")
 
 
 def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: Path) -> None:

@@ -33,4 +33,4 @@ def test_several_models_classify(run: Run, trained: Path, folder: Path) -> None:
 @pytest.mark.parametrize("option", ONE_MODEL)
 def test_several_models_only_classify(run: Run, trained: Path, option: str) -> None:
     result = run("score", "a", "-c", trained, "-c", "everyday", option)
-    assert_one_line(result, 2, "go with one model")
+    assert_one_line(result, 2, "cannot be combined with several models")

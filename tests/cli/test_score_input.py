@@ -222,8 +222,8 @@ def test_six_times_the_lines_take_no_more_memory(
 
 
 BAR = """
-from charrnn.cli import main, progress
-progress.DELAY = 0
+from charrnn.cli import main, score_output
+score_output.BAR_DELAY = 0
 main()
 """
 

@@ -11,39 +11,40 @@ import pytest
 import typer
 
 import charrnn
-from charrnn.cli.score import score
+from charrnn import cli
 from charrnn.errors import CharRNNError
 from charrnn.ids import EOS
 from charrnn.storage import checkpoint
 
 TEXT = "hello held\nhello; the old\nwe held the door, well\nzzz\n"
-OPTIONS: dict[str, dict[str, Any]] = {
-    "TEXT": {"texts": ["he held", "the z"]},
-    "-": {"texts": ["-"]},
-    "--file": {"files": [Path("text.txt")]},
-    "several -c": {"checkpoints": [Path("model.npz"), Path("other.npz")]},
-    "--field": {"field": "text"},
-    "--lines": {"lines": True},
-    "--whole": {"lines": False},
-    "--split-on": {"split_on": ";"},
-    "--eos": {"eos": True},
-    "--no-eos": {"eos": False},
-    "--per-char": {"per_char": True},
-    "--html": {"html": Path("x.html")},
-    "--svg": {"svg": Path("x.svg")},
-    "--total": {"total": True},
-    "--context": {"context": "1,2"},
-    "--reset": {"reset": "2"},
-    "--labels": {"labels": Path("labels.tsv")},
-    "--streams": {"streams": 2},
-    "--adapt": {"adapt": True},
-    "--part": {"part": "network"},
-    "--json": {"as_json": True},
-    "--tsv": {"tsv": True},
-    "--sort": {"sort": True},
-    "--fail-over": {"fail_over": 0.1},
+OPTIONS = {  # and what is typed
+    "TEXT": ("he held", "the z"),
+    "-": ("-",),
+    "--file": ("--file", "text.txt"),
+    "several -c": ("-c", "other.npz"),
+    "--field": ("--field", "text"),
+    "--lines": ("--lines",),
+    "--whole": ("--whole",),
+    "--split-on": ("--split-on", ";"),
+    "--eos": ("--eos",),
+    "--no-eos": ("--no-eos",),
+    "--per-char": ("--per-char",),
+    "--html": ("--html", "x.html"),
+    "--svg": ("--svg", "x.svg"),
+    "--total": ("--total",),
+    "--context": ("--context", "1,2"),
+    "--reset": ("--reset", "2"),
+    "--labels": ("--labels", "labels.tsv"),
+    "--streams": ("--streams", "2"),
+    "--adapt": ("--adapt",),
+    "--part": ("--part", "network"),
+    "--json": ("--json",),
+    "--tsv": ("--tsv",),
+    "--sort": ("--sort",),
+    "--fail-over": ("--fail-over", "0.1"),
 }
 DEFAULTS = {"-", "--lines", "--eos"}  # alone they change nothing
+SCORE = typer.main.get_command(cli.app).commands["score"]  # type: ignore[attr-defined]
 # Pairs of which one alone says as much.
 SAYS_AS_MUCH = {
     ("TEXT", "--whole"), ("TEXT", "--split-on"),  # which say how files are cut
@@ -82,16 +83,14 @@ def outcome(
     inputs = {*folder.iterdir()}
 
     def run(*names: str) -> Outcome:
-        options: dict[str, Any] = {"checkpoints": [Path("model.npz")], "threads": 1}
-        for name in names:
-            options |= OPTIONS[name]
-        if {"TEXT", "-"} <= {*names}:
-            options["texts"] = OPTIONS["TEXT"]["texts"] + OPTIONS["-"]["texts"]
+        arguments = ["-c", "model.npz", "--threads", "1"]
+        arguments += itertools.chain.from_iterable(OPTIONS[name] for name in names)
         stdin = io.BytesIO((folder / "stdin").read_bytes())
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
         code, said = 0, ""
         try:
-            score(**options)
+            with SCORE.make_context("score", arguments) as context:
+                SCORE.invoke(context)
         except typer.Exit as error:
             code = error.exit_code
         except CharRNNError as error:

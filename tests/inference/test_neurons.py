@@ -169,7 +169,7 @@ def test_a_network_beside_ngrams_has_units_and_counts_have_none() -> None:
     ngram = fit(config := ngram_config(network.config), count_ngrams(config, np.array([2, 3, EOS])))
     assert network_of(ResidualRNN(network, ngram)) is network
     assert network_of(network) is network
-    with pytest.raises(ConfigError, match="an ngram has no units"):
+    with pytest.raises(ConfigError, match="only a network has units"):
         network_of(ngram)
 
 

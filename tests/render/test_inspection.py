@@ -1,25 +1,22 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
+from charrnn.config import LINES, ModelConfig
 from charrnn.render.inspection import clock, show_checkpoint
+from charrnn.storage.checkpoint import Checkpoint
+from charrnn.text.vocabulary import Vocabulary
 
-MODEL = {
-    "vocab_size": 5, "cell": "lstm", "activation": "tanh", "feedback": "logits", "order": 6,
-    "hidden_size": 384, "num_layers": 1, "embedding_size": 128, "dropout": 0.3,
-    "recurrent_dropout": 0.4, "ngram": 6, "ngram_scale": 0.6,
-}  # fmt: skip
-FIELDS = {
-    "checkpoint": "m.npz",
-    "model": MODEL,
-    "parameters": 1234,
-    "arrays": {"layers.0.weight": [1536, 458], "head.weight": [73, 385]},
-    "separator": "\n",
-    "tokens": {"tokens": "char"},
-    "vocabulary": [chr(0xAC00 + n) for n in range(300)],
-    "training": {},
-}
+CONFIG = ModelConfig(
+    5, hidden_size=384, embedding_size=128, dropout=0.3, recurrent_dropout=0.4, ngram=6
+)
+VOCABULARY = Vocabulary([chr(0xAC00 + n) for n in range(300)])
 
 
-def course(number: int) -> dict[str, object]:
+def course(number: int) -> dict[str, Any]:
     entries = [
         {"step": n, "seconds": 70.0 * n, "train_bits_per_char": 2.0, "val_bits_per_char": 1 + 1 / n,
          "best": n % 2 == 0}
@@ -28,8 +25,13 @@ def course(number: int) -> dict[str, object]:
     return {"history": entries}
 
 
-def shown(capsys: pytest.CaptureFixture[str], **fields: object) -> list[str]:
-    show_checkpoint(FIELDS | fields)
+def shown(
+    capsys: pytest.CaptureFixture[str], config: ModelConfig = CONFIG, **training: Any
+) -> list[str]:
+    """The lines of a model with these settings, which stands for one with arrays of its own."""
+    arrays = {"layers.0.weight": np.zeros((1536, 458)), "head.weight": np.zeros((73, 385))}
+    model: Any = SimpleNamespace(config=config, size=1234, arrays=arrays)
+    show_checkpoint(Path("m.npz"), Checkpoint(model, VOCABULARY, LINES, training))
     return capsys.readouterr().out.splitlines()
 
 
@@ -44,7 +46,7 @@ def width(line: str) -> int:
 
 
 def test_what_is_in_a_checkpoint_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = shown(capsys, training=course(10))
+    lines = shown(capsys, **course(10))
     assert max(map(width, lines)) <= 80
     assert "m.npz: 1,234 parameters" in lines
     assert any(line.endswith("and 200 more") for line in lines)
@@ -52,7 +54,8 @@ def test_what_is_in_a_checkpoint_fits_into_80_columns(capsys: pytest.CaptureFixt
 
 def test_the_settings_of_other_cells_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     lstm, ngram, rnn = (
-        " ".join(shown(capsys, model={**MODEL, "cell": cell})) for cell in ("lstm", "ngram", "rnn")
+        " ".join(shown(capsys, ModelConfig(5, cell=cell, hidden_size=384)))
+        for cell in ("lstm", "ngram", "rnn")
     )
     assert "activation" not in lstm
     assert "order" not in lstm
@@ -64,7 +67,7 @@ def test_the_settings_of_other_cells_are_left_out(capsys: pytest.CaptureFixture[
 
 
 def test_the_history_is_a_table_that_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = shown(capsys, training=course(3))
+    lines = shown(capsys, **course(3))
     assert any("█▃▁  1.5000 bits per character at step 2" in line for line in lines)
     head, *rows = [line.split() for line in lines[-4:]]
     assert head == ["step", "epoch", "time", "learning", "rate", "train", "val"]
@@ -73,7 +76,7 @@ def test_the_history_is_a_table_that_marks_the_best(capsys: pytest.CaptureFixtur
 
 
 def test_of_a_long_history_some_rows_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = shown(capsys, training=course(1000))
+    lines = shown(capsys, **course(1000))
     assert len(lines) < 50
     assert max(map(width, lines)) <= 80
     assert lines[-2].split()[0] == "1,000"
@@ -81,7 +84,7 @@ def test_of_a_long_history_some_rows_are_shown(capsys: pytest.CaptureFixture[str
 
 
 def test_nothing_held_out_shows_no_curve(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = shown(capsys, training={"history": [{"step": 1, "best": True}]})
+    lines = shown(capsys, history=[{"step": 1, "best": True}])
     assert not [line for line in lines if line.startswith("validation")]
     assert lines[-1].split() == ["1", "-", "-", "-", "-", "-"]
 

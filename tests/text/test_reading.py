@@ -88,7 +88,7 @@ def test_invalid_utf8_is_located_and_the_suggested_encoding_reads_it(
         CorpusError, match=rf"^the\.txt is not valid UTF-8 at byte {byte};"
     ) as error:
         text_of(data, "the.txt")
-    suggested = re.search(r"--encoding (\S+) would read it", str(error.value))
+    suggested = re.search(r"encoding (\S+) would read it", str(error.value))
     assert suggested
     assert suggested[1] == encoding
     assert text_of(data, "the.txt", suggested[1]) == text
@@ -101,25 +101,25 @@ def test_the_byte_is_that_of_the_file_with_its_bom() -> None:
 
 
 def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
-    with pytest.raises(CorpusError, match="at byte 1; name its encoding with --encoding"):
+    with pytest.raises(CorpusError, match="at byte 1; name its encoding with encoding"):
         text_of(b"a\x81 \x8d", "x")
 
 
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        (b"\x89PNX\r\n\x1a\n\0\0\0\rIHDR", "looks binary; --encoding latin-1 would read"),
+        (b"\x89PNX\r\n\x1a\n\0\0\0\rIHDR", "looks binary; encoding latin-1 would read"),
         (b"\x1f\x8b\x08", r"compressed: give it a name that ends in \.gz"),
-        (b"\0" * 1000, "is binary, full of NULs; --encoding latin-1"),
-        (b"ab\n\0" * 100, "is binary, full of NULs; --encoding latin-1"),
-        ("hello\r\n".encode("utf-16-le") * 100, "full of NULs; --encoding utf-16-le"),
-        ("hello".encode("utf-16-be"), "full of NULs; --encoding utf-16-be"),
+        (b"\0" * 1000, "is binary, full of NULs; encoding latin-1"),
+        (b"ab\n\0" * 100, "is binary, full of NULs; encoding latin-1"),
+        ("hello\r\n".encode("utf-16-le") * 100, "full of NULs; encoding utf-16-le"),
+        ("hello".encode("utf-16-be"), "full of NULs; encoding utf-16-be"),
     ],
 )
 def test_what_is_no_text_is_refused_with_a_way_out(data: bytes, hint: str) -> None:
     with pytest.raises(CorpusError, match=hint) as error:
         text_of(data, "x")
-    if way_out := re.search(r"--encoding (\S+)", str(error.value)):
+    if way_out := re.search(r"encoding (\S+)", str(error.value)):
         assert text_of(data, "x", way_out[1]) == re.sub("\r\n?", "\n", data.decode(way_out[1]))
 
 
@@ -219,7 +219,7 @@ def test_the_suggested_encoding_reads_what_comes_after_the_error_too(
 ) -> None:
     monkeypatch.setattr(module, "_PART", 4)
     for text, encoding in (("abc 가나다 라", "cp949"), ("naïve café", "cp1252")):
-        with pytest.raises(CorpusError, match=f"--encoding {encoding} would"):
+        with pytest.raises(CorpusError, match=f"encoding {encoding} would"):
             text_of(text.encode(encoding), "x")
 
 

@@ -1,0 +1,174 @@
+"""The options of `charrnn train`, by the fields that they set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn.cli.options import corpora, models, one_of
+from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
+
+
+def _chosen(help: str) -> Any:
+    """An option whose default depends on the corpus."""
+    return typer.Option(help=f"{help}  [default: by the corpus]", show_default=False)
+
+
+def _choice(help: str, choices: Sequence[str]) -> Any:
+    """An option with these choices, which its help and the shell name."""
+    return typer.Option(help=f"{help}: {', '.join(choices)}.", autocompletion=one_of(choices))
+
+
+Corpus = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CORPUS",
+        help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
+        "or names of bundled corpora.  [default: english]",
+        autocompletion=corpora,
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The model to write; an older one is kept as NAME.previous.npz.  "
+        "[default: checkpoints/<corpus>.npz]",
+        show_default=False,
+    ),
+]
+InitFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CHECKPOINT",
+        help="Start from the weights of this model, a file, everyday or ilsang; keeps its sizes "
+        "and tokens.  [default: fresh weights]",
+        autocompletion=models,
+        show_default=False,
+    ),
+]
+Cell = Annotated[str, _choice("Recurrent cell, or ngram for an n-gram model", CELLS)]
+Activation = Annotated[str, _choice("Activation of the rnn cell", ACTIVATIONS)]
+Feedback = Annotated[str, _choice("What the jordan cell feeds back", FEEDBACKS)]
+Order = Annotated[int, typer.Option(help="Order of the ngram cell: it sees order - 1 tokens.")]
+Ngram = Annotated[
+    int | None,
+    _chosen("Order of the n-gram model beside the network; 0 for none."),
+]
+NgramScale = Annotated[
+    float, typer.Option(help="Weight of the n-gram's log-probabilities in the logits.")
+]
+MaxNgrams = Annotated[
+    int | None,
+    typer.Option(
+        help="k-grams to keep.  [default: as many as fit into the size of the corpus beside a "
+        "network, else 10000000]",
+        show_default=False,
+    ),
+]
+HiddenSize = Annotated[int | None, _chosen("Units per layer.")]
+NumLayers = Annotated[int | None, _chosen("Number of layers.")]
+EmbeddingSize = Annotated[int | None, _chosen("Size of the token embedding; 0 for one-hot input.")]
+Dropout = Annotated[
+    float | None, _chosen("Dropout probability between layers and before the head.")
+]
+RecurrentDropout = Annotated[
+    float | None, _chosen("Dropout probability of recurrent weights, drawn per chunk.")
+]
+Lines = Annotated[
+    bool | None,
+    typer.Option(
+        "--lines/--whole",
+        help="Whether each line or each file is a document.  [default: lines for bundled corpora]",
+        show_default=False,
+    ),
+]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of characters held out for validation; 0 for none.  "
+        "[default: 0.1, at most a million characters]",
+        show_default=False,
+    ),
+]
+Val = Annotated[
+    Path | None,
+    typer.Option(help="Text file to validate on instead.  [default: none]", show_default=False),
+]
+Tokens = Annotated[str, _choice("What the model reads and writes", TOKENS)]
+Normalize = Annotated[
+    str,
+    typer.Option(
+        help=f"Unicode form of characters: {', '.join(FORMS)}; nfd decomposes Hangul into jamo.",
+        autocompletion=one_of(FORMS),
+    ),
+]
+VocabSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Largest vocabulary, of the most frequent tokens.  "
+        "[default: all characters, 10000 words]",
+        show_default=False,
+    ),
+]
+MinCount = Annotated[int, typer.Option(help="Tokens with fewer occurrences become <UNK>.")]
+UnkRate = Annotated[float, typer.Option(help="Share of training tokens replaced by <UNK>.")]
+Epochs = Annotated[
+    float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
+]
+Steps = Annotated[
+    int | None, typer.Option(help="Budget: updates of the weights.", show_default=False)
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        help="Budget: wall-clock minutes in all.  [default without a budget: steps by the corpus]",
+        show_default=False,
+    ),
+]
+BatchSize = Annotated[int | None, _chosen("Batch size, in streams of text.")]
+SeqLen = Annotated[int | None, _chosen("Length of backpropagation through time, in tokens.")]
+Accumulate = Annotated[int, typer.Option(help="Batches to accumulate before each update.")]
+LearningRate = Annotated[float | None, _chosen("Peak learning rate; warms up, then decays to 0.")]
+WeightDecay = Annotated[float | None, _chosen("Decoupled weight decay.")]
+ClipNorm = Annotated[float, typer.Option(help="Largest global norm of the gradient.")]
+ScheduledSampling = Annotated[
+    float,
+    typer.Option(help="Share of inputs that the model draws itself at the end of the run."),
+]
+Evaluations = Annotated[int, typer.Option(help="Validations in the run, at most.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Resume the run that writes the output, with its corpus and options; only the budget "
+        "may be raised.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an unfinished run of the output.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan, with its time and memory, and exit.")
+]
+SampleEvery = Annotated[
+    int | None,
+    typer.Option(
+        help="Show a sample every N steps.  [default: never]",
+        min=1,
+        show_default=False,
+    ),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="Append one line of JSON per step to this .jsonl file.  [default: none]",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, one object at the end.")
+]
