@@ -256,8 +256,8 @@ def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "
         return _read(text, world)
     except CorpusError as error:
         raise CorpusError(
-            f"{error}; if the text of this run lies elsewhere now, name its new path (or --val) "
-            f"beside --resume; to learn from another text, use --init-from {output}"
+            f"{error.message}; if the text of this run lies elsewhere now, name its new path (or "
+            f"--val) beside --resume; to learn from another text, use --init-from {output}"
         ) from None
 
 
