@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from charrnn.inference.sampling import Sample as Sample
     from charrnn.inference.scoring import Score as Score
     from charrnn.storage.checkpoint import Checkpoint as Checkpoint
-    from charrnn.training.trainer import Progress as Progress
+    from charrnn.training.progress import Progress as Progress
 
 _HOMES = {
     "CharRNNError": "errors",
@@ -40,7 +40,7 @@ _HOMES = {
     "DivergedError": "errors",
     "Model": "api",
     "ModelConfig": "config",
-    "Progress": "training.trainer",
+    "Progress": "training.progress",
     "Sample": "inference.sampling",
     "SampleConfig": "config",
     "Score": "inference.scoring",

@@ -22,9 +22,9 @@ from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.sources import Source, names_of, read_source, separator, split_source
 from charrnn.text.vocabulary import normalize
 from charrnn.training.finetuning import Pretrained
-from charrnn.training.preparing import claimed, prepare
+from charrnn.training.preparing import RunRequest, claimed, prepare
+from charrnn.training.progress import Progress
 from charrnn.training.resuming import Text
-from charrnn.training.trainer import Progress
 
 _MAX_SEED, _MAX_THREADS = 2**62, 1024
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
@@ -257,12 +257,8 @@ def train(
         workers = stack.enter_context(_working(threads))
         if output is not None:
             stack.enter_context(claimed(Path(output), force=force))
-        run = prepare(
-            corpus,
-            split,
+        request = RunRequest(
             {name: value for name, value in given.items() if name not in kind},
-            output=None if output is None else Path(output),
-            workers=workers,
             tokens=tokens,
             init_from=pretrained,
             text=Text(
@@ -277,6 +273,8 @@ def train(
             command=_command(given),
             started=started,
         )
+        output = None if output is None else Path(output)
+        run = prepare(corpus, split, request, output=output, workers=workers)
         for step in run.train():
             if progress is not None:
                 progress(step)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from charrnn.parallel.processes import World
     from charrnn.parallel.threads import Workers
     from charrnn.text.corpus import Corpus, Split
+    from charrnn.training.progress import Progress
     from charrnn.training.resuming import Suspended, Text
     from charrnn.training.run import Run
-    from charrnn.training.trainer import Progress
 
 
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
@@ -127,7 +127,7 @@ def train(
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         with nothing_to_save():
             run = (_resumed if resume else _fresh)(request, workers, stack)
-        if run.complete and not dry_run:
+        if run.record.complete and not dry_run:
             display.complete(run)
         else:
             display.begin(run, 0.0 if quiet else _known_share(run))
@@ -138,7 +138,7 @@ def train(
             _train(run, display, write, sample_every)
             display.end(run)
     if as_json and speaks:
-        print(as_line(run.result()))
+        print(as_line(run.result().to_json()))
 
 
 def _default_output(text: "Text") -> Path:
@@ -152,7 +152,7 @@ def _default_output(text: "Text") -> Path:
 def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":
     """A new run."""
     from charrnn.training.finetuning import Pretrained
-    from charrnn.training.preparing import claimed, prepare
+    from charrnn.training.preparing import RunRequest, claimed, prepare
 
     kind, init_from = request.settings(_OF_VOCABULARY), request.given.get("init_from")
     pretrained = Pretrained.load(init_from) if init_from else None
@@ -162,12 +162,8 @@ def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) ->
         force = "force" in request.given
         claim = partial(stack.enter_context, claimed(request.output, force=force))
         workers.world.together(claim, alone=True)
-    return prepare(
-        corpus,
-        split,
+    run = RunRequest(
         request.settings(_SETTINGS - _OF_VOCABULARY),
-        output=request.output,
-        workers=workers,
         tokens=tokens,
         init_from=pretrained,
         text=replace(request.text, separator=corpus.separator),
@@ -175,6 +171,7 @@ def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) ->
         command=shlex.join(["charrnn", *sys.argv[1:]]),
         started=STARTED,
     )
+    return prepare(corpus, split, run, output=request.output, workers=workers)
 
 
 def _resumed(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":

@@ -5,7 +5,7 @@ import shlex
 import sys
 import textwrap
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -14,8 +14,9 @@ from charrnn.render.display import BITS, count, message, sparkline, visible
 from charrnn.text.corpus import FEW_CHARS
 
 if TYPE_CHECKING:
+    from charrnn.training.finetuning import Origin
+    from charrnn.training.progress import Progress
     from charrnn.training.run import Run
-    from charrnn.training.trainer import Progress
 
 _WIDTH = 79  # of the plan, so that it can be read and pasted
 _SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
@@ -70,21 +71,21 @@ class TrainingDisplay:
             f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
         )
         self._doubt_validation(val.chars, known_share)
-        if run.init_from:
-            self.note(_origin(run.init_from))
+        if run.record.init_from:
+            self.note(_origin(run.record.init_from))
         if model.cell == "ngram":
             self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
             return
         self.note(
             f"{_name(run)}"
             + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
-            + f"; {run.passes:.3g} passes"
+            + f"; {run.trainer.passes:.3g} passes"
             + (f" in {config.minutes:g} min" if config.minutes else "")
         )
         self.note(_pasteable(f"plan: {run.flags()}"))
-        if run.trainer.step:
-            self.note(f"going on after step {run.trainer.step:,} of {run.trainer.budget.steps:,}")
-            self.bar.update(run.trainer.budget.fraction(run.trainer.step))
+        if step := run.trainer.counters.step:
+            self.note(f"going on after step {step:,} of {run.trainer.budget.steps:,}")
+            self.bar.update(run.trainer.budget.fraction(step))
             self.bar.unpause()
 
     def _doubt_validation(self, chars: int, known_share: float) -> None:
@@ -138,7 +139,9 @@ class TrainingDisplay:
         """Say where the model of a run that was ended early is, and how to go on."""
         self.bar.close()
         where = visible(str(run.output))
-        message(f"interrupted at step {run.trainer.step:,}; the model so far is in {where}")
+        message(
+            f"interrupted at step {run.trainer.counters.step:,}; the model so far is in {where}"
+        )
         for older in run.older_models:
             message(f"an older model is in {visible(str(older))}")
         message(f"to go on:\n  {visible(command)}")
@@ -147,7 +150,7 @@ class TrainingDisplay:
         """Say that there is nothing to resume."""
         longer = _longer_budget(run)
         advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
-        steps = count(run.trainer.step, "step")
+        steps = count(run.trainer.counters.step, "step")
         self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
     def note(self, text: str) -> None:
@@ -184,10 +187,10 @@ def _pasteable(text: str) -> str:
     return " \\\n".join(lines)
 
 
-def _origin(init_from: dict[str, Any]) -> str:
-    tokens = f"{count(init_from['kept'], 'token')} kept, {init_from['new']:,} new"
-    new = " one starts" if init_from["new"] == 1 else " ones start"
-    return f"from {init_from['name']}: {tokens}{new} as <UNK>, {init_from['dropped']:,} dropped"
+def _origin(origin: "Origin") -> str:
+    tokens = f"{count(origin.kept, 'token')} kept, {origin.new:,} new"
+    new = " one starts" if origin.new == 1 else " ones start"
+    return f"from {origin.name}: {tokens}{new} as <UNK>, {origin.dropped:,} dropped"
 
 
 def _validation_line(progress: "Progress") -> str:
@@ -217,20 +220,20 @@ def _results(run: "Run") -> list[tuple[str, str]]:
     if run.model.config.cell != "ngram":
         rows.append(("model", _name(run)))
     rows += [
-        ("time", _time(result["seconds"], result["chars_per_sec"])),
-        ("training", f"{_figure(result['train_bits_per_char'])} bits per character"),
+        ("time", _time(result.seconds, result.chars_per_sec)),
+        ("training", f"{_figure(result.train_bits_per_char)} bits per character"),
     ]
-    if result["val_bits_per_char"] is not None:
-        shown = f"{result['val_bits_per_char']:.4f} bits per character"
-        if "val_unk_share" in result:
-            shown += f", {result['val_unk_share']:.2%} of the tokens unknown"
+    if result.val_bits_per_char is not None:
+        shown = f"{result.val_bits_per_char:.4f} bits per character"
+        if result.val_unk_share is not None:
+            shown += f", {result.val_unk_share:.2%} of the tokens unknown"
         rows.append(("validation", shown))
-    rows += [(_BASELINES[name], f"{bits:.4f}") for name, bits in result["baselines"].items()]
-    curve = [entry["val_bits_per_char"] for entry in run.history]
-    curve = [bits for bits in curve if bits is not None]
+    rows += [(_BASELINES[name], f"{bits:.4f}") for name, bits in result.baselines.items()]
+    figures = [row.val_bits_per_char for row in run.record.history]
+    curve = [bits for bits in figures if bits is not None]
     if len(curve) > 1:
         rows.append(("curve", f"{curve[0]:.4f} {sparkline(curve)} {curve[-1]:.4f}"))
-    rows.append(("best step", f"{result['best_step']:,} of {result['steps']:,}"))
+    rows.append(("best step", f"{result.best_step:,} of {result.steps:,}"))
     if run.trainer.early:
         rows.append(("ended early", run.trainer.early))
     rows.append(("written to", f"{run.output}"))

@@ -99,10 +99,11 @@ def _labelled(label: str, lines: Sequence[str]) -> list[str]:
 
 def _show_history(validations: Sequence[Validation]) -> None:
     """A sparkline of the validation curve and a table, without some rows where there are many."""
-    found = [each.val for each in validations if each.val is not None]
+    found = [bits for each in validations if (bits := each.val_bits_per_char) is not None]
     if kept := best(validations):
         curve = f"{sparkline(found)}  " * (len(found) > 1)
-        print(f"validation  {curve}{kept.val:.4f} bits per character at step {kept.step:,}")
+        at_best = f"{kept.val_bits_per_char:.4f} bits per character"
+        print(f"validation  {curve}{at_best} at step {kept.step:,}")
     table = Table(box=None, pad_edge=False, header_style="")
     for name in ("step", "epoch", "time", "learning rate", "train", "val", ""):
         table.add_column(name, justify="right", no_wrap=True)
@@ -112,9 +113,9 @@ def _show_history(validations: Sequence[Validation]) -> None:
             _figure(each.epochs, ".2f"),
             "-" if each.seconds is None else clock(each.seconds),
             _figure(each.learning_rate, ".1e"),
-            _figure(each.train, ".4f"),
-            _figure(each.val, ".4f"),
-            "*" if each.best and each.val is not None else "",
+            _figure(each.train_bits_per_char, ".4f"),
+            _figure(each.val_bits_per_char, ".4f"),
+            "*" if each.best and each.val_bits_per_char is not None else "",
         )
     print()
     display.print_table(table)

@@ -118,7 +118,7 @@ def _points(validations: Sequence[Validation], split: str, over: str) -> list[tu
     found = []
     for each in validations:
         x = each.step if over == "steps" else each.seconds
-        y = each.val if split == "validation" else each.train
+        y = each.val_bits_per_char if split == "validation" else each.train_bits_per_char
         if x is not None and y is not None:
             found.append((float(x), y))
     return found

@@ -129,7 +129,7 @@ def keep_previous(path: Path) -> Path | None:
     older, training = older_models(path), _training(path)
     for kept in older:
         found = _training(kept)
-        if _text_hash(found) == _text_hash(training):
+        if text_hash(found) == text_hash(training):
             if not _is_better(found, training):
                 _copy(path, kept)
             return kept
@@ -152,16 +152,18 @@ def _training(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _text_hash(training: dict[str, Any]) -> Any:
+def text_hash(training: Mapping[str, Any]) -> str | None:
+    """The hash of the text that a model was trained on, None where its metadata has none."""
     corpus = training.get("corpus")
-    return corpus.get("sha256") if isinstance(corpus, dict) else None
+    found = corpus.get("sha256") if isinstance(corpus, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether a model of the same text is better: by validation, else it was trained for longer."""
     validations = [history(one), history(other)]
-    kept = [best(each) for each in validations]
-    bits = [each.val for each in kept if each is not None and each.val is not None]
+    kept = filter(None, map(best, validations))
+    bits = [each.val_bits_per_char for each in kept if each.val_bits_per_char is not None]
     if len(bits) == 2:
         return bits[0] < bits[1]
     seconds = [each[-1].seconds or 0 if each else 0 for each in validations]

@@ -69,7 +69,7 @@ def _model(name: str, path: Path) -> ListedModel:
         size,
         _cell(config),
         parameters,
-        kept.val if kept else None,
+        kept.val_bits_per_char if kept else None,
         _text(corpus.get("name")) if isinstance(corpus, dict) else None,
     )
 

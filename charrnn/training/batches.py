@@ -6,13 +6,16 @@ Letters: T steps, B batch size (streams side by side), N tokens.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count, islice
 
 import numpy as np
 
+from charrnn.config import TrainConfig
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.text.tokens import Tokens
 
 Array = np.ndarray
+Chunk = tuple[Array, Array]  # inputs (T, B) and targets (T, B)
 
 _SEGMENT = 1 << 20  # tokens drawn at a time
 _LOOKED_AT = 1 << 20  # tokens that tell how often a paragraph or a line begins
@@ -31,51 +34,67 @@ class Batches:
 
     Args:
         tokens: (N,) ids, each document ending with <EOS> or IGNORE.
-        unk_rate: share of the tokens read as <UNK>, drawn afresh in each pass.
-        restart_rate: share of the chunks of a stream in which it starts afresh once: where a
-            paragraph begins, a line if the text has no paragraphs, anywhere if it has no lines.
+        config: says B and T, how many chunks make a step, the seed, `unk_rate`, the share of the
+            tokens read as <UNK>, drawn afresh in each pass, and `restart_rate`, the share of the
+            chunks of a stream in which it starts afresh once: where a paragraph begins, a line if
+            the text has no paragraphs, anywhere if it has no lines.
         line_end: the token of a newline; IGNORE if the text has none.
         streams: which of the B streams are read; None: all.
     """
 
     tokens: Tokens | Array
-    batch_size: int
-    seq_len: int
-    seed: int
-    unk_rate: float = 0.0
-    restart_rate: float = 0.0
+    config: TrainConfig
     line_end: int = IGNORE
     streams: slice | None = None
 
     @property
-    def steps_per_epoch(self) -> int:
+    def chunks_per_epoch(self) -> int:
         """Chunks that a pass takes."""
-        return -(-len(self.tokens) // (self.batch_size * self.seq_len))
+        return -(-len(self.tokens) // (self.config.batch_size * self.config.seq_len))
 
-    def epoch(self, number: int, start_step: int = 0) -> Iterator[tuple[Array, Array]]:
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that a pass takes, of `config.accumulate` chunks each; the last may have fewer."""
+        return -(-self.chunks_per_epoch // self.config.accumulate)
+
+    def steps(self, start: int = 0) -> Iterator[list[Chunk]]:
+        """The chunks of each step of a run, pass after pass, without end.
+
+        Args:
+            start: how many steps to leave out.
+        """
+        first, done = divmod(start, self.steps_per_epoch)
+        size = self.config.accumulate
+        for number in count(first):
+            chunks = self.epoch(number, done * size)
+            while step := list(islice(chunks, size)):
+                yield step
+            done = 0
+
+    def epoch(self, number: int, start_chunk: int = 0) -> Iterator[Chunk]:
         """The chunks of one pass: inputs (T, B), the token before each target, and targets.
 
         Of some streams they are the columns that those of all streams would have.
 
         Args:
-            start_step: how many chunks to leave out at the start.
+            start_chunk: how many chunks to leave out at the start.
         """
-        B, T = self.batch_size, self.seq_len
-        rng = np.random.default_rng((self.seed, number))
+        B, T, seed = self.config.batch_size, self.config.seq_len, self.config.seed
+        rng = np.random.default_rng((seed, number))
         ring = self._source.shuffled(rng)
         starts = rng.integers(len(ring)) + np.arange(B) * len(ring) // B
-        steps_per_segment = max(1, _SEGMENT // (B * T))
-        for first in range(0, self.steps_per_epoch, steps_per_segment):
-            steps = min(steps_per_segment, self.steps_per_epoch - first)
-            if first + steps <= start_step:
+        most = max(1, _SEGMENT // (B * T))  # chunks of a segment
+        for first in range(0, self.chunks_per_epoch, most):
+            chunks = min(most, self.chunks_per_epoch - first)
+            if first + chunks <= start_chunk:
                 continue
-            rng = np.random.default_rng((self.seed, number, 1 + first))
-            tokens = self._draw(ring, starts + first * T, steps * T, rng)
-            restarts = (rng.random((steps, B)) < self._restarts[1])[:, self._columns]
-            for step in range(max(0, start_step - first), steps):
-                chunk = tokens[step * T :][: T + 1]
-                inputs, targets = chunk[:-1].copy(), chunk[1:]
-                self._restart(inputs, targets, restarts[step])
+            rng = np.random.default_rng((seed, number, 1 + first))
+            tokens = self._draw(ring, starts + first * T, chunks * T, rng)
+            restarts = (rng.random((chunks, B)) < self._restarts[1])[:, self._columns]
+            for chunk in range(max(0, start_chunk - first), chunks):
+                read = tokens[chunk * T :][: T + 1]
+                inputs, targets = read[:-1].copy(), read[1:]
+                self._restart(inputs, targets, restarts[chunk])
                 yield inputs, targets
 
     @property
@@ -92,7 +111,7 @@ class Batches:
         tokens = ring.side_by_side(starts[self._columns] - 1, length + 1)
         # The first and the last are in the segments beside this one too.
         inner, size = tokens[1:-1], (length - 1) * len(starts)
-        places = rng.integers(max(1, size), size=rng.binomial(size, self.unk_rate))
+        places = rng.integers(max(1, size), size=rng.binomial(size, self.config.unk_rate))
         rows, columns = np.divmod(places, len(starts))
         read = (columns >= own.start) & (columns < own.stop)
         rows, columns = rows[read], columns[read] - own.start
@@ -102,14 +121,15 @@ class Batches:
     @cached_property
     def _restarts(self) -> tuple[int, float]:
         """Where to restart, and in what share of the chunks that have such a place."""
-        if self.restart_rate and self.line_end != IGNORE:
+        if self.config.restart_rate and self.line_end != IGNORE:
             tokens = self._source.read(0, min(len(self.tokens), _LOOKED_AT))
+            seq_len = self.config.seq_len
             for kind in (_PARAGRAPHS, _LINES):
                 places = np.flatnonzero(self._begins(tokens[:-1], tokens[1:], kind))
                 if places.size * _RARE >= len(tokens):
-                    share = len(np.unique(places // self.seq_len)) * self.seq_len / len(tokens)
-                    return kind, min(1.0, self.restart_rate / share)
-        return _ANYWHERE, self.restart_rate
+                    share = len(np.unique(places // seq_len)) * seq_len / len(tokens)
+                    return kind, min(1.0, self.config.restart_rate / share)
+        return _ANYWHERE, self.config.restart_rate
 
     def _begins(self, before: Array, after: Array, kind: int) -> Array:
         """Between which tokens (N,) a paragraph or a line begins."""

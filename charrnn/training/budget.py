@@ -4,6 +4,10 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from charrnn.config import TrainConfig
+from charrnn.training.plan import MOST_PASSES
+
+_TOY_STEPS = 2_000  # for texts so short that this is more; as the plan has it
 _TOO_FEW = 0.95  # of the steps that there is time for; fewer as planned are kept, to be repeated
 _TOO_LATE = 0.95  # of the steps: none are added to a learning rate that is nearly zero
 
@@ -26,6 +30,22 @@ class Budget:
 
     def __post_init__(self) -> None:
         self.planned = self.steps
+
+    @classmethod
+    def of(
+        cls, config: TrainConfig, steps_per_epoch: int, started: float | None = None
+    ) -> "Budget":
+        """The budget of a configuration; that of minutes is one step until it is planned.
+
+        Args:
+            started: when the process started on `time.perf_counter`; None: now.
+        """
+        if config.minutes is not None:
+            deadline = (time.perf_counter() if started is None else started) + 60 * config.minutes
+            return cls(1, deadline, most=max(_TOY_STEPS, MOST_PASSES * steps_per_epoch))
+        if config.epochs is not None:
+            return cls(max(1, round(config.epochs * steps_per_epoch)))
+        return cls(config.steps or 1)
 
     def left(self) -> float:
         """Seconds for training and validating."""

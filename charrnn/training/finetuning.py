@@ -8,7 +8,7 @@ the network is counted anew, as that takes a second.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,30 @@ _KEPT = ("ngram", "ngram_scale")  # unless others are asked for
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the first weights of a run come from: the model, and how many tokens it shares."""
+
+    name: str
+    corpus_sha256: str | None
+    kept: int
+    new: int
+    dropped: int
+
+
+@dataclass(frozen=True)
 class Pretrained:
     """A trained network that a run starts from.
 
     Args:
         name: what the user calls it.
         network: without the n-gram model beside it.
-        training: the metadata of how it was trained.
+        corpus_sha256: of the text that it was trained on, where its file says so.
     """
 
     name: str
     network: CharRNN
     vocabulary: Vocabulary
-    training: Mapping[str, Any] = field(default_factory=dict)
+    corpus_sha256: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> "Pretrained":
@@ -61,7 +72,7 @@ class Pretrained:
                 f"{setting('init_from')}, as counting anew takes a second"
             )
         network = found.model.network if isinstance(found.model, ResidualRNN) else found.model
-        return cls(str(path), network, found.vocabulary, found.training)
+        return cls(str(path), network, found.vocabulary, checkpoint.text_hash(found.training))
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a run, with all that follows from the network's shape.
@@ -105,18 +116,16 @@ class Pretrained:
         mapped = remap(self.network, self.vocabulary, vocabulary)
         return CharRNN.from_arrays(config, mapped.parameters)
 
-    def summary(self, vocabulary: Vocabulary) -> dict[str, Any]:
-        """What a run for these tokens says of its start: from what, and how many it shares."""
-        corpus = self.training.get("corpus")  # from a file that may say anything
-        sha256 = corpus.get("sha256") if isinstance(corpus, dict) else None
+    def origin(self, vocabulary: Vocabulary) -> Origin:
+        """Where the first weights of a run for these tokens come from."""
         old, new = set(self.vocabulary.tokens), set(vocabulary.tokens)
-        return {
-            "name": self.name,
-            "corpus_sha256": sha256 if isinstance(sha256, str) else None,
-            "kept": len(old & new),
-            "new": len(new - old),
-            "dropped": len(old - new),
-        }
+        return Origin(
+            name=self.name,
+            corpus_sha256=self.corpus_sha256,
+            kept=len(old & new),
+            new=len(new - old),
+            dropped=len(old - new),
+        )
 
 
 def remap(network: CharRNN, old: Vocabulary, new: Vocabulary) -> CharRNN:

@@ -8,7 +8,7 @@ import os
 import sys
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.errors import CharRNNError
+from charrnn.errors import CharRNNError, setting
 from charrnn.network.parameters import parameter_shapes
 
 _BYTES = 4  # of a number
@@ -22,10 +22,10 @@ def check_memory(model: ModelConfig, train: TrainConfig) -> None:
     """Raise CharRNNError where training needs more memory than the machine has."""
     needed, there = bytes_to_train(model, train), physical_memory()
     if needed > there:
+        *sizes, last = map(setting, ("hidden_size", "num_layers", "batch_size", "seq_len"))
         raise CharRNNError(
             f"training this network would take {needed / 1e9:,.1f} GB of memory, and the machine "
-            f"has {there / 1e9:,.1f} GB; lower --hidden-size, --num-layers, --batch-size or "
-            "--seq-len"
+            f"has {there / 1e9:,.1f} GB; lower {', '.join(sizes)} or {last}"
         )
 
 

@@ -3,14 +3,14 @@
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
-from charrnn.errors import CheckpointError, ConfigError, CorpusError
+from charrnn.errors import CheckpointError, ConfigError, CorpusError, setting
 from charrnn.ids import IGNORE, NUM_SPECIAL, UNK
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import Counts, count, fit, fit_into
@@ -26,19 +26,19 @@ from charrnn.text.documents import Documents
 from charrnn.text.tokens import Encoded
 from charrnn.training import resuming
 from charrnn.training.batches import Batches
+from charrnn.training.clock import measure
+from charrnn.training.counting import NGramTrainer
 from charrnn.training.finetuning import Pretrained
+from charrnn.training.learner import Learner
 from charrnn.training.memory import check_memory, most_ngrams
 from charrnn.training.plan import REFERENCE, plan
-from charrnn.training.resuming import Suspended, Text, longer
+from charrnn.training.resuming import Record, Suspended, Text, longer
 from charrnn.training.run import Run
-from charrnn.training.trainer import NGramTrainer, Trainer
+from charrnn.training.trainer import Trainer
+from charrnn.training.validator import Validator
 
 _CHARACTERS = VocabularyConfig()
-_SPEED_MINUTES = 0.3  # a budget of which a small share goes to measuring
-_OTHER_TEXT = (
-    "the {0} has changed since the run of {1} was started; if it lies elsewhere now, name {2} "
-    "beside --resume, or learn from the new text with --init-from {1} and another --output"
-)
+_SPEED_SECONDS = 0.34  # for which the speed of the machine is measured
 _MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
 
 
@@ -63,43 +63,47 @@ def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
         yield
 
 
-def prepare(
-    corpus: Corpus,
-    split: Split,
-    options: Mapping[str, Any],
-    *,
-    output: Path | None,
-    workers: Workers,
-    tokens: VocabularyConfig = _CHARACTERS,
-    init_from: Pretrained | None = None,
-    text: Text | None = None,
-    given: Mapping[str, Any] | None = None,
-    command: str = "",
-    started: float | None = None,
-) -> Run:
-    """Vocabulary, tokens, plan and a network, ready to train.
+@dataclass(frozen=True)
+class RunRequest:
+    """What a new run is asked to be.
 
     Args:
         options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
-        output: the model to write, None for none.
         tokens: what a token is, and which ones the vocabulary gets.
         init_from: a trained model of such tokens, to start from its weights and not afresh.
         text: how the text was read.
         given: those of all options that were set by hand.
         command: the command line, for the metadata.
         started: when the process started on `time.perf_counter`.
+    """
+
+    options: Mapping[str, Any]
+    tokens: VocabularyConfig = _CHARACTERS
+    init_from: Pretrained | None = None
+    text: Text | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    started: float = field(default_factory=time.perf_counter)
+
+
+def prepare(
+    corpus: Corpus, split: Split, request: RunRequest, *, output: Path | None, workers: Workers
+) -> Run:
+    """Vocabulary, tokens, plan and a network, ready to train.
+
+    Args:
+        output: the model to write, None for none.
 
     Raises:
         CorpusError: nothing is left to train on.
         ConfigError: an option is out of range, or does not fit the trained model.
         CheckpointError: the output cannot be written.
     """
-    shorten = options.get("ngram") is None
+    init_from, options, world = request.init_from, request.options, workers.world
     if init_from is not None:
         options = init_from.settings(options)
-    started = time.perf_counter() if started is None else started
-    data = Dataset.of(corpus, split, tokens)
-    speed, world = {}, workers.world
+    data = Dataset.of(corpus, split, request.tokens)
+    speed = {}
     by_clock = options.get("minutes") is not None
     if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
         speed["chars_per_minute"] = found * world.size
@@ -108,15 +112,16 @@ def prepare(
     if output is not None:
         world.together(lambda: resuming.check_output(output), alone=True)
     check_memory(*configs)
-    trainer = _trainer(*configs, data, workers, started, init_from, shorten)
-    text = text or Text([], "utf-8", corpus.separator, None, None)
+    shorten = request.options.get("ngram") is None
+    trainer = _trainer(*configs, data, workers, request.started, init_from, shorten)
+    text = request.text or Text([], "utf-8", corpus.separator, None, None)
     text = replace(text, sha256=corpus.sha256, val_sha256=data.val_sha256)
-    run = Run(data, trainer, output, text, command, dict(given or {}), started)
-    if init_from is not None:
-        run.init_from = init_from.summary(data.vocabulary)
+    origin = init_from.origin(data.vocabulary) if init_from else None
+    record = Record(command=request.command, init_from=origin)
+    run = Run(data, trainer, output, text, request.given, record, request.started)
     run.compare()
-    if isinstance(trainer, Trainer) and trainer.config.minutes is not None:
-        trainer.measure()
+    if trainer.config.minutes is not None:
+        trainer.plan()
     return run
 
 
@@ -143,17 +148,17 @@ def resume(
     """
     config = longer(suspended.train, budget)
     if corpus.sha256 != suspended.text.sha256:
-        raise CorpusError(_OTHER_TEXT.format("text", output, "its new path"))
+        raise _other_text("text", output, "its new path")
     check_memory(suspended.model, config)
     data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
-        raise CorpusError(_OTHER_TEXT.format("validation text", output, "it with --val"))
+        raise _other_text("validation text", output, f"it with {setting('val')}")
     if len(data.vocabulary) != suspended.model.vocab_size:
         raise CheckpointError(f"cannot resume {output}: its vocabulary is not that of the text")
-    started -= suspended.seconds
+    started -= suspended.record.seconds
     trainer = _trainer(suspended.model, config, data, workers, started)
     text, given = suspended.text, suspended.given
-    run = Run(data, trainer, output, text, suspended.command, given, started)
+    run = Run(data, trainer, output, text, given, suspended.record, started)
     run.restore(suspended)
     run.compare()
     return run
@@ -167,34 +172,24 @@ def _trainer(
     started: float,
     init_from: Pretrained | None = None,
     shorten: bool = False,
-) -> Trainer | NGramTrainer:
+) -> Learner:
     """A network and the batches to train it on, or an n-gram model that is to be counted.
 
     Args:
         shorten: use a lower order beside the network where there are too many k-grams.
     """
     documents, count_eos = data.split.train, data.corpus.count_eos
+    validator = Validator(data.validation, workers, count_eos) if data.validation else None
     if model_config.cell == "ngram":
         train = Encoded(data.train.array(), documents.chars)
         return NGramTrainer(
-            model_config, train, data.validation, config, count_eos=count_eos, workers=workers
+            model_config, train, validator, config, count_eos=count_eos, workers=workers
         )
     counted = []
     if model_config.ngram:
         counted = _counted(model_config, data.train.array(), workers.world, shorten)
         if shorten:
             model_config = replace(model_config, ngram=len(counted))
-    line_end = int(data.vocabulary.encode("\n")[0])
-    batches = Batches(
-        data.train,
-        config.batch_size,
-        config.seq_len,
-        config.seed,
-        config.unk_rate,
-        config.restart_rate,
-        line_end if line_end != UNK else IGNORE,
-        workers.world.share(config.batch_size),
-    )
     network = (
         CharRNN(model_config).initialize(np.random.default_rng(config.seed))
         if init_from is None
@@ -205,26 +200,43 @@ def _trainer(
         model = _with_ngram(network, counted, documents, config.max_ngrams)
     return Trainer(
         model,
-        batches,
-        data.validation,
+        _batches(data, config, workers.world),
+        validator,
         config,
-        count_eos=count_eos,
         workers=workers,
         chars_per_token=data.chars_per_token,
         started=started,
     )
 
 
+def _batches(data: Dataset, config: TrainConfig, world: World) -> Batches:
+    """The batches of the training split, of the streams that are this process's."""
+    newline = int(data.vocabulary.encode("\n")[0])
+    line_end = newline if newline != UNK else IGNORE
+    return Batches(data.train, config, line_end, world.share(config.batch_size))
+
+
+def _other_text(text: str, output: Path, name: str) -> CorpusError:
+    """The error where a run to resume was started on another text.
+
+    Args:
+        name: how to name the old text where it lies elsewhere now.
+    """
+    return CorpusError(
+        f"the {text} has changed since the run of {output} was started; if it lies elsewhere now, "
+        f"name {name} beside {setting('resume')}, or learn from the new text with "
+        f"{setting('init_from')} {output} and another {setting('output')}"
+    )
+
+
 def _chars_per_minute(workers: Workers) -> float:
     """How fast this process trains an lstm 1x256; 0 where the clock has not moved."""
     model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
-    config = TrainConfig(minutes=_SPEED_MINUTES)
+    config = TrainConfig(steps=1)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
-    batches = Batches(tokens, config.batch_size, config.seq_len, 0)
     with Workers(workers.threads) as own:
-        trainer = Trainer(model, batches, None, config, count_eos=False, workers=own)
-        seconds = trainer.measure()
-        return 60 * config.tokens_per_step / seconds if seconds else 0.0
+        pace = measure(model, Batches(tokens, config), None, config, own, _SPEED_SECONDS)
+    return 60 * config.tokens_per_step / pace.step_seconds if pace.step_seconds else 0.0
 
 
 def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:
@@ -233,7 +245,7 @@ def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: boo
     try:
         return count(ngram_config(config), tokens, most, shorten=shorten)
     except ValueError as error:
-        raise ConfigError(f"{error}: lower --ngram") from None
+        raise ConfigError(f"{error}: lower {setting('ngram')}") from None
 
 
 def _with_ngram(

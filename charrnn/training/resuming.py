@@ -1,6 +1,6 @@
 """What a training run needs to go on exactly where it stopped: NAME.resume.npz beside the model.
 
-A file of `charrnn.storage.archive`: the vectors of `charrnn.training.trainer.Snapshot`, and
+A file of `charrnn.storage.archive`: the arrays of `charrnn.training.snapshot.Snapshot`, and
 metadata with
 
     format      "charrnn run"
@@ -8,14 +8,13 @@ metadata with
     model, train, tokens    the fields of ModelConfig, TrainConfig and VocabularyConfig
     text        how the text was read, and hashes that tell whether it is the same
     given       the options that were set by hand
-    run         command, history, seconds so far, steps of the budget, whether it is complete,
-                where its first weights came from
+    run         the fields of Record
     numbers     those of the Snapshot
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
@@ -23,13 +22,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
-from charrnn.errors import CheckpointError, ConfigError, setting
+from charrnn.errors import CheckpointError, ConfigError, UnfinishedError, setting
 from charrnn.network.parameters import parameter_shapes
 from charrnn.storage import archive, files
 from charrnn.storage.archive import Header
 from charrnn.storage.checkpoint import MODEL, RESUME, beside, fields_of, older_models
+from charrnn.storage.history import Validation, history
 from charrnn.training.baselines import NAMES
-from charrnn.training.trainer import Snapshot
+from charrnn.training.finetuning import Origin
+from charrnn.training.snapshot import Snapshot
 
 KIND = "charrnn run"
 T = TypeVar("T")
@@ -89,17 +90,6 @@ _TEXT = {
     "sha256": str,
     "val_sha256": str,
 }
-_ENTRY = {  # of the history
-    "step": _is_count,
-    "epochs": _is_number,
-    "seconds": _is_number,
-    "learning_rate": _is_number,
-    "train_bits_per_char": _is_figure,
-    "val_bits_per_char": _is_figure,
-    "val_unk": _is_figure,
-    "val_tokens": _is_figure,
-    "best": bool,
-}
 
 
 @dataclass(frozen=True)
@@ -116,30 +106,62 @@ class Text:
     val_sha256: str = ""  # of the tokens held out
 
 
+@dataclass(kw_only=True)
+class Record:
+    """What a run knows of itself, and still knows where it is resumed."""
+
+    command: str = ""
+    history: list[Validation] = field(default_factory=list)
+    baselines: dict[str, float] = field(default_factory=dict)  # bits per character by name
+    seconds: float = 0.0  # since the start, when it was written
+    steps: int = 1  # of the budget
+    planned: int = 1  # of the budget at first
+    saved: bool = False  # whether the model's file is this run's
+    complete: bool = False
+    init_from: Origin | None = None  # where the first weights came from; None: they were drawn
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name; an empty object for no origin."""
+        found = asdict(self)
+        return found | {"init_from": found["init_from"] or {}}
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Record":
+        """Read a record from a file that may say anything.
+
+        Raises:
+            CheckpointError: it is none.
+        """
+        found = _typed({"baselines": {}} | _object(value), _RUN)
+        rows, origin = history(found), found["init_from"]
+        if [asdict(row) for row in rows] != found["history"]:
+            raise CheckpointError("its history is not that of a run")
+        if min(found["steps"], found["planned"]) < 1 or found["seconds"] < 0:
+            raise CheckpointError("its budget is none")
+        init_from = Origin(**_typed(origin, _ORIGIN)) if origin else None
+        return cls(**found | {"history": rows, "init_from": init_from})
+
+
 @dataclass(frozen=True)
 class Suspended:
-    """A run between two steps."""
+    """A run between two steps.
+
+    Args:
+        given: the options that were set by hand.
+    """
 
     model: ModelConfig
     train: TrainConfig
     tokens: VocabularyConfig
     text: Text
-    given: dict[str, Any]  # options by name
-    command: str
-    history: list[dict[str, Any]]
-    baselines: dict[str, float]  # bits per character by name
-    seconds: float  # since the start
-    steps: int  # of the budget
-    planned: int  # of the budget at first
-    saved: bool  # whether the model's file is this run's
-    complete: bool
-    init_from: dict[str, Any]  # where the first weights came from; empty: they were drawn
+    given: Mapping[str, Any]
+    record: Record
     snapshot: Snapshot
 
     @property
     def step(self) -> int:
         """How many steps are done."""
-        return int(self.snapshot.numbers["step"])
+        return self.snapshot.counters.step
 
     def save(self, path: Path) -> None:
         """Write it atomically.
@@ -147,24 +169,29 @@ class Suspended:
         Raises:
             CheckpointError: it cannot be written; what was there is intact.
         """
-        parts = ("model", "train", "tokens", "text")
-        metadata = {name: asdict(getattr(self, name)) for name in parts}
-        metadata["given"] = self.given
-        metadata["run"] = {name: getattr(self, name) for name in _RUN}
-        metadata["numbers"] = self.snapshot.numbers
+        metadata = {
+            "model": asdict(self.model),
+            "train": asdict(self.train),
+            "tokens": asdict(self.tokens),
+            "text": asdict(self.text),
+            "given": dict(self.given),
+            "run": self.record.to_json(),
+            "numbers": self.snapshot.numbers(),
+        }
         archive.write(path, KIND, metadata, self.snapshot.arrays)
 
     def check(self, given: Mapping[str, Any]) -> None:
         """Raise ConfigError where an option is not what it was in the run, budgets aside."""
         settings = {**asdict(self.model), **asdict(self.train), **asdict(self.tokens)}
         settings["split_on"] = self.text.separator
-        settings["init_from"] = self.init_from.get("name")
+        settings["init_from"] = self.record.init_from and self.record.init_from.name
         for name, value in given.items():
             was = self.given.get(name, settings[name])
             if name not in BUDGETS and value not in (was, settings[name]):
                 raise ConfigError(
                     f"{setting(name)} must be {was!r} as in the run that is to go on, not "
-                    f"{value!r}; leave it out, or start a new run with --force instead of --resume"
+                    f"{value!r}; leave it out, or start a new run with {setting('force')} instead "
+                    f"of {setting('resume')}"
                 )
 
 
@@ -187,27 +214,26 @@ def read(path: Path) -> Suspended:
         CheckpointError: it cannot be read or trusted.
     """
     with archive.opened(path, KIND) as file:
-        config = _config(ModelConfig, file.metadata.get("model"))
-        text = _typed(file.metadata.get("text"), _TEXT)
-        run = _typed({"baselines": {}} | _object(file.metadata.get("run")), _RUN)
+        metadata = file.metadata
+        config = _config(ModelConfig, metadata.get("model"))
+        text = _typed(metadata.get("text"), _TEXT)
         if not all(isinstance(source, str) for source in text["sources"]):
             raise CheckpointError("its metadata names no text")
-        if min(run["steps"], run["planned"]) < 1 or run["seconds"] < 0:
-            raise CheckpointError("its budget is none")
-        for entry in run["history"]:
-            _typed(entry, _ENTRY)
-        if run["init_from"]:
-            _typed(run["init_from"], _ORIGIN)
-        numbers = _object(file.metadata.get("numbers"))
-        _check_progress(numbers, run)
+        record = Record.from_json(metadata.get("run"))
+        arrays = file.read(_layout(config, file.headers))
+        try:
+            snapshot = Snapshot.read(arrays, _object(metadata.get("numbers")))
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
+        _check_progress(snapshot, record)
         return Suspended(
-            config,
-            _config(TrainConfig, file.metadata.get("train")),
-            _config(VocabularyConfig, file.metadata.get("tokens")),
-            Text(**text),
-            _object(file.metadata.get("given")),
-            **run,
-            snapshot=Snapshot(file.read(_layout(config, file.headers)), numbers),
+            model=config,
+            train=_config(TrainConfig, metadata.get("train")),
+            tokens=_config(VocabularyConfig, metadata.get("tokens")),
+            text=Text(**text),
+            given=_object(metadata.get("given")),
+            record=record,
+            snapshot=snapshot,
         )
 
 
@@ -222,7 +248,7 @@ def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
         if was is None:
             kind = next(kind for kind in BUDGETS if getattr(train, kind) is not None)
             raise ConfigError(
-                f"{setting(name)} must be left out: the budget of the run is in {kind}"
+                f"{setting(name)} must be left out: the budget of the run is in {setting(kind)}"
             )
         if value < was:
             raise ConfigError(
@@ -252,11 +278,11 @@ def check_finished(model: Path) -> None:
     try:
         found = load(model)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; --force starts a new run") from None
-    if not found.complete:
-        raise CheckpointError(
-            f"{model} is an unfinished run, at step {found.step:,} of {found.steps:,}: add "
-            "--resume to go on with it, choose another name, or --force to start a new one"
+        raise CheckpointError(f"{error.message}; {setting('force')} starts a new run") from None
+    if not found.record.complete:
+        raise UnfinishedError(
+            f"{model} is an unfinished run, at step {found.step:,} of {found.record.steps:,}: "
+            f"choose another {setting('output')}, or {setting('force')} to start a new run"
         )
 
 
@@ -283,15 +309,14 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _check_progress(numbers: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+def _check_progress(snapshot: Snapshot, record: Record) -> None:
     """Raise CheckpointError where the steps done, the budget and the history do not agree."""
-    step = numbers.get("step")
-    if not _is_count(step) or step > run["steps"]:
+    if snapshot.counters.step > record.steps:
         raise CheckpointError("its numbers are not those of a run")
-    validated = any(entry["best"] for entry in run["history"])
-    if validated != (numbers.get("best_loss", 0.0 if step else None) is not None):
+    validated = any(row.best for row in record.history)
+    if validated != math.isfinite(snapshot.counters.best_loss):
         raise CheckpointError("its history is not that of its numbers")
-    if run["complete"] and not validated:
+    if record.complete and not validated:
         raise CheckpointError("it says that it is complete, and is not")
 
 

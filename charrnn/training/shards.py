@@ -18,10 +18,10 @@ from charrnn.network.draws import Draws
 from charrnn.ngrams.residual import Network
 from charrnn.parallel.processes import ALONE, World
 from charrnn.parallel.threads import Workers
+from charrnn.training.batches import Chunk
 from charrnn.training.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
-Chunk = tuple[Array, Array]
 
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
 _MOST_COLUMNS = 64  # wider ones win nothing more

@@ -1,6 +1,7 @@
 """The models and the chunks that are timed, and the training step of charrnn itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -29,7 +30,7 @@ def configured(
 def chunks(train: TrainConfig, vocab_size: int = V) -> Chunks:
     """The same few chunks of random tokens, over and over; int64, as PyTorch wants them."""
     tokens = np.random.default_rng(0).integers(2, vocab_size, 200_000)
-    batches = Batches(tokens, train.batch_size, train.seq_len, seed=0)
+    batches = Batches(tokens, replace(train, unk_rate=0.0, restart_rate=0.0))
     found = [(a.copy(), b.copy()) for (a, b), _ in zip(batches.epoch(0), range(20), strict=False)]
     return cycle(found)
 
@@ -37,13 +38,13 @@ def chunks(train: TrainConfig, vocab_size: int = V) -> Chunks:
 def our_step(model: ModelConfig, train: TrainConfig, workers: Workers) -> Step:
     """A step of charrnn's own trainer."""
     network = CharRNN(model).initialize(np.random.default_rng(0))
-    batches = Batches(np.zeros(1, np.int64), train.batch_size, train.seq_len, seed=0)
-    trainer = Trainer(network, batches, None, train, count_eos=True, workers=workers)
+    batches = Batches(np.zeros(1, np.int64), train)
+    trainer = Trainer(network, batches, None, train, workers=workers)
     source, own = chunks(train, model.vocab_size), workers.world.share(train.batch_size)
 
     def step() -> None:
         inputs, targets = next(source)
-        trainer._update([(inputs[:, own], targets[:, own])])
+        trainer._step([(inputs[:, own], targets[:, own])])
 
     return step
 

@@ -12,7 +12,7 @@ import pytest
 from charrnn.cli.train_interrupts import Interrupted, Interrupts
 from charrnn.storage import checkpoint
 from charrnn.training import run as run_module
-from charrnn.training import trainer
+from charrnn.training import trainer, validator
 from tests.commands import TEXT, Run, finish, posix, start
 
 TRAIN = (
@@ -35,7 +35,7 @@ def interrupted_in(function: Callable[..., Any], number: int) -> Callable[..., A
 @pytest.mark.parametrize(
     ("module", "name", "number"),
     [
-        (trainer, "evaluate", signal.SIGINT),
+        (validator, "evaluate", signal.SIGINT),
         (run_module, "network_baseline", signal.SIGTERM),
         (checkpoint, "save", signal.SIGTERM),
         (trainer, "clip_by_global_norm", signal.SIGINT),

@@ -12,8 +12,8 @@ import pytest
 
 from charrnn.cli import train_output
 from charrnn.cli.train_output import TrainingDisplay
-from charrnn.training import trainer
-from charrnn.training.trainer import Progress
+from charrnn.training import recovery
+from charrnn.training.progress import Progress
 from tests.commands import TINY, Run, on_a_terminal, posix
 
 PROGRESS = Progress(
@@ -81,7 +81,7 @@ def test_a_run_whose_best_step_has_no_training_loss_ends_well(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every step before the first validation was gone back from."""
-    monkeypatch.setattr(trainer, "_EXPLODED", 0.0)
+    monkeypatch.setattr(recovery, "_EXPLODED", 0.0)
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", *TINY, "--evaluations", "3", "-o", "m.npz")
     assert result.code == 0

@@ -15,9 +15,8 @@ from charrnn.errors import CheckpointError
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
 from charrnn.storage.lock import locked
-from charrnn.training import resuming
-from charrnn.training import run as run_module
-from charrnn.training.preparing import prepare, resume
+from charrnn.training import resuming, saving
+from charrnn.training.preparing import RunRequest, prepare, resume
 from tests.crashes.corpus import read
 
 CALLS = ("mkstemp", "savez", "fsync", "replace", "chmod", "unlink")
@@ -48,7 +47,7 @@ class Point:
 
 def train(output: Path, seed: int) -> None:
     """Train, or go on, as `charrnn train` does, but write what it needs to go on at every step."""
-    run_module._LEAST_TO_LOSE, run_module._SAVING_SHARE = 0.0, np.inf
+    saving._LEAST_TO_LOSE, saving._SAVING_SHARE = 0.0, np.inf
     corpus, split = read()
     with Workers(1) as workers, locked(output):
         checkpoint.remove_leftovers(output)
@@ -56,9 +55,9 @@ def train(output: Path, seed: int) -> None:
             found = resuming.load(output)
             run = resume(found, corpus, split, {}, output=output, workers=workers, started=0.0)
         else:
-            options = {**OPTIONS, "seed": seed}
-            run = prepare(corpus, split, options, output=output, workers=workers)
-        if not run.complete:
+            request = RunRequest({**OPTIONS, "seed": seed})
+            run = prepare(corpus, split, request, output=output, workers=workers)
+        if not run.record.complete:
             list(run.train())
 
 

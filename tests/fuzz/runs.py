@@ -9,7 +9,7 @@ from typing import Any
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
 from charrnn.training import resuming
-from charrnn.training.preparing import prepare, resume
+from charrnn.training.preparing import RunRequest, prepare, resume
 from charrnn.training.run import Run
 from tests.crashes.corpus import read
 from tests.fuzz.files import Content
@@ -30,7 +30,7 @@ def _content(kind: int) -> Content:
     """A run that stopped after a few steps."""
     with tempfile.TemporaryDirectory() as folder:
         output, options = Path(folder, "a.npz"), {"ngram": 0, **_SIZES, **_KINDS[kind]}
-        run = prepare(*read(), options, output=output, workers=Workers(1))
+        run = prepare(*read(), RunRequest(options), output=output, workers=Workers(1))
         steps = run.train()
         list(itertools.islice(steps, 4))
         run.stop()

@@ -9,7 +9,7 @@ from charrnn.inference.gradient_flow import gradient_flow
 from charrnn.network.model import CharRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import read_corpus, split_corpus
-from charrnn.training.preparing import prepare
+from charrnn.training.preparing import RunRequest, prepare
 
 pytestmark = pytest.mark.figures
 
@@ -70,7 +70,9 @@ def test_over_a_long_distance_an_lstm_keeps_more_of_the_gradient_than_an_rnn(
     )
     for cell in ("lstm", "rnn"):
         options = {"cell": cell, **size}
-        run = prepare(corpus, split, options, output=tmp_path / "x.npz", workers=workers)
+        run = prepare(
+            corpus, split, RunRequest(options), output=tmp_path / "x.npz", workers=workers
+        )
         for _ in run.train():
             pass
         assert isinstance(run.model, CharRNN)

@@ -47,12 +47,12 @@ from charrnn.parallel.processes import world
 from charrnn.training.trainer import Trainer
 
 def update(trainer, *chunk):
-    if trainer.step == 9:
+    if trainer.counters.step == 9:
         os.kill(os.getpid(), 9)
     return whole(trainer, *chunk)
 
 if world().rank == 1:
-    whole, Trainer._update = Trainer._update, update
+    whole, Trainer._step = Trainer._step, update
 sys.exit(main())
 """
 

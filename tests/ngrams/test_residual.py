@@ -23,7 +23,7 @@ from charrnn.storage import checkpoint as checkpoints
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.corpus import split_corpus
 from charrnn.text.vocabulary import UNK_CHARACTER
-from charrnn.training.preparing import prepare
+from charrnn.training.preparing import RunRequest, prepare
 from tests.conftest import MakeCheckpoint, corpus_of
 from tests.network.test_unrolled import B, T, V, assert_numerical, chunk_with_boundaries, label
 from tests.network.test_unrolled import make as make_network
@@ -314,7 +314,7 @@ def test_it_is_trained_from_a_corpus_to_a_checkpoint(workers: Workers, tmp_path:
     corpus = corpus_of(["the cat sat on the mat\n", "the dog sat on the log\n"] * 20)
     options = {"ngram": 3, "max_ngrams": 60, "steps": 20, "hidden_size": 8}
     path = tmp_path / "x.npz"
-    run = prepare(corpus, split_corpus(corpus), options, output=path, workers=workers)
+    run = prepare(corpus, split_corpus(corpus), RunRequest(options), output=path, workers=workers)
     assert isinstance(run.model, ResidualRNN)
     assert run.model.ngram.size == 60
     assert run.model.left_out is not None
@@ -339,14 +339,18 @@ def test_a_planned_order_falls_to_what_can_stand_beside_a_network(
     corpus = corpus_of(TWO_LINES)
     split = split_corpus(corpus)
     options = {"steps": 2, "hidden_size": 8, "batch_size": 2}
-    run = prepare(corpus, split, options, output=None, workers=workers)
+    run = prepare(corpus, split, RunRequest(options), output=None, workers=workers)
     order = run.model.config.ngram
     assert 1 < order < 6
     assert f"--ngram {order} " in run.flags()
-    asked = prepare(corpus, split, {**options, "ngram": order}, output=None, workers=workers)
+    asked = prepare(
+        corpus, split, RunRequest({**options, "ngram": order}), output=None, workers=workers
+    )
     np.testing.assert_equal(asked.model.arrays, run.model.arrays)
-    with pytest.raises(ConfigError, match=rf"more than {size} .* fits is {order}: lower --ngram"):
-        prepare(corpus, split, {**options, "ngram": order + 1}, output=None, workers=workers)
+    with pytest.raises(ConfigError, match=rf"more than {size} .* fits is {order}: lower ngram"):
+        prepare(
+            corpus, split, RunRequest({**options, "ngram": order + 1}), output=None, workers=workers
+        )
 
 
 def test_counting_is_refused_that_needs_more_memory_than_there_is(
@@ -354,9 +358,9 @@ def test_counting_is_refused_that_needs_more_memory_than_there_is(
 ) -> None:
     corpus = corpus_of(TWO_LINES)
     split, options = split_corpus(corpus), {"cell": "ngram", "steps": 1}
-    run = prepare(corpus, split, options, output=None, workers=workers)
-    monkeypatch.setattr("charrnn.training.trainer.most_ngrams", lambda num_tokens: 60)
-    with pytest.raises(ConfigError, match="highest order that fits is 2: lower --order"):
+    run = prepare(corpus, split, RunRequest(options), output=None, workers=workers)
+    monkeypatch.setattr("charrnn.training.counting.most_ngrams", lambda num_tokens: 60)
+    with pytest.raises(ConfigError, match="highest order that fits is 2: lower order"):
         list(run.train())
-    fits = prepare(corpus, split, {**options, "order": 2}, output=None, workers=workers)
+    fits = prepare(corpus, split, RunRequest({**options, "order": 2}), output=None, workers=workers)
     assert len(list(fits.train())) == 1

@@ -8,8 +8,16 @@ from charrnn.errors import CheckpointError, ConfigError, MissingError
 from charrnn.render.plot import plot
 from charrnn.storage.history import Validation
 
-RUN = [Validation(10 * n, n, 30.0 * n, 0.01, 3 / n, 4 / n, n < 5) for n in range(1, 6)]
-WHOLE = [Validation(10, 1, 1.0, 0.01, 3.0, None, True)]  # nothing was held out
+RUN = [
+    Validation(
+        step=10 * n, epochs=n, seconds=30.0 * n, train_bits_per_char=3 / n,
+        val_bits_per_char=4 / n, best=n < 5,
+    )
+    for n in range(1, 6)
+]  # fmt: skip
+WHOLE = [
+    Validation(step=10, epochs=1, seconds=1.0, train_bits_per_char=3.0, best=True)
+]  # nothing was held out
 
 
 @pytest.fixture

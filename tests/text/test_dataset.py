@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charrnn.config import WHOLE, VocabularyConfig
+from charrnn.config import WHOLE, TrainConfig, VocabularyConfig
 from charrnn.parallel.processes import ALONE, World
 from charrnn.text import corpus, documents, spread
 from charrnn.text.corpus import Corpus, split_corpus
@@ -66,11 +66,12 @@ def test_a_dataset_is_the_same_for_any_number_of_processes(
         for module in (documents, spread):
             patch.setattr(module, "_PART", size)
         data, expected = made([[text]], fraction, kind)
-        batches = [*Batches(data.train, B, T, 0, unk_rate=0.1).epoch(0)]
+        rates = TrainConfig(steps=1, batch_size=B, seq_len=T, unk_rate=0.1, restart_rate=0.0)
+        batches = [*Batches(data.train, rates).epoch(0)]
 
         def run(world: World) -> tuple[tuple[Array, ...], list[tuple[Array, Array]]]:
             data, found = made(shares, fraction, kind, world)
-            own = Batches(data.train, B, T, 0, unk_rate=0.1, streams=world.share(B))
+            own = Batches(data.train, rates, streams=world.share(B))
             return found, [*own.epoch(0)]
 
         at_ranks = at_all_ranks(number, run)

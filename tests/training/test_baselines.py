@@ -13,7 +13,7 @@ from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.text.tokens import Encoded, encode_documents, learn_vocabulary, tokenize
 from charrnn.training import baselines
-from charrnn.training.preparing import prepare
+from charrnn.training.preparing import RunRequest, prepare
 
 pytestmark = pytest.mark.figures
 
@@ -23,10 +23,14 @@ def test_each_is_the_split_under_its_model(tmp_path) -> None:  # type: ignore[no
     split = split_corpus(corpus)
     with Workers(1) as workers:
         run = prepare(
-            corpus, split, {"steps": 2, "ngram": 4}, output=tmp_path / "m.npz", workers=workers
+            corpus,
+            split,
+            RunRequest({"steps": 2, "ngram": 4}),
+            output=tmp_path / "m.npz",
+            workers=workers,
         )
         list(run.train())
-        found = run.result()["baselines"]
+        found = run.result().baselines
         vocabulary = learn_vocabulary(split.train, VocabularyConfig())
         train, val = tokenize(vocabulary, split.train), encode_documents(vocabulary, split.val)
         bits = [
@@ -51,8 +55,8 @@ def test_of_a_long_text_a_sample_says_about_the_same(
 ) -> None:
     corpus = read_corpus(["english"], separator=separator)
     split = split_corpus(corpus, 0.4)
-    run = prepare(corpus, split, {"steps": 1, "ngram": 3}, output=None, workers=workers)
-    whole, read, compress = run.baselines, list[bytes](), lzma.compress
+    run = prepare(corpus, split, RunRequest({"steps": 1, "ngram": 3}), output=None, workers=workers)
+    whole, read, compress = run.record.baselines, list[bytes](), lzma.compress
     monkeypatch.setattr(baselines, "_MAX_SCORED", 20_000)
     monkeypatch.setattr(baselines, "_MAX_ADDED", 40_000)
 
@@ -61,10 +65,10 @@ def test_of_a_long_text_a_sample_says_about_the_same(
         return compress(text)
 
     monkeypatch.setattr(lzma, "compress", spy)
-    run.baselines = {}
+    run.record.baselines = {}
     run.compare()
-    assert {*run.baselines} == {*whole} == {"unigram", "ngram", "xz"}
-    for name, bits in run.baselines.items():
+    assert {*run.record.baselines} == {*whole} == {"unigram", "ngram", "xz"}
+    for name, bits in run.record.baselines.items():
         assert bits == pytest.approx(whole[name], rel=0.1)
         assert bits != whole[name]
     assert abs(len(read[0]) - len(read[1])) <= 40_000  # once with the sample, once without
@@ -75,7 +79,11 @@ def test_the_network_alone_is_tried_on_less_the_larger_it_is(
 ) -> None:
     corpus = read_corpus(["english"])
     run = prepare(
-        corpus, split_corpus(corpus), {"steps": 1, "ngram": 3}, output=None, workers=workers
+        corpus,
+        split_corpus(corpus),
+        RunRequest({"steps": 1, "ngram": 3}),
+        output=None,
+        workers=workers,
     )
     validation = run.data.validation
     assert validation is not None
@@ -107,6 +115,10 @@ def test_without_memory_for_xz_there_is_no_figure_of_it(
     monkeypatch.setattr(lzma, "compress", too_large)
     corpus = read_corpus(["english"])
     run = prepare(
-        corpus, split_corpus(corpus), {"steps": 1, "ngram": 0}, output=None, workers=workers
+        corpus,
+        split_corpus(corpus),
+        RunRequest({"steps": 1, "ngram": 0}),
+        output=None,
+        workers=workers,
     )
-    assert {*run.baselines} == {"unigram", "ngram"}
+    assert {*run.record.baselines} == {"unigram", "ngram"}

@@ -19,9 +19,9 @@ from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint as checkpoints
 from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.text.vocabulary import Vocabulary
-from charrnn.training.finetuning import LEARNING_RATE, Pretrained, remap
+from charrnn.training.finetuning import LEARNING_RATE, Origin, Pretrained, remap
 from charrnn.training.plan import plan
-from charrnn.training.preparing import prepare
+from charrnn.training.preparing import RunRequest, prepare
 from charrnn.training.run import Run
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, corpus_of
 from tests.network.test_unrolled import every_network, make
@@ -216,11 +216,9 @@ def test_tokens_are_of_the_kind_that_the_network_knows(kind: VocabularyConfig) -
             source.tokens({"normalize": "nfd" if kind is CHARACTERS else "nfc"})
 
 
-@pytest.mark.parametrize("training", [{}, {"corpus": 7}, {"corpus": {"sha256": [1]}}])
-def test_a_summary_survives_whatever_the_metadata_says(training: dict[str, Any]) -> None:
-    source = Pretrained("it.npz", make(), Vocabulary(OLD), training)
-    origin = {"name": "it.npz", "corpus_sha256": None}
-    assert source.summary(Vocabulary("axyz")) == origin | {"kept": 1, "new": 3, "dropped": 4}
+def test_an_origin_tells_how_many_tokens_are_shared() -> None:
+    source = Pretrained("it.npz", make(), Vocabulary(OLD), "feed")
+    assert source.origin(Vocabulary("axyz")) == Origin("it.npz", "feed", kept=1, new=3, dropped=4)
 
 
 # The run
@@ -231,7 +229,8 @@ def start(
 ) -> Run:
     corpus, options = corpus_of(texts), {"steps": 2, **options}
     split, output = split_corpus(corpus), folder / "x.npz"
-    return prepare(corpus, split, options, output=output, workers=workers, init_from=source)
+    request = RunRequest(options, init_from=source)
+    return prepare(corpus, split, request, output=output, workers=workers)
 
 
 def test_ngrams_are_counted_anew_and_the_network_stays(
@@ -265,7 +264,7 @@ def test_a_model_is_loaded_trained_and_saved_with_its_origin(
     origin = {"name": str(path), "corpus_sha256": "feed"}
     expected = origin | {"kept": 3, "new": 3, "dropped": 0}
     found = checkpoints.load(path)  # written over the one it started from
-    assert found.training["init_from"] == run.result()["init_from"] == expected
+    assert found.training["init_from"] == run.result().to_json()["init_from"] == expected
     assert found.model.config.cell == config["cell"]
     assert (tmp_path / "x.previous.npz").read_bytes() == first
 

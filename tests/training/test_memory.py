@@ -23,8 +23,8 @@ def peak(): return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status
 before = peak()
 model, train = eval(sys.argv[1])
 network = CharRNN(model).initialize(np.random.default_rng(0))
-batches = Batches(np.arange(20_000) % 60 + 2, train.batch_size, train.seq_len, 0)
-list(Trainer(network, batches, None, train, count_eos=False, workers=Workers(1)).train())
+batches = Batches(np.arange(20_000) % 60 + 2, train)
+list(Trainer(network, batches, None, train, workers=Workers(1)).train())
 print((peak() - before) << 10)
 """
 CONFIGS = [
@@ -53,7 +53,7 @@ def test_what_cannot_fit_is_refused() -> None:
         (ModelConfig(64, hidden_size=1 << 20), TrainConfig(steps=1)),
         (ModelConfig(64, "jordan"), TrainConfig(steps=1, batch_size=1 << 20, seq_len=1 << 20)),
     ):
-        with pytest.raises(CharRNNError, match=r"GB of memory.*--hidden-size"):
+        with pytest.raises(CharRNNError, match=r"GB of memory.*hidden_size, .* or seq_len"):
             check_memory(model, train)
 
 

@@ -20,9 +20,10 @@ from charrnn.parallel.threads import Workers
 from charrnn.storage import archive, checkpoint
 from charrnn.text.corpus import Corpus, Split, read_corpus, split_corpus
 from charrnn.training import resuming
-from charrnn.training.preparing import prepare, resume
+from charrnn.training.preparing import RunRequest, prepare, resume
+from charrnn.training.progress import Progress
 from charrnn.training.run import Run
-from charrnn.training.trainer import Progress, Trainer
+from charrnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.figures
 
@@ -64,15 +65,9 @@ def begin(
     if not options.keys() & {"steps", "epochs", "minutes"}:
         options["steps"] = 40
     options = {**SIZES, **options}
-    return prepare(
-        *read(text, separator),
-        options,
-        output=output,
-        workers=Workers(1),
-        tokens=tokens or VocabularyConfig(),
-        command="a command",
-        given=options,
-    )
+    tokens = tokens or VocabularyConfig()
+    request = RunRequest(options, tokens=tokens, command="a command", given=options)
+    return prepare(*read(text, separator), request, output=output, workers=Workers(1))
 
 
 def go_on(text: Path, output: Path, separator: str | None = None, **budget: Any) -> Run:
@@ -130,7 +125,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     for stop in sorted({1, last // 4, last // 4 + 1, last - 1} & set(range(1, last))) or [0]:
         stop_at(begin(text, output, **options), stop)
         run = go_on(text, output, separator)
-        assert run.trainer.step == stop
+        assert run.trainer.counters.step == stop
         run_to_end(run)
         np.testing.assert_equal(weights(output), weights(whole))
         assert history(output) == history(whole)
@@ -171,10 +166,10 @@ def test_an_older_model_is_kept_once_a_run(text: Path, output: Path) -> None:
 def test_a_complete_run_says_so_and_takes_a_longer_budget(text: Path, output: Path) -> None:
     run_to_end(begin(text, output))
     run = go_on(text, output)
-    assert run.complete
-    assert run.result()["steps"] == 40
+    assert run.record.complete
+    assert run.result().steps == 40
     longer = go_on(text, output, steps=60)
-    assert not longer.complete
+    assert not longer.record.complete
     progress = run_to_end(longer)
     assert [item.step for item in progress] == list(range(41, 61))
     assert progress[0].learning_rate > progress[-1].learning_rate
@@ -193,11 +188,11 @@ def test_a_longer_budget_is_allowed_in_the_middle(text: Path, output: Path) -> N
 def test_minutes_go_on_where_they_stopped(text: Path, output: Path) -> None:
     stop_at(begin(text, output, minutes=0.5), 20)
     suspended = resuming.load(output)
-    assert 0 < suspended.seconds < 30
+    assert 0 < suspended.record.seconds < 30
     run = go_on(text, output)
     assert isinstance(run.trainer, Trainer)
-    assert run.trainer.budget.steps == suspended.steps
-    assert run.trainer.budget.deadline == pytest.approx(30 - suspended.seconds)
+    assert run.trainer.budget.steps == suspended.record.steps
+    assert run.trainer.budget.deadline == pytest.approx(30 - suspended.record.seconds)
     longer = go_on(text, output, minutes=1)
     assert isinstance(longer.trainer, Trainer)
     assert longer.trainer.config.minutes == 1
@@ -211,7 +206,11 @@ def test_minutes_that_go_on_end_early_too_and_keep_time_for_the_end(
     again = go_on(text, output)
     assert isinstance(run.trainer, Trainer)
     assert isinstance(again.trainer, Trainer)
-    assert again.trainer.budget.most == run.trainer.budget.most == 60 * run.trainer.steps_per_epoch
+    assert (
+        again.trainer.budget.most
+        == run.trainer.budget.most
+        == 60 * run.trainer.batches.steps_per_epoch
+    )
     assert again.trainer.budget.reserve >= 1
     again.trainer.budget.deadline += 1e6
     again.trainer.budget.keep_time(3, step_seconds=1e-9, other_seconds=0)
@@ -225,9 +224,9 @@ def test_a_run_killed_after_its_last_step_makes_no_other(text: Path, output: Pat
             run.suspend()  # it does so by the clock
             break
     again = go_on(text, output)
-    assert not again.complete
+    assert not again.record.complete
     assert run_to_end(again) == []
-    assert again.complete
+    assert again.record.complete
     whole = output.with_name("whole.npz")
     run_to_end(begin(text, whole, steps=10, dropout=0.3))
     np.testing.assert_equal(weights(output), weights(whole))
@@ -242,11 +241,11 @@ def test_a_complete_run_has_all_figures_also_where_the_model_is_gone(
         checkpoint.beside(output, checkpoint.RESUME).unlink(missing_ok=True)
         run = begin(text, output, **options)
         run_to_end(run)
-        expected, before = run.result(), weights(output)
+        expected, before = run.result().to_json(), weights(output)
         output.unlink()
         again = go_on(text, output)
-        assert again.complete
-        found = again.result()
+        assert again.record.complete
+        found = again.result().to_json()
         for name in ("seconds", "chars_per_sec"):
             assert found.pop(name) > 0
             expected.pop(name)
@@ -260,15 +259,15 @@ def test_a_longer_budget_compares_anew_with_the_network_alone(text: Path, output
     run_to_end(run)
     longer = go_on(text, output, steps=30)
     run_to_end(longer)
-    assert longer.baselines["network"] != run.baselines["network"]
-    assert longer.baselines["xz"] == run.baselines["xz"]
+    assert longer.record.baselines["network"] != run.record.baselines["network"]
+    assert longer.record.baselines["xz"] == run.record.baselines["xz"]
 
 
 def test_a_run_of_an_earlier_version_goes_on(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
     change(output, lambda metadata, arrays: metadata["run"].pop("baselines"))
     run = go_on(text, output)
-    assert run.baselines
+    assert run.record.baselines
     run_to_end(run)
 
 
@@ -322,11 +321,11 @@ def test_another_text_is_refused(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
     content = text.read_text()
     text.write_text(content.replace("apple", "peach", 1))
-    with pytest.raises(CorpusError, match=r"^the text has changed .* its new path .* --init-from"):
+    with pytest.raises(CorpusError, match=r"^the text has changed .* its new path .* init_from"):
         go_on(text, output)
     text.write_text(content)
     corpus = read_corpus([str(text)])
-    with pytest.raises(CorpusError, match=r"the validation text has changed .*--val"):
+    with pytest.raises(CorpusError, match=r"the validation text has changed .*it with val"):
         resume(
             resuming.load(output),
             *(corpus, split_corpus(corpus, 0.2), {}),
@@ -344,12 +343,12 @@ def test_without_a_run_there_is_nothing_to_resume(text: Path, output: Path) -> N
 
 def test_an_unfinished_run_is_not_overwritten_unasked(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
-    with pytest.raises(CheckpointError, match=r"step 10 of 40: add --resume .* or --force"):
+    with pytest.raises(CheckpointError, match=r"step 10 of 40: choose another output, or force"):
         resuming.check_finished(output)
     run_to_end(go_on(text, output))
     resuming.check_finished(output)
     checkpoint.beside(output, checkpoint.RESUME).write_bytes(b"PK damaged")
-    with pytest.raises(CheckpointError, match="--force"):
+    with pytest.raises(CheckpointError, match="force"):
         resuming.check_finished(output)
 
 
