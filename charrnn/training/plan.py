@@ -102,14 +102,7 @@ def plan(
         settings.update(_shape(hidden_size, settings["cell"], learnable))
     settings.setdefault("batch_size", _batch_size(num_tokens, chars, settings))
     settings.setdefault("learning_rate", _learning_rate(num_tokens, settings))
-    dropout, recurrent_dropout = _dropout(num_tokens, learnable)
-    settings.setdefault("dropout", dropout)
-    if num_tokens < _WORD:
-        settings.setdefault("weight_decay", 0.0)
-    elif _TOY <= num_tokens < _FEW_TOKENS:
-        settings.setdefault("weight_decay", _WEIGHT_DECAY_FOR_FEW)
-    if settings["cell"] != "jordan":
-        settings.setdefault("recurrent_dropout", recurrent_dropout)
+    settings = _against_overfitting(num_tokens, learnable, settings["cell"]) | settings
     if settings["cell"] not in ("jordan", "ngram"):
         counted = _TOY <= num_tokens <= _MOST_FOR_NGRAM
         settings.setdefault("ngram", _NGRAM if counted else 0)
@@ -183,6 +176,19 @@ def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
         rate /= 2  # of rare tokens few steps tell the direction
     return float(f"{rate / math.sqrt(TrainConfig.batch_size * noise):.2g}")
+
+
+def _against_overfitting(num_tokens: int, learnable: float, cell: str) -> dict[str, float]:
+    """Dropout and weight decay."""
+    dropout, recurrent_dropout = _dropout(num_tokens, learnable)
+    found = {"dropout": dropout}
+    if num_tokens < _WORD:
+        found["weight_decay"] = 0.0
+    elif _TOY <= num_tokens < _FEW_TOKENS:
+        found["weight_decay"] = _WEIGHT_DECAY_FOR_FEW
+    if cell != "jordan":
+        found["recurrent_dropout"] = recurrent_dropout
+    return found
 
 
 def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
