@@ -282,7 +282,7 @@ def check_finished(model: Path) -> None:
     if not found.record.complete:
         raise UnfinishedError(
             f"{model} is an unfinished run, at step {found.step:,} of {found.record.steps:,}: "
-            f"choose another {setting('output')}, or {setting('force')} to start a new run"
+            f"choose another name, or {setting('force')} to start a new run"
         )
 
 

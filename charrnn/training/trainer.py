@@ -126,9 +126,10 @@ class Trainer:
             counters.nats_since += nats
             counters.chars_since += chars
         counters.seconds += time.perf_counter() - start
-        if config.minutes is not None and self.budget.fraction(counters.step) < 1:
+        progress = self._progress(nats / max(1.0, chars), trouble)
+        if config.minutes is not None and progress.fraction < 1:
             self.clock.keep_time(counters, config.evaluations)
-        return self._progress(nats / max(1.0, chars), trouble)
+        return progress
 
     def _validate(self, progress: Progress) -> Progress:
         """Measure the loss on the validation split, and keep the weights if they are the best."""

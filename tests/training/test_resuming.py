@@ -81,7 +81,7 @@ def test_without_a_run_there_is_nothing_to_resume(text: Path, output: Path) -> N
 
 def test_an_unfinished_run_is_not_overwritten_unasked(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
-    with pytest.raises(CheckpointError, match=r"step 10 of 40: choose another output, or force"):
+    with pytest.raises(CheckpointError, match=r"step 10 of 40: choose another name, or force"):
         resuming.check_finished(output)
     run_to_end(go_on(text, output))
     resuming.check_finished(output)
