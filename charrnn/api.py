@@ -253,28 +253,22 @@ def train(
     tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     corpus = read_source(text, separator(lines, split_on), encoding, max_size)
     split = split_source(corpus, val, val_fraction, encoding, max_size)
+    file = None if output is None else Path(output)
+    names, val_name = names_of(text) or [], str(val) if isinstance(val, Path) else None
+    request = RunRequest(
+        {name: value for name, value in given.items() if name not in kind},
+        tokens=tokens,
+        init_from=pretrained,
+        text=Text(names, encoding, corpus.separator, val_name, val_fraction, max_size),
+        given=given,
+        command=_command(given),
+        started=started,
+    )
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(_working(threads))
-        if output is not None:
-            stack.enter_context(claimed(Path(output), force=force))
-        request = RunRequest(
-            {name: value for name, value in given.items() if name not in kind},
-            tokens=tokens,
-            init_from=pretrained,
-            text=Text(
-                names_of(text) or [],
-                encoding,
-                corpus.separator,
-                str(val) if isinstance(val, Path) else None,
-                val_fraction,
-                max_size,
-            ),
-            given=given,
-            command=_command(given),
-            started=started,
-        )
-        output = None if output is None else Path(output)
-        run = prepare(corpus, split, request, output=output, workers=workers)
+        if file is not None:
+            stack.enter_context(claimed(file, force=force))
+        run = prepare(corpus, split, request, output=file, workers=workers)
         for step in run.train():
             if progress is not None:
                 progress(step)

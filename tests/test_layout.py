@@ -208,10 +208,8 @@ LIST_OPTIONS = {  # these have long signatures, but short bodies
     "api.train",  # takes what `charrnn train` takes
 }
 GROWN = {  # larger than the rules below allow
-    *("inference.scoring", "training.trainer", "training.plan.plan", "training.preparing.prepare"),
-    *("training.trainer.Trainer.__init__", "api.train"),
+    "inference.scoring",
 }
-TESTED_TOGETHER = {f"training.{name}" for name in ("budget", "preparing", "run", "shards")}
 TESTS = Path(__file__).parent
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
@@ -299,7 +297,7 @@ def file_of_tests(name: str) -> Path:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if MODULES[name].stat().st_size])
 def test_every_module_has_a_file_of_tests(name: str) -> None:
-    assert file_of_tests(name).is_file() or name in TESTED_TOGETHER
+    assert file_of_tests(name).is_file()
 
 
 @pytest.mark.parametrize("name", MODULES)
