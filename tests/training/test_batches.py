@@ -20,12 +20,19 @@ sizes = st.integers(1, 4), st.integers(1, 5), st.integers(1, 4)  # B, T, chunks
 
 
 def batches_of(
-    tokens: Array | Tokens, B: int, T: int, seed: int, *, line_end: int = IGNORE, **rates: float
+    tokens: Array | Tokens,
+    B: int,
+    T: int,
+    seed: int,
+    *,
+    line_end: int = IGNORE,
+    streams: slice | None = None,
+    **rates: float,
 ) -> Batches:
     """Batches without <UNK> and restarts unless they are asked for."""
     settings: dict[str, Any] = {"unk_rate": 0.0, "restart_rate": 0.0, **rates}
     config = TrainConfig(steps=1, batch_size=B, seq_len=T, seed=seed, **settings)
-    return Batches(tokens, config, line_end)
+    return Batches(tokens, config, line_end, streams)
 
 
 def numbered_tokens(size: int, end_every: int = 7, last: int = EOS) -> Array:
