@@ -10,9 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.parallel.processes import ALONE, World
 from charrnn.text.reading import regroup
-from charrnn.text.spread import Spread
 from charrnn.text.vocabulary import CODE_POINTS, code_points, from_code_points
 
 Array = np.ndarray
@@ -87,13 +85,10 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text.
-
-    Where the array is spread over processes, they all make the same calls.
-    """
+    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text."""
 
     alphabet: Array  # (A,) code point of each number
-    codes: Array | Spread  # (M,) numbers of characters, as few bytes each as will do
+    codes: Array  # (M,) numbers of characters, as few bytes each as will do
     stretches: Stretches  # each document, and one place more for its end
     cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
 
@@ -113,45 +108,6 @@ class Documents:
             codes += numbers[characters].astype(dtype).tobytes()
         array = np.frombuffer(codes, dtype)
         return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
-
-    def spread(self, world: World) -> "Documents":
-        """The documents of all processes, each of which has collected a part of the text.
-
-        Each keeps the numbers of its part, renumbered, and learns where all documents lie.
-        """
-        if isinstance(self.codes, Spread):
-            return self
-        alphabets = world.gather(self.alphabet)
-        others = np.setdiff1d(np.concatenate(alphabets), self.alphabet[:NUM_MARKS])
-        alphabet = np.append(self.alphabet[:NUM_MARKS], others)
-        renumbered = _numbers(alphabet)[self.alphabet]
-        codes = Spread(
-            _mapped(self.codes, renumbered, np.min_scalar_type(len(alphabet) - 1)), world
-        )
-        stops = self.stretches.stops.astype(_type_of_places(len(codes))) + codes.start
-        return Documents(alphabet, codes, Stretches.between(world.concatenate(stops)))
-
-    def share(self) -> "Documents":
-        """What of them this process holds, without a copy.
-
-        Of one that begins or ends elsewhere it is a part without a start or an end; so that the
-        documents have to be in the order of their places for that to be the last.
-        """
-        if not isinstance(self.codes, Spread):
-            return self
-        start, stop = self.codes.start, self.codes.stop
-        starts = self.stretches.starts.clip(start, stop) - start
-        stops = self.stretches.stops.clip(start, stop) - start
-        held = starts < stops
-        cut_at = self.cut_at - start if start <= self.cut_at < stop else -1
-        return Documents(
-            self.alphabet, self.codes.own, Stretches(starts[held], stops[held]), cut_at
-        )
-
-    @property
-    def world(self) -> World:
-        """The processes that hold the text."""
-        return self.codes.world if isinstance(self.codes, Spread) else ALONE
 
     def __len__(self) -> int:
         return len(self.stretches)
@@ -210,9 +166,8 @@ class Documents:
     def counts(self) -> dict[str, int]:
         """How often each character of the alphabet occurs, which may be never."""
         A = len(self.alphabet)
-        own = self.share()._parts()
-        counts = sum((np.bincount(part, minlength=A) for part in own), np.zeros(A, int))
-        self.world.sum(counts)
+        found = (np.bincount(part, minlength=A) for part in self._parts())
+        counts = sum(found, np.zeros(A, int))
         return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
 
     def fragments(self) -> Iterator[list[str]]:
@@ -261,15 +216,6 @@ def _numbers(alphabet: Array) -> Array:
     numbers = np.full(CODE_POINTS, -1, np.int32)
     numbers[alphabet] = np.arange(len(alphabet))
     return numbers
-
-
-def _mapped(codes: Array, numbers: Array, dtype: np.dtype) -> Array:
-    """What the numbers are mapped to, in the same array if it is of that type."""
-    found = codes if codes.dtype == dtype else np.empty(len(codes), dtype)
-    for start in range(0, len(codes), _PART):
-        part = slice(start, start + _PART)
-        found[part] = numbers[codes[part]]
-    return found
 
 
 def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:

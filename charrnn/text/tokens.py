@@ -10,14 +10,12 @@ begin and end, and the arrays cut from it do too.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import add
 
 import numpy as np
 
 from charrnn.config import VocabularyConfig
 from charrnn.ids import EOS, IGNORE
 from charrnn.text.documents import NUM_MARKS, Documents, Stretches
-from charrnn.text.spread import Spread
 from charrnn.text.vocabulary import Vocabulary, split_words
 
 Array = np.ndarray
@@ -30,20 +28,17 @@ def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabula
     if config.tokens == "char":
         return Vocabulary.from_counts(documents.counts(), config)
     counts = Counter[str]()
-    for texts in documents.share().fragments():
+    for texts in documents.fragments():
         for text in texts:
             counts.update(split_words(text))
-    return Vocabulary.from_counts(documents.world.merge(counts, add), config)
+    return Vocabulary.from_counts(counts, config)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens looked up where they are read, so that they take no memory beside the documents.
+    """Tokens looked up where they are read, so that they take no memory beside the documents."""
 
-    Where the numbers are spread over processes, they all make the same calls.
-    """
-
-    codes: Array | Spread  # (M,) numbers
+    codes: Array  # (M,) numbers
     ids: Array  # (A,) the id of each number
     stretches: Stretches  # each document with its end
     cut: int = -1  # the place in `codes` that stands for IGNORE, if there is one
@@ -71,7 +66,7 @@ class Tokens:
         return self._at(self.stretches.places(start, stop))
 
     def side_by_side(self, starts: Array, length: int) -> Array:
-        """Ids from each of these places on (length, B); other processes may read elsewhere."""
+        """Ids from each of these places on (length, B)."""
         places = [self.stretches.places(start, start + length) for start in starts]
         return self._at(np.stack(places, axis=1))
 
@@ -95,20 +90,14 @@ def tokenize(vocabulary: Vocabulary, documents: Documents) -> Tokens:
 
 
 def _encoded(vocabulary: Vocabulary, documents: Documents) -> Tokens:
-    """Tokens in an array of their own, or in one that is spread as the documents are."""
-    order = np.argsort(documents.stretches.starts, kind="stable")
+    """Tokens in an array of their own."""
     found = bytearray()
-    for texts in documents.select(order).share().fragments():
+    for texts in documents.fragments():
         found += _with_ends(vocabulary, texts)[:-1].tobytes()  # as the last text goes on
-    own = np.frombuffer(found, vocabulary.dtype)
-    codes: Array | Spread = own
-    stops = np.flatnonzero(own == EOS) + 1
-    if isinstance(documents.codes, Spread):
-        codes = Spread(own, documents.world)
-        stops = documents.world.concatenate(codes.start + stops)
-    stretches = Stretches.between(stops).select(np.argsort(order, kind="stable"))
+    codes = np.frombuffer(found, vocabulary.dtype)
+    stretches = Stretches.between(np.flatnonzero(codes == EOS) + 1)
     ids = np.arange(len(vocabulary), dtype=vocabulary.dtype)
-    return Tokens(codes, ids, stretches, int(stretches.stops[-1]) - 1 if documents.cut else -1)
+    return Tokens(codes, ids, stretches, len(codes) - 1 if documents.cut else -1)
 
 
 def _with_ends(vocabulary: Vocabulary, texts: Sequence[str]) -> Array:

@@ -98,8 +98,8 @@ def prepare(
     if init_from is not None:
         options = init_from.settings(options)
     started = time.perf_counter() if started is None else started
-    data = Dataset.of(corpus, split, tokens)
     speed, world = {}, workers.world
+    data = _dataset(corpus, split, tokens, world)
     by_clock = options.get("minutes") is not None
     if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
         speed["chars_per_minute"] = found * world.size
@@ -142,10 +142,10 @@ def resume(
         CheckpointError: the run cannot be resumed.
     """
     config = longer(suspended.train, budget)
+    data = _dataset(corpus, split, suspended.tokens, workers.world)
     if corpus.sha256 != suspended.text.sha256:
         raise CorpusError(_OTHER_TEXT.format("text", output, "its new path"))
     check_memory(suspended.model, config)
-    data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
         raise CorpusError(_OTHER_TEXT.format("validation text", output, "it with --val"))
     if len(data.vocabulary) != suspended.model.vocab_size:
@@ -157,6 +157,23 @@ def resume(
     run.restore(suspended)
     run.compare()
     return run
+
+
+def _dataset(corpus: Corpus, split: Split, tokens: VocabularyConfig, world: World) -> Dataset:
+    """The dataset, the same in every process.
+
+    Raises:
+        CorpusError: nothing is left to train on, or processes have read different texts.
+    """
+    data = world.together(lambda: Dataset.of(corpus, split, tokens))
+    first, *others = world.gather((corpus.sha256, data.val_sha256))
+    for rank, found in enumerate(others, start=1):
+        if found != first:
+            raise CorpusError(
+                f"process {rank} has read another text than process 0; each machine needs the "
+                "same files"
+            )
+    return data
 
 
 def _trainer(
