@@ -15,8 +15,7 @@ from charrnn.config import SampleConfig, VocabularyConfig, check_int
 from charrnn.errors import ConfigError, did_you_mean
 from charrnn.inference.sampling import Sample, complete, next_tokens
 from charrnn.inference.scoring import Score, score
-from charrnn.parallel.blas import one_thread
-from charrnn.parallel.threads import Workers
+from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.sources import Source, names_of, read_source, separator, split_source
@@ -159,7 +158,7 @@ class Model:
             CorpusError: the prompt is not valid Unicode.
         """
         _check_text("prompt", prompt)
-        with one_thread():
+        with one_blas_thread():
             return next_tokens(self.checkpoint, prompt)
 
     def score(self, text: str, *, eos: bool | None = None) -> Score:
@@ -337,5 +336,5 @@ def _working(threads: int | None) -> Iterator[Workers]:
     """Threads that share the work, while BLAS keeps to one in each of them."""
     if threads is not None:
         check_int("threads", threads, 1, _MAX_THREADS)
-    with one_thread(), Workers(threads) as workers:
+    with one_blas_thread(), Workers(threads) as workers:
         yield workers
