@@ -19,7 +19,7 @@ from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.sources import Source, names_of, read_source, separator, split_source
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 from charrnn.training.finetuning import Pretrained
 from charrnn.training.preparing import claimed, prepare
 from charrnn.training.resuming import Text

@@ -123,7 +123,7 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
         raise ConfigError("--split-on cannot be combined with --lines or --whole")
     if not split_on:
         raise ConfigError("split_on must be a text to cut at; --whole cuts nowhere")
-    from charrnn.text.vocabulary import normalize
+    from charrnn.text.unicode import normalize
 
     return normalize(unescaped(split_on))
 

@@ -178,7 +178,7 @@ def sample(
     from secrets import randbelow
 
     from charrnn.inference.sampling import Sample
-    from charrnn.text.vocabulary import normalize
+    from charrnn.text.unicode import normalize
 
     options = given(context)
     _refuse_together(options)
@@ -246,7 +246,7 @@ def _starts(
 ) -> list[str]:
     """What to continue, in NFC: PROMPT, or the lines of a file."""
     from charrnn.text.reading import read_text, split_lines, strip_last_newline
-    from charrnn.text.vocabulary import normalize
+    from charrnn.text.unicode import normalize
 
     if prompts is not None:
         return split_lines(read_text(prompts, encoding, max_size))

@@ -185,7 +185,7 @@ def _full_name(word: str) -> str:
 
 
 def _as_text(typed: str) -> str:
-    from charrnn.text.vocabulary import normalize
+    from charrnn.text.unicode import normalize
 
     return normalize(unescaped(typed))
 

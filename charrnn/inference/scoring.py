@@ -27,7 +27,8 @@ from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.documents import WORDS, Documents
 from charrnn.text.reading import regroup
 from charrnn.text.tokens import Tokens, tokenize
-from charrnn.text.vocabulary import EOS_NAME, Vocabulary, normalize, sum_composed
+from charrnn.text.unicode import normalize, sum_composed
+from charrnn.text.vocabulary import EOS_NAME, Vocabulary
 
 _STEPS = 128  # of a long text at a time
 _GROUP = 4  # streams of a long text side by side in a thread

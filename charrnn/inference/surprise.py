@@ -15,7 +15,8 @@ from charrnn.ids import EOS, UNK
 from charrnn.inference.sampling import log_softmax
 from charrnn.inference.scoring import Score, scored
 from charrnn.storage.checkpoint import Checkpoint, check_finite
-from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary, normalize, places_of_parts
+from charrnn.text.unicode import normalize, places_of_parts
+from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary
 
 Array = np.ndarray
 

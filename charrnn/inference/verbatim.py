@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from charrnn.text.documents import END, LINE_END, Documents
-from charrnn.text.vocabulary import code_points
+from charrnn.text.unicode import code_points
 
 Array = np.ndarray
 

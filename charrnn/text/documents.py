@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.text.reading import regroup
-from charrnn.text.vocabulary import CODE_POINTS, code_points, from_code_points
+from charrnn.text.unicode import CODE_POINTS, code_points, from_code_points
 
 Array = np.ndarray
 

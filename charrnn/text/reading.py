@@ -14,7 +14,7 @@ from charrnn.errors import ConfigError, CorpusError
 from charrnn.text.compression import compression, compression_of, unpack
 from charrnn.text.encodings import excerpt_of, likely_encodings
 from charrnn.text.kinds import refuse
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 
 _PART = 1 << 18  # bytes read at a time
 _PACKED_PART = 1 << 14  # of a compressed file

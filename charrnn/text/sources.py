@@ -12,7 +12,7 @@ from charrnn.resources import bundled_corpus
 from charrnn.text.corpus import Corpus, Split, mark, read_corpus, split_corpus
 from charrnn.text.documents import END, LINE_END
 from charrnn.text.reading import refuse_url
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 
 # A text or the name of a bundled corpus; a file or a folder; documents; files and folders.
 Source = str | Path | Sequence[str] | Sequence[Path]

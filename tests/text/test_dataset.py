@@ -12,7 +12,7 @@ from charrnn.text import corpus as module
 from charrnn.text.corpus import split_corpus
 from charrnn.text.dataset import Dataset
 from charrnn.text.tokens import split_documents
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 from tests.conftest import CHARACTERS, JAMO, WORDS, corpus_of
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from charrnn.text import documents as module
 from charrnn.text.documents import END, Documents, Stretches
-from charrnn.text.vocabulary import normalize, split_words
+from charrnn.text.unicode import normalize
+from charrnn.text.vocabulary import split_words
 from tests.conftest import documents_of
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)

@@ -16,7 +16,8 @@ from charrnn.text.tokens import (
     stretches_of,
     tokenize,
 )
-from charrnn.text.vocabulary import Vocabulary, normalize
+from charrnn.text.unicode import normalize
+from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import CHARACTERS, JAMO, WORDS, documents_of
 
 Array = np.ndarray
