@@ -430,7 +430,7 @@ def _score_streams(
     for step in range(-BURN_IN, int((stops - starts).max()), steps):
         workers.check()
         firsts = (starts + step).tolist()
-        chunk = np.stack([tokens.read(first - 1, first + steps) for first in firsts], axis=1)
+        chunk = np.stack([tokens.slice(first - 1, first + steps) for first in firsts], axis=1)
         places = np.arange(steps)[:, None] + firsts
         inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
         counted = (places >= starts) & (places < stops)

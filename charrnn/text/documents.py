@@ -26,15 +26,15 @@ _PART = 1 << 18  # characters looked at at a time
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """D stretches of an array, read as if they lay end to end, and round and round."""
+class Spans:
+    """D spans of an array, read cyclically as if they lay end to end."""
 
     starts: Array  # (D,) places in the array
     stops: Array  # (D,) places in the array
 
     @classmethod
-    def between(cls, stops: Array) -> "Stretches":
-        """Stretches that each begin where the one before stops."""
+    def between(cls, stops: Array) -> "Spans":
+        """Spans that each begin where the one before stops."""
         stops = stops.astype(_type_of_places(stops.max(initial=0)), copy=False)
         starts = np.roll(stops, 1)
         starts[:1] = 0
@@ -45,51 +45,51 @@ class Stretches:
 
     @cached_property
     def ends(self) -> Array:
-        """Where each stretch stops when they lie end to end (D,)."""
+        """Where each span stops when they lie end to end (D,)."""
         return np.cumsum(self.stops - self.starts, dtype=self.stops.dtype)
 
     @property
     def size(self) -> int:
-        """The length of all stretches together, N."""
+        """The length of all spans together, N."""
         return int(self.ends[-1]) if len(self) else 0
 
-    def shuffled(self, rng: np.random.Generator) -> "Stretches":
-        """The same stretches in a random order."""
+    def shuffled(self, rng: np.random.Generator) -> "Spans":
+        """The same spans in a random order."""
         order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
         return self.select(order)
 
-    def select(self, chosen: Array) -> "Stretches":
+    def select(self, chosen: Array) -> "Spans":
         """Those that an index array or a mask (D,) chooses."""
-        return Stretches(self.starts[chosen], self.stops[chosen])
+        return Spans(self.starts[chosen], self.stops[chosen])
 
     def places(self, start: int, stop: int) -> Array:
         """Where `start` to `stop` lie in the array, int64 (stop - start,).
 
-        Any numbers will do, as the stretches are read round and round.
+        Any numbers will do, as the spans are read cyclically.
         """
         N, D = self.size, len(self)
         turns, rests = np.divmod((start, stop - 1), N)
         # With another type than that of `ends`, NumPy would convert all of them.
         found = np.searchsorted(self.ends, rests.astype(self.ends.dtype), side="right")
         first, last = turns * D + found
-        turns, stretches = np.divmod(np.arange(first, last + 1), D)
-        ends = self.ends[stretches] + turns * N
+        turns, spans = np.divmod(np.arange(first, last + 1), D)
+        ends = self.ends[spans] + turns * N
         counts = np.diff(np.minimum(ends, stop), prepend=start)
-        return np.repeat(self.stops[stretches] - ends, counts) + np.arange(start, stop)
+        return np.repeat(self.stops[spans] - ends, counts) + np.arange(start, stop)
 
     def parts(self) -> Iterator[Array]:
-        """The places of all stretches end to end, some at a time."""
+        """The places of all spans end to end, some at a time."""
         for start in range(0, self.size, _PART):
             yield self.places(start, min(start + _PART, self.size))
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text."""
+    """Texts in NFC, each a span of one array of numbers; to select some copies no text."""
 
     alphabet: Array  # (A,) code point of each number
     codes: Array  # (M,) numbers of characters, as few bytes each as will do
-    stretches: Stretches  # each document, and one place more for its end
+    spans: Spans  # each document, and one place more for its end
     cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
 
     @classmethod
@@ -107,13 +107,13 @@ class Documents:
                 codes, dtype = _widened(codes, dtype, wider), wider
             codes += numbers[characters].astype(dtype).tobytes()
         array = np.frombuffer(codes, dtype)
-        return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
+        return cls(alphabet, array, Spans.between(np.flatnonzero(array < NUM_MARKS) + 1))
 
     def __len__(self) -> int:
-        return len(self.stretches)
+        return len(self.spans)
 
     def __getitem__(self, index: int) -> str:
-        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        start, stop = self.spans.starts[index], self.spans.stops[index]
         return self._text(self.codes[start : stop - 1])
 
     def __iter__(self) -> Iterator[str]:
@@ -132,18 +132,18 @@ class Documents:
     @property
     def chars(self) -> int:
         """Characters in all documents, without a last newline."""
-        return self.stretches.size - len(self)
+        return self.spans.size - len(self)
 
     @property
     def lengths(self) -> Array:
         """Characters of each document (D,), with its last newline."""
-        last = self.codes[self.stretches.stops - 1]
-        lengths: Array = self.stretches.stops - self.stretches.starts - (last == _MARKS.index(END))
+        last = self.codes[self.spans.stops - 1]
+        lengths: Array = self.spans.stops - self.spans.starts - (last == _MARKS.index(END))
         return lengths
 
     def select(self, chosen: Array) -> "Documents":
         """Those documents that an index array or a mask (D,) chooses."""
-        return replace(self, stretches=self.stretches.select(chosen))
+        return replace(self, spans=self.spans.select(chosen))
 
     def cut_off(
         self, index: int, length: int, apart: Array | None = None
@@ -153,17 +153,17 @@ class Documents:
         Args:
             apart: a mask (D,) of others that go with the rest; None: none.
         """
-        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        start, stop = self.spans.starts[index], self.spans.stops[index]
         kept = np.ones(len(self), bool) if apart is None else ~apart
-        others = self.stretches.select(~kept)
+        others = self.spans.select(~kept)
         kept[index] = False
-        whole = self.stretches.select(kept)
+        whole = self.spans.select(kept)
         middle = start + length
-        first = Stretches(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
-        rest = Stretches(np.append(others.starts, middle), np.append(others.stops, stop))
-        return replace(self, stretches=first, cut_at=int(middle)), replace(self, stretches=rest)
+        first = Spans(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
+        rest = Spans(np.append(others.starts, middle), np.append(others.stops, stop))
+        return replace(self, spans=first, cut_at=int(middle)), replace(self, spans=rest)
 
-    def counts(self) -> dict[str, int]:
+    def char_counts(self) -> dict[str, int]:
         """How often each character of the alphabet occurs, which may be never."""
         A = len(self.alphabet)
         found = (np.bincount(part, minlength=A) for part in self._parts())
@@ -180,13 +180,13 @@ class Documents:
 
     def end(self, chars: int) -> str:
         """The last characters, documents one below the other."""
-        return self.text(max(0, self.stretches.size - chars), self.stretches.size)
+        return self.text(max(0, self.spans.size - chars), self.spans.size)
 
     def text(self, start: int, stop: int) -> str:
         """The characters from `start` to `stop`, documents one below the other."""
         if start >= stop:
             return ""
-        return _MARK.sub("\n", self._text(self._codes(self.stretches.places(start, stop))))
+        return _MARK.sub("\n", self._text(self._codes(self.spans.places(start, stop))))
 
     def marked(self) -> Iterator[str]:
         """The text that they were collected from, in pieces."""
@@ -195,7 +195,7 @@ class Documents:
 
     def _parts(self) -> Iterator[Array]:
         """The codes of all documents, some at a time, with a mark after each."""
-        for places in self.stretches.parts():
+        for places in self.spans.parts():
             yield self._codes(places)
 
     def _codes(self, places: Array) -> Array:

@@ -19,18 +19,18 @@ def fingerprints(documents: Documents) -> Array:
 
     A polynomial in the code points modulo 2⁶⁴, in time linear in N and memory in D.
     """
-    stretches = documents.stretches
-    longest = int((stretches.stops - stretches.starts).max(initial=0))
+    spans = documents.spans
+    longest = int((spans.stops - spans.starts).max(initial=0))
     low_powers, high_powers = _powers(1, 1 << _BITS), _powers(1 << _BITS, (longest >> _BITS) + 1)
     values = documents.alphabet.astype(np.uint64) + 1
     values[:NUM_MARKS] = 0
     found = np.zeros(len(documents), np.uint64)
-    for start in range(0, stretches.size, _PART):
-        steps = np.arange(start, min(start + _PART, stretches.size), dtype=stretches.ends.dtype)
-        numbers = np.searchsorted(stretches.ends, steps, side="right")
-        places = stretches.places(start, start + len(steps))
+    for start in range(0, spans.size, _PART):
+        steps = np.arange(start, min(start + _PART, spans.size), dtype=spans.ends.dtype)
+        numbers = np.searchsorted(spans.ends, steps, side="right")
+        places = spans.places(start, start + len(steps))
         terms = np.where(places == documents.cut_at, 0, values[documents.codes[places]])
-        inside = places - stretches.starts[numbers]
+        inside = places - spans.starts[numbers]
         terms *= low_powers[inside & ((1 << _BITS) - 1)]
         terms *= high_powers[inside >> _BITS]
         firsts = np.flatnonzero(np.diff(numbers, prepend=-1))

@@ -267,4 +267,4 @@ def _with_ngram(
 
 def _bytes(documents: Documents) -> int:
     """The size of the documents in UTF-8."""
-    return sum(number * len(char.encode()) for char, number in documents.counts().items())
+    return sum(number * len(char.encode()) for char, number in documents.char_counts().items())

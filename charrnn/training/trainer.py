@@ -549,7 +549,7 @@ class NGramTrainer:
             1.0,
             train.loss,
             0.0,
-            self.split.count(eos=True),
+            self.split.num_chars(eos=True),
             self.seconds,
             train.loss,
             found,
@@ -563,5 +563,5 @@ class NGramTrainer:
         except ValueError as error:
             raise ConfigError(f"{error}: lower --order") from None
         self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
-        self.chars = self.split.count(eos=True)
+        self.chars = self.split.num_chars(eos=True)
         self.seconds = time.perf_counter() - clock

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from charrnn.config import VocabularyConfig
 from charrnn.errors import ConfigError
 from charrnn.ids import EOS, IGNORE, NUM_SPECIAL, UNK
-from charrnn.text.unicode import (
-    normalize,
-)
+from charrnn.text.unicode import normalize
 from charrnn.text.vocabulary import UNK_CHARACTER, Vocabulary, split_words
 from tests.conftest import CHARACTERS, JAMO, WORDS
 
