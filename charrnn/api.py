@@ -16,12 +16,11 @@ from charrnn.errors import ConfigError, did_you_mean
 from charrnn.inference.sampling import Sample, complete, next_tokens
 from charrnn.inference.scores import Score
 from charrnn.inference.scoring import score
-from charrnn.parallel.blas import one_thread
-from charrnn.parallel.threads import Workers
+from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.sources import Source, names_of, read_source, separator, split_source
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 from charrnn.training.finetuning import Pretrained
 from charrnn.training.preparing import RunRequest, claimed, prepare
 from charrnn.training.progress import Progress
@@ -154,7 +153,7 @@ class Model:
             CorpusError: the prompt is not valid Unicode.
         """
         _check_text("prompt", prompt)
-        with one_thread():
+        with one_blas_thread():
             return next_tokens(self.checkpoint, prompt)
 
     def score(self, text: str, *, eos: bool | None = None) -> Score:
@@ -329,5 +328,5 @@ def _working(threads: int | None) -> Iterator[Workers]:
     """Threads that share the work, while BLAS keeps to one in each of them."""
     if threads is not None:
         check_int("threads", threads, 1, _MAX_THREADS)
-    with one_thread(), Workers(threads) as workers:
+    with one_blas_thread(), Workers(threads) as workers:
         yield workers

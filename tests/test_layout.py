@@ -118,9 +118,7 @@ def test_third_parties_stay_where_they_belong(name: str) -> None:
     assert foreign(name) <= permitted | {"numpy"}
 
 
-@pytest.mark.parametrize(
-    "name", [*sorted(FLOORS[0] | FLOORS[1]), "parallel.blas", "parallel.threads"]
-)
+@pytest.mark.parametrize("name", [*sorted(FLOORS[0] | FLOORS[1]), "parallel.threads"])
 def test_what_needs_no_arrays_does_not_import_numpy(name: str) -> None:
     assert not foreign(name)
 

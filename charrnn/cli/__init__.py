@@ -17,7 +17,7 @@ from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.cli.usage import problem
 from charrnn.errors import CharRNNError, UnfinishedError
-from charrnn.parallel import blas, processes
+from charrnn.parallel import processes, threads
 
 _SHARED = ("train", "score")  # what the processes of MPI do together
 
@@ -59,7 +59,7 @@ def charrnn(
 
 def main() -> int:
     """Run a command and return its exit code: the one place where errors become lines."""
-    blas.use_one_thread()
+    threads.use_one_blas_thread()
     _prepare_streams()
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)

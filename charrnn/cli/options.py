@@ -175,7 +175,7 @@ def unescaped(typed: str) -> str:
 
 def as_text(typed: str) -> str:
     """Read a typed text as the text of a file is read, with its escapes replaced."""
-    from charrnn.text.vocabulary import normalize
+    from charrnn.text.unicode import normalize
 
     return normalize(unescaped(typed))
 

@@ -78,7 +78,7 @@ class Scorer:
 
     def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
         """Scores of the texts cut after every so many characters in NFC; no end counts."""
-        from charrnn.text.vocabulary import normalize
+        from charrnn.text.unicode import normalize
 
         composed = (replace(given, text=normalize(given.text)) for given in texts)
         parts = (
@@ -109,7 +109,7 @@ class Scorer:
     def adapted(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Tally", "Tally"]]:
         """Figures of the model as it is, and as it learns from each text."""
         from charrnn.inference.scoring import score_pieces
-        from charrnn.text.vocabulary import normalize
+        from charrnn.text.unicode import normalize
 
         for given in texts:
             static, adapted = (

@@ -262,16 +262,23 @@ def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "
 
 
 def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
-    """Training and validation documents, the latter from another file where one is named."""
+    """Training and validation documents, the latter from another file where one is named.
+
+    Every process reads all of them by itself; what comes from standard input, rank 0 hands on.
+    """
     from charrnn.text.corpus import read_corpus
     from charrnn.text.sources import split_source
 
     encoding, max_size = text.encoding, text.max_size
-    corpus = read_corpus(
-        text.sources, separator=text.separator, encoding=encoding, max_size=max_size, world=world
-    )
-    val = Path(text.val) if text.val else None
-    return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size, world)
+
+    def read() -> tuple["Corpus", "Split"]:
+        corpus = read_corpus(
+            text.sources, separator=text.separator, encoding=encoding, max_size=max_size
+        )
+        val = Path(text.val) if text.val else None
+        return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size)
+
+    return world.together(read, alone="-" in [*text.sources, text.val])
 
 
 def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:

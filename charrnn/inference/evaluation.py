@@ -214,7 +214,7 @@ def evaluate(
     sums = [float(part[skip:].sum()) for part, skip in zip(found, skips[own], strict=True)]
     return Evaluation(
         nats=-math.fsum(chain.from_iterable(world.gather(sums))),
-        chars=split.count(eos=count_eos),
+        chars=split.num_chars(eos=count_eos),
         unk=int(np.count_nonzero(tokens == UNK)),
         tokens=int(np.count_nonzero(tokens != IGNORE)),
     )

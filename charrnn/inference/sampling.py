@@ -16,14 +16,8 @@ from charrnn.inference.evaluation import chunk_shape
 from charrnn.network.functional import sample_categorical
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
-from charrnn.text.vocabulary import (
-    EOS_NAME,
-    UNK_CHARACTER,
-    UNK_NAME,
-    Composer,
-    Vocabulary,
-    normalize,
-)
+from charrnn.text.unicode import Composer, normalize
+from charrnn.text.vocabulary import EOS_NAME, UNK_CHARACTER, UNK_NAME, Vocabulary
 
 Array = np.ndarray
 

@@ -17,7 +17,8 @@ import numpy as np
 from charrnn.ids import IGNORE, UNK
 from charrnn.inference.units import bits, perplexity
 from charrnn.storage.checkpoint import check_finite
-from charrnn.text.vocabulary import EOS_NAME, sum_composed
+from charrnn.text.unicode import sum_composed
+from charrnn.text.vocabulary import EOS_NAME
 
 _TERMS = 4096  # of a sum that are kept
 

@@ -28,7 +28,8 @@ from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.documents import WORDS, Documents
 from charrnn.text.reading import regroup
 from charrnn.text.tokens import Tokens, tokenize
-from charrnn.text.vocabulary import Vocabulary, normalize
+from charrnn.text.unicode import normalize
+from charrnn.text.vocabulary import Vocabulary
 
 _STEPS = 128  # of a long text at a time
 _GROUP = 4  # streams of a long text side by side in a thread
@@ -234,7 +235,7 @@ def _score_streams(
     for places, counted in stream_chunks(edges, steps, BURN_IN):
         workers.check()
         firsts = places[0].tolist()
-        chunk = np.stack([tokens.read(first - 1, first + steps) for first in firsts], axis=1)
+        chunk = np.stack([tokens.slice(first - 1, first + steps) for first in firsts], axis=1)
         inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
         targets = np.where(counted, chunk[1:], IGNORE)
         log_probs, state = unrolled.log_probs(inputs, targets, state)

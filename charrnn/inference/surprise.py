@@ -17,7 +17,8 @@ from charrnn.inference.scores import Score
 from charrnn.inference.scoring import scored
 from charrnn.inference.units import bits
 from charrnn.storage.checkpoint import Checkpoint, check_finite
-from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary, normalize, places_of_parts
+from charrnn.text.unicode import normalize, places_of_parts
+from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary
 
 Array = np.ndarray
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from charrnn.text.documents import END, LINE_END, Documents
-from charrnn.text.vocabulary import code_points
+from charrnn.text.unicode import code_points
 
 Array = np.ndarray
 
@@ -176,7 +176,7 @@ def _places(texts: Array, corpus: Documents, size: int) -> Iterator[tuple[int, i
     if not len(wanted):
         return
     parts = [np.empty(0, np.int64)]
-    for start in range(0, corpus.stretches.size, _PART):
+    for start in range(0, corpus.spans.size, _PART):
         hashes = stretch_hashes(characters_of(corpus, start, start + _PART + size - 1), size)
         found = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
         parts.append(start + np.flatnonzero(wanted[found] == hashes))
@@ -208,6 +208,6 @@ def _power(exponent: int) -> np.uint64:
 
 def characters_of(corpus: Documents, start: int, stop: int) -> Array:
     """Code points of the documents end to end, with a mark after each (N,)."""
-    places = corpus.stretches.places(start, min(stop, corpus.stretches.size))
+    places = corpus.spans.places(start, min(stop, corpus.spans.size))
     characters: Array = corpus.alphabet[corpus.codes[places]]
     return characters

@@ -8,7 +8,7 @@ these methods return at once.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -54,18 +54,6 @@ class World:
     def gather(self, item: T) -> list[T]:
         """The items of all ranks, at every rank."""
         return [item]
-
-    def concatenate(self, array: "np.ndarray") -> "np.ndarray":
-        """The arrays (N,) of all ranks end to end, at every rank; they are of one type."""
-        return array
-
-    def exchange(self, arrays: Sequence["np.ndarray"]) -> "list[np.ndarray]":
-        """Send each rank one of the arrays (N,); what each has sent. They are of one type."""
-        return [*arrays]
-
-    def merge(self, item: T, add: Callable[[T, T], T]) -> T:
-        """The items of all ranks added up, at every rank."""
-        return item
 
     def broadcast(self, item: T) -> T:
         """The item of rank 0."""
@@ -122,27 +110,6 @@ class _Ranks(World):
 
     def gather(self, item: T) -> list[T]:
         found: list[T] = self._comm.allgather(item)
-        return found
-
-    def concatenate(self, array: "np.ndarray") -> "np.ndarray":
-        import numpy as np
-
-        sizes = self._comm.allgather(len(array))
-        found = np.empty(sum(sizes), array.dtype)
-        self._comm.Allgatherv(np.ascontiguousarray(array), (found, sizes))
-        return found
-
-    def exchange(self, arrays: Sequence["np.ndarray"]) -> "list[np.ndarray]":
-        import numpy as np
-
-        sent = [len(array) for array in arrays]
-        sizes = self._comm.alltoall(sent)
-        found = np.empty(sum(sizes), arrays[0].dtype)
-        self._comm.Alltoallv((np.concatenate(arrays), sent), (found, sizes))
-        return np.split(found, np.cumsum(sizes)[:-1])
-
-    def merge(self, item: T, add: Callable[[T, T], T]) -> T:
-        found: T = self._comm.allreduce(item, add)
         return found
 
     def broadcast(self, item: T) -> T:

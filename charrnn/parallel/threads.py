@@ -1,15 +1,36 @@
-"""Work spread over threads, in an order that does not depend on how many there are."""
+"""Threads that share work, and one thread for BLAS, NumPy's matrix library, in each of them.
 
+Work is spread over charrnn's own threads, a shard of a batch each, in an order that does not depend
+on how many there are. BLAS keeps to one thread inside each: two BLAS threads wait for each other in
+every product, so that a busy neighbour on one core would stop them both.
+"""
+
+import contextlib
+import ctypes
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
-from threading import Barrier, Event
-from typing import TypeVar
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from charrnn.parallel.processes import ALONE, World
 
+if TYPE_CHECKING:  # `charrnn --help` has no use for it, nor the time
+    from concurrent.futures import ThreadPoolExecutor
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+_NUM_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_EXTENSION = "numpy._core._multiarray_umath"  # part of NumPy, linked to its BLAS
+_NAMES = [  # of the functions of OpenBLAS, by how it was built
+    f"{prefix}openblas_{{}}_num_threads{suffix}"
+    for prefix in ("scipy_", "")
+    for suffix in ("64_", "")
+]
+_inside: list[int] = []  # by caller of `one_blas_thread`, the number of threads before the first
+_lock = threading.Lock()
 
 
 def default_threads() -> int:
@@ -19,25 +40,31 @@ def default_threads() -> int:
     return os.cpu_count() or 1
 
 
+class StoppedError(Exception):
+    """Ends the work on an item as that on another one has failed."""
+
+
 class Workers:
-    """A pool of threads, as a context manager; NumPy releases the interpreter's lock in products.
+    """Who shares the work of a run: the threads of this process and, in `world`, all processes.
+
+    A context manager, which holds a pool of threads; NumPy releases the interpreter's lock in
+    products.
 
     Args:
-        threads: how many work at once; None means one a core, shared with the other processes of
-            the run on this machine. With one, or where the system has no room for more, no thread
-            is started.
-        world: these processes; what is spread over them says so.
+        threads: how many work at once; None means one a core, shared with the other processes on
+            this machine. With one, or where the system has no room for more, no thread is started.
+        world: the processes of the run.
     """
 
     def __init__(self, threads: int | None = None, world: World = ALONE) -> None:
         self.world = world
-        threads = threads or max(1, default_threads() // world.neighbours)
-        self._pool = _started(threads) if threads > 1 else None
-        self.threads = threads if self._pool else 1
-        self._stopping = Event()
+        number = threads or max(1, default_threads() // world.neighbours)
+        self._pool = _started(number) if number > 1 else None
+        self.threads = number if self._pool else 1
+        self._stopping = threading.Event()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """function(item) for every item, results in the order of the items.
+        """function(item) for every item on the threads, results in the order of the items.
 
         An error of one item, or Ctrl-C, stops the others: those that are running at their next
         `check`.
@@ -48,6 +75,8 @@ class Workers:
         try:
             return [future.result() for future in futures]
         except BaseException:
+            from concurrent.futures import wait
+
             self._stopping.set()
             for future in futures:
                 future.cancel()
@@ -59,10 +88,10 @@ class Workers:
         """End the item that is running if the others have been stopped; long ones call it often.
 
         Raises:
-            CancelledError: they have.
+            StoppedError: they have.
         """
         if self._stopping.is_set():
-            raise CancelledError
+            raise StoppedError
 
     def __enter__(self) -> "Workers":
         return self
@@ -72,11 +101,13 @@ class Workers:
             self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
 
 
-def _started(threads: int) -> ThreadPoolExecutor | None:
+def _started(number: int) -> "ThreadPoolExecutor | None":
     """A pool whose threads all run before there is work; None where they cannot."""
-    pool, everyone = ThreadPoolExecutor(threads), Barrier(threads + 1)
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool, everyone = ThreadPoolExecutor(number), threading.Barrier(number + 1)
     try:
-        for _ in range(threads):
+        for _ in range(number):
             pool.submit(everyone.wait)
     except RuntimeError:  # can't start new thread
         everyone.abort()
@@ -84,3 +115,40 @@ def _started(threads: int) -> ThreadPoolExecutor | None:
         return None
     everyone.wait()
     return pool
+
+
+def use_one_blas_thread() -> None:
+    """Set the environment that BLAS reads when NumPy is imported for the first time."""
+    for name in _NUM_THREADS:
+        os.environ[name] = "1"
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep an OpenBLAS that is loaded to one thread for a while; with another BLAS, do nothing.
+
+    Any number of threads may be inside; the last one to leave restores what was before the first.
+    """
+    get, put = _openblas()
+    with _lock:
+        before = _inside[0] if _inside else get()
+        _inside.append(before)
+        put(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside.pop()
+            if not _inside:
+                put(before)
+
+
+@cache
+def _openblas() -> tuple[Callable[[], int], Callable[[int], object]]:
+    """The functions that get and set how many threads it runs."""
+    library = ctypes.CDLL(sys.modules[_EXTENSION].__file__)
+    for name in _NAMES:
+        get, put = (getattr(library, name.format(verb), None) for verb in ("get", "set"))
+        if get and put:
+            return get, put
+    return lambda: 1, lambda number: None

@@ -1,5 +1,6 @@
 """Sources to documents, and documents to a training and a validation split."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -13,15 +14,12 @@ import numpy as np
 
 from charrnn.config import LINES, WHOLE
 from charrnn.errors import CorpusError, did_you_mean
-from charrnn.parallel.processes import ALONE, World
 from charrnn.resources import bundled_corpora, bundled_corpus
 from charrnn.text.compression import plain_name
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.duplicates import fingerprints
-from charrnn.text.hashing import BlockHash, hash_together
 from charrnn.text.kinds import kind_of
-from charrnn.text.parts import Part, read_part, share_out
-from charrnn.text.reading import refuse_url, strip_pieces
+from charrnn.text.reading import read_pieces, refuse_url, strip_pieces
 
 Array = np.ndarray
 
@@ -47,24 +45,12 @@ class Corpus:
     sha256: str  # tells whether two runs have seen the same documents
 
     @classmethod
-    def collect(
-        cls, name: str, texts: Iterable[str], separator: str, world: World = ALONE
-    ) -> "Corpus":
-        """A corpus from pieces of text in which END or LINE_END stands after each document.
-
-        Args:
-            world: the processes, each of which gives a part of the text and keeps it.
-
-        Raises:
-            CorpusError: the pieces of one of them cannot be read.
-        """
-        if world.size == 1:
-            found = BlockHash()
-            documents = Documents.collect(_seen(texts, found.update))
-            sha256 = found.hexdigest()
-        else:
-            documents, sha256 = _collect_together(texts, world)
-        return cls(name, documents, separator, int(documents.lengths.sum()), sha256)
+    def collect(cls, name: str, texts: Iterable[str], separator: str) -> "Corpus":
+        """A corpus from pieces of text in which END or LINE_END stands after each document."""
+        digest = hashlib.sha256()
+        documents = Documents.collect(_hashed(texts, digest.update))
+        chars = int(documents.lengths.sum())
+        return cls(name, documents, separator, chars, digest.hexdigest())
 
     @property
     def count_eos(self) -> bool:
@@ -72,26 +58,12 @@ class Corpus:
         return self.separator != WHOLE
 
 
-def _collect_together(texts: Iterable[str], world: World) -> tuple[Documents, str]:
-    """The documents of all processes, and their hash."""
-    sizes: list[int] = []
-    seen = _seen(texts, lambda data: sizes.append(len(data)))
-    own = world.together(lambda: Documents.collect(seen))
-    sha256 = hash_together(map(_bytes, own.marked()), sum(sizes), world)
-    return own.spread(world), sha256
-
-
-def _seen(texts: Iterable[str], see: Callable[[bytes], None]) -> Iterator[str]:
-    """The same texts, of which `see` gets the bytes."""
+def _hashed(texts: Iterable[str], update: Callable[[bytes], None]) -> Iterator[str]:
+    """The same texts, of which `update` gets the bytes in UTF-8, 0xff where a document ends."""
     for text in texts:
-        see(_bytes(text))
+        data = text.replace(LINE_END, "\n" + END).encode("utf-8", "surrogatepass")
+        update(data.replace(END.encode("utf-8", "surrogatepass"), b"\xff"))
         yield text
-
-
-def _bytes(text: str) -> bytes:
-    """A text in UTF-8, with 0xff where a document ends."""
-    data = text.replace(LINE_END, "\n" + END).encode("utf-8", "surrogatepass")
-    return data.replace(END.encode("utf-8", "surrogatepass"), b"\xff")
 
 
 @dataclass(frozen=True)
@@ -108,7 +80,6 @@ def read_corpus(
     separator: str | None = None,
     encoding: str = "utf-8",
     max_size: int | None = None,
-    world: World = ALONE,
 ) -> Corpus:
     """Read files, folders (every *.txt below), bundled corpora by name, and "-".
 
@@ -119,21 +90,17 @@ def read_corpus(
         separator: where files are cut into documents, in NFC; LINES cuts them into lines, WHOLE
             nowhere. None means LINES if all are bundled corpora, else WHOLE.
         max_size: MB that each file may hold; see `charrnn.text.reading.read_pieces`.
-        world: the processes that read it, each a part.
 
     Raises:
         CorpusError: something is not there, cannot be read or holds no text.
     """
     sources = sources or [DEFAULT_CORPUS]
-
-    def find() -> tuple[str, list[list[Part]]]:
-        files, cut_at = _find_all(sources, separator)
-        return cut_at, share_out(files, world.size, cut_at, encoding, max_size)
-
-    cut_at, shares = world.together(find, alone=True)
-    own = shares[world.rank]
-    texts = chain.from_iterable(_marked(part, cut_at, encoding, max_size) for part in own)
-    corpus = Corpus.collect(corpus_name(sources), texts, cut_at, world)
+    found = [_find(source) for source in sources]
+    if separator is None:
+        separator = LINES if all(bundled for _, bundled in found) else WHOLE
+    files = chain.from_iterable(files for files, _ in found)
+    texts = chain.from_iterable(_marked(file, separator, encoding, max_size) for file in files)
+    corpus = Corpus.collect(corpus_name(sources), texts, separator)
     if not corpus.documents:
         raise CorpusError(f"there is no text in {', '.join(sources)}")
     return corpus
@@ -147,63 +114,30 @@ def read_documents(
     Raises:
         CorpusError: it cannot be read or decoded.
     """
-    return Documents.collect(_marked(Part(file), separator, encoding, max_size))
+    return Documents.collect(_marked(file, separator, encoding, max_size))
 
 
-def _marked(part: Part, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
-    """The text of a part of a file in pieces, with END or LINE_END where a document ends."""
-    pieces = read_part(part, encoding, max_size)
-    rest = None if part.stop is None else read_part(Part(part.file, part.stop), encoding, max_size)
-    return mark(pieces, separator, begins=part.start == 0, rest=rest)
+def _marked(file: Path | str, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
+    """The text of a file in pieces, with END or LINE_END where a document ends."""
+    return mark(read_pieces(file, encoding, max_size), separator)
 
 
-def mark(
-    pieces: Iterable[str],
-    separator: str,
-    *,
-    begins: bool = True,
-    rest: Iterable[str] | None = None,
-) -> Iterator[str]:
+def mark(pieces: Iterable[str], separator: str) -> Iterator[str]:
     """A text in NFC, given in pieces, with END or LINE_END where a document ends.
 
     A separator that is a line by itself takes the newlines before and after it along.
-
-    Args:
-        begins: whether the text begins here, or the pieces are only a part of it, as of a file in
-            `charrnn.text.parts`.
-        rest: the text that comes after the newline that ends this part of it, of which little is
-            read; None: the text ends here.
     """
-    if separator == WHOLE:
-        return _marked_whole(pieces, begins) if rest is None else iter(pieces)
-    if not separator.strip("\n"):
-        # The text ends as its other parts do; and one after newlines begins as all of it does.
-        return _marked_parts(chain(pieces, separator), separator, True, True)
-    if rest is not None and "\n" not in separator:
-        pieces = chain(strip_pieces(pieces), _newline_before(rest, separator))
-    return _marked_parts(pieces, separator, begins, rest is None)
+    return _marked_whole(pieces) if separator == WHOLE else _marked_parts(pieces, separator)
 
 
-def _newline_before(rest: Iterable[str], separator: str) -> Iterator[str]:
-    """The newline that ends a part of a text, unless the line after it is a separator."""
-    text = ""
-    for piece in rest:
-        text += piece
-        if len(text) > len(separator):
-            break
-    if not f"{text}\n".startswith(f"{separator}\n"):
-        yield "\n"
-
-
-def _marked_parts(pieces: Iterable[str], separator: str, begins: bool, ends: bool) -> Iterator[str]:
+def _marked_parts(pieces: Iterable[str], separator: str) -> Iterator[str]:
     """END after every part that is not empty; where newlines separate, none is left around one."""
     newline = "" if separator.strip("\n") else "\n"
     gap = re.compile(f"{END}[{END}{newline}]+")
-    pieces = _with_ends(pieces, separator)
-    if ends:
-        pieces = chain(strip_pieces(pieces), END)
-    last = END if begins else "\n"
-    for piece in pieces:
+    if newline:  # the text ends as its other parts do
+        pieces = chain(pieces, separator)
+    last = END
+    for piece in chain(strip_pieces(_with_ends(pieces, separator)), END):
         text = gap.sub(END, last + piece)
         yield text[1:]
         last = text[-1]
@@ -228,8 +162,8 @@ def _with_ends(pieces: Iterable[str], separator: str) -> Iterator[str]:
         text = text[stop - 1 :]
 
 
-def _marked_whole(pieces: Iterable[str], begins: bool) -> Iterator[str]:
-    newline, empty = "", begins
+def _marked_whole(pieces: Iterable[str]) -> Iterator[str]:
+    newline, empty = "", True
     for piece in pieces:
         text = newline + piece
         newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
@@ -238,14 +172,6 @@ def _marked_whole(pieces: Iterable[str], begins: bool) -> Iterator[str]:
         yield text
     if not empty:
         yield LINE_END if newline else END
-
-
-def _find_all(sources: Sequence[str], separator: str | None) -> tuple[list[Path | str], str]:
-    """The files that all sources stand for, and where they are cut."""
-    found = [_find(source) for source in sources]
-    if separator is None:
-        separator = LINES if all(bundled for _, bundled in found) else WHOLE
-    return [file for files, _ in found for file in files], separator
 
 
 def _find(source: str) -> tuple[Sequence[Path | str], bool]:

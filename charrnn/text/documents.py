@@ -10,10 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.parallel.processes import ALONE, World
 from charrnn.text.reading import regroup
-from charrnn.text.spread import Spread
-from charrnn.text.vocabulary import CODE_POINTS, code_points, from_code_points
+from charrnn.text.unicode import CODE_POINTS, code_points, from_code_points
 
 Array = np.ndarray
 
@@ -28,15 +26,15 @@ _PART = 1 << 18  # characters looked at at a time
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """D stretches of an array, read as if they lay end to end, and round and round."""
+class Spans:
+    """D spans of an array, read cyclically as if they lay end to end."""
 
     starts: Array  # (D,) places in the array
     stops: Array  # (D,) places in the array
 
     @classmethod
-    def between(cls, stops: Array) -> "Stretches":
-        """Stretches that each begin where the one before stops."""
+    def between(cls, stops: Array) -> "Spans":
+        """Spans that each begin where the one before stops."""
         stops = stops.astype(_type_of_places(stops.max(initial=0)), copy=False)
         starts = np.roll(stops, 1)
         starts[:1] = 0
@@ -47,54 +45,51 @@ class Stretches:
 
     @cached_property
     def ends(self) -> Array:
-        """Where each stretch stops when they lie end to end (D,)."""
+        """Where each span stops when they lie end to end (D,)."""
         return np.cumsum(self.stops - self.starts, dtype=self.stops.dtype)
 
     @property
     def size(self) -> int:
-        """The length of all stretches together, N."""
+        """The length of all spans together, N."""
         return int(self.ends[-1]) if len(self) else 0
 
-    def shuffled(self, rng: np.random.Generator) -> "Stretches":
-        """The same stretches in a random order."""
+    def shuffled(self, rng: np.random.Generator) -> "Spans":
+        """The same spans in a random order."""
         order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
         return self.select(order)
 
-    def select(self, chosen: Array) -> "Stretches":
+    def select(self, chosen: Array) -> "Spans":
         """Those that an index array or a mask (D,) chooses."""
-        return Stretches(self.starts[chosen], self.stops[chosen])
+        return Spans(self.starts[chosen], self.stops[chosen])
 
     def places(self, start: int, stop: int) -> Array:
         """Where `start` to `stop` lie in the array, int64 (stop - start,).
 
-        Any numbers will do, as the stretches are read round and round.
+        Any numbers will do, as the spans are read cyclically.
         """
         N, D = self.size, len(self)
         turns, rests = np.divmod((start, stop - 1), N)
         # With another type than that of `ends`, NumPy would convert all of them.
         found = np.searchsorted(self.ends, rests.astype(self.ends.dtype), side="right")
         first, last = turns * D + found
-        turns, stretches = np.divmod(np.arange(first, last + 1), D)
-        ends = self.ends[stretches] + turns * N
+        turns, spans = np.divmod(np.arange(first, last + 1), D)
+        ends = self.ends[spans] + turns * N
         counts = np.diff(np.minimum(ends, stop), prepend=start)
-        return np.repeat(self.stops[stretches] - ends, counts) + np.arange(start, stop)
+        return np.repeat(self.stops[spans] - ends, counts) + np.arange(start, stop)
 
     def parts(self) -> Iterator[Array]:
-        """The places of all stretches end to end, some at a time."""
+        """The places of all spans end to end, some at a time."""
         for start in range(0, self.size, _PART):
             yield self.places(start, min(start + _PART, self.size))
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts in NFC, each a stretch of one array of numbers; to select some copies no text.
-
-    Where the array is spread over processes, they all make the same calls.
-    """
+    """Texts in NFC, each a span of one array of numbers; to select some copies no text."""
 
     alphabet: Array  # (A,) code point of each number
-    codes: Array | Spread  # (M,) numbers of characters, as few bytes each as will do
-    stretches: Stretches  # each document, and one place more for its end
+    codes: Array  # (M,) numbers of characters, as few bytes each as will do
+    spans: Spans  # each document, and one place more for its end
     cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
 
     @classmethod
@@ -112,52 +107,13 @@ class Documents:
                 codes, dtype = _widened(codes, dtype, wider), wider
             codes += numbers[characters].astype(dtype).tobytes()
         array = np.frombuffer(codes, dtype)
-        return cls(alphabet, array, Stretches.between(np.flatnonzero(array < NUM_MARKS) + 1))
-
-    def spread(self, world: World) -> "Documents":
-        """The documents of all processes, each of which has collected a part of the text.
-
-        Each keeps the numbers of its part, renumbered, and learns where all documents lie.
-        """
-        if isinstance(self.codes, Spread):
-            return self
-        alphabets = world.gather(self.alphabet)
-        others = np.setdiff1d(np.concatenate(alphabets), self.alphabet[:NUM_MARKS])
-        alphabet = np.append(self.alphabet[:NUM_MARKS], others)
-        renumbered = _numbers(alphabet)[self.alphabet]
-        codes = Spread(
-            _mapped(self.codes, renumbered, np.min_scalar_type(len(alphabet) - 1)), world
-        )
-        stops = self.stretches.stops.astype(_type_of_places(len(codes))) + codes.start
-        return Documents(alphabet, codes, Stretches.between(world.concatenate(stops)))
-
-    def share(self) -> "Documents":
-        """What of them this process holds, without a copy.
-
-        Of one that begins or ends elsewhere it is a part without a start or an end; so that the
-        documents have to be in the order of their places for that to be the last.
-        """
-        if not isinstance(self.codes, Spread):
-            return self
-        start, stop = self.codes.start, self.codes.stop
-        starts = self.stretches.starts.clip(start, stop) - start
-        stops = self.stretches.stops.clip(start, stop) - start
-        held = starts < stops
-        cut_at = self.cut_at - start if start <= self.cut_at < stop else -1
-        return Documents(
-            self.alphabet, self.codes.own, Stretches(starts[held], stops[held]), cut_at
-        )
-
-    @property
-    def world(self) -> World:
-        """The processes that hold the text."""
-        return self.codes.world if isinstance(self.codes, Spread) else ALONE
+        return cls(alphabet, array, Spans.between(np.flatnonzero(array < NUM_MARKS) + 1))
 
     def __len__(self) -> int:
-        return len(self.stretches)
+        return len(self.spans)
 
     def __getitem__(self, index: int) -> str:
-        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        start, stop = self.spans.starts[index], self.spans.stops[index]
         return self._text(self.codes[start : stop - 1])
 
     def __iter__(self) -> Iterator[str]:
@@ -176,18 +132,18 @@ class Documents:
     @property
     def chars(self) -> int:
         """Characters in all documents, without a last newline."""
-        return self.stretches.size - len(self)
+        return self.spans.size - len(self)
 
     @property
     def lengths(self) -> Array:
         """Characters of each document (D,), with its last newline."""
-        last = self.codes[self.stretches.stops - 1]
-        lengths: Array = self.stretches.stops - self.stretches.starts - (last == _MARKS.index(END))
+        last = self.codes[self.spans.stops - 1]
+        lengths: Array = self.spans.stops - self.spans.starts - (last == _MARKS.index(END))
         return lengths
 
     def select(self, chosen: Array) -> "Documents":
         """Those documents that an index array or a mask (D,) chooses."""
-        return replace(self, stretches=self.stretches.select(chosen))
+        return replace(self, spans=self.spans.select(chosen))
 
     def cut_off(
         self, index: int, length: int, apart: Array | None = None
@@ -197,22 +153,21 @@ class Documents:
         Args:
             apart: a mask (D,) of others that go with the rest; None: none.
         """
-        start, stop = self.stretches.starts[index], self.stretches.stops[index]
+        start, stop = self.spans.starts[index], self.spans.stops[index]
         kept = np.ones(len(self), bool) if apart is None else ~apart
-        others = self.stretches.select(~kept)
+        others = self.spans.select(~kept)
         kept[index] = False
-        whole = self.stretches.select(kept)
+        whole = self.spans.select(kept)
         middle = start + length
-        first = Stretches(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
-        rest = Stretches(np.append(others.starts, middle), np.append(others.stops, stop))
-        return replace(self, stretches=first, cut_at=int(middle)), replace(self, stretches=rest)
+        first = Spans(np.append(whole.starts, start), np.append(whole.stops, middle + 1))
+        rest = Spans(np.append(others.starts, middle), np.append(others.stops, stop))
+        return replace(self, spans=first, cut_at=int(middle)), replace(self, spans=rest)
 
-    def counts(self) -> dict[str, int]:
+    def char_counts(self) -> dict[str, int]:
         """How often each character of the alphabet occurs, which may be never."""
         A = len(self.alphabet)
-        own = self.share()._parts()
-        counts = sum((np.bincount(part, minlength=A) for part in own), np.zeros(A, int))
-        self.world.sum(counts)
+        found = (np.bincount(part, minlength=A) for part in self._parts())
+        counts = sum(found, np.zeros(A, int))
         return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
 
     def fragments(self) -> Iterator[list[str]]:
@@ -225,13 +180,13 @@ class Documents:
 
     def end(self, chars: int) -> str:
         """The last characters, documents one below the other."""
-        return self.text(max(0, self.stretches.size - chars), self.stretches.size)
+        return self.text(max(0, self.spans.size - chars), self.spans.size)
 
     def text(self, start: int, stop: int) -> str:
         """The characters from `start` to `stop`, documents one below the other."""
         if start >= stop:
             return ""
-        return _MARK.sub("\n", self._text(self._codes(self.stretches.places(start, stop))))
+        return _MARK.sub("\n", self._text(self._codes(self.spans.places(start, stop))))
 
     def marked(self) -> Iterator[str]:
         """The text that they were collected from, in pieces."""
@@ -240,7 +195,7 @@ class Documents:
 
     def _parts(self) -> Iterator[Array]:
         """The codes of all documents, some at a time, with a mark after each."""
-        for places in self.stretches.parts():
+        for places in self.spans.parts():
             yield self._codes(places)
 
     def _codes(self, places: Array) -> Array:
@@ -261,15 +216,6 @@ def _numbers(alphabet: Array) -> Array:
     numbers = np.full(CODE_POINTS, -1, np.int32)
     numbers[alphabet] = np.arange(len(alphabet))
     return numbers
-
-
-def _mapped(codes: Array, numbers: Array, dtype: np.dtype) -> Array:
-    """What the numbers are mapped to, in the same array if it is of that type."""
-    found = codes if codes.dtype == dtype else np.empty(len(codes), dtype)
-    for start in range(0, len(codes), _PART):
-        part = slice(start, start + _PART)
-        found[part] = numbers[codes[part]]
-    return found
 
 
 def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:

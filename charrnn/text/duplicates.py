@@ -5,8 +5,7 @@ Letters: D documents, N characters, each document's end included.
 
 import numpy as np
 
-from charrnn.text.documents import NUM_MARKS, Documents, Stretches
-from charrnn.text.spread import Spread
+from charrnn.text.documents import NUM_MARKS, Documents
 
 Array = np.ndarray
 
@@ -18,31 +17,24 @@ _BITS = 16  # of a place in a document whose powers are in one table
 def fingerprints(documents: Documents) -> Array:
     """A number for each document, uint64 (D,): equal documents have one, others by all odds not.
 
-    A polynomial in the code points modulo 2⁶⁴, in time linear in N and memory in D. Where the text
-    is spread over processes, they all make the same call.
+    A polynomial in the code points modulo 2⁶⁴, in time linear in N and memory in D.
     """
-    codes, stretches = documents.codes, documents.stretches
-    low, own = (codes.start, codes.own) if isinstance(codes, Spread) else (0, codes)
-    starts = stretches.starts.clip(low, low + len(own))
-    stops = stretches.stops.clip(low, low + len(own))
-    held = np.flatnonzero(starts < stops)
-    parts = Stretches(starts[held], stops[held])
-    longest = int((stretches.stops - stretches.starts).max(initial=0))
+    spans = documents.spans
+    longest = int((spans.stops - spans.starts).max(initial=0))
     low_powers, high_powers = _powers(1, 1 << _BITS), _powers(1 << _BITS, (longest >> _BITS) + 1)
     values = documents.alphabet.astype(np.uint64) + 1
     values[:NUM_MARKS] = 0
     found = np.zeros(len(documents), np.uint64)
-    for begin in range(0, parts.size, _PART):
-        steps = np.arange(begin, min(begin + _PART, parts.size), dtype=parts.ends.dtype)
-        numbers = held[np.searchsorted(parts.ends, steps, side="right")]
-        places = parts.places(begin, begin + len(steps))
-        terms = np.where(places == documents.cut_at, 0, values[own[places - low]])
-        inside = places - stretches.starts[numbers]
+    for start in range(0, spans.size, _PART):
+        steps = np.arange(start, min(start + _PART, spans.size), dtype=spans.ends.dtype)
+        numbers = np.searchsorted(spans.ends, steps, side="right")
+        places = spans.places(start, start + len(steps))
+        terms = np.where(places == documents.cut_at, 0, values[documents.codes[places]])
+        inside = places - spans.starts[numbers]
         terms *= low_powers[inside & ((1 << _BITS) - 1)]
         terms *= high_powers[inside >> _BITS]
         firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
         found[numbers[firsts]] += np.add.reduceat(terms, firsts)
-    documents.world.sum(found)
     return found
 
 

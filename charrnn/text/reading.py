@@ -14,7 +14,7 @@ from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.text.compression import compression, compression_of, unpack
 from charrnn.text.encodings import excerpt_of, likely_encodings
 from charrnn.text.kinds import refuse
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 
 _PART = 1 << 18  # bytes read at a time
 _PACKED_PART = 1 << 14  # of a compressed file
@@ -41,8 +41,6 @@ def read_pieces(
     max_size: int | None = None,
     *,
     compose: bool = True,
-    start: int = 0,
-    stop: int | None = None,
 ) -> Iterator[str]:
     """The text of a file, or of standard input for "-", in pieces; see `decode`.
 
@@ -52,8 +50,6 @@ def read_pieces(
         max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
             or 20 times its own size, and any other what it will.
         compose: as for `decode`.
-        start: the first byte to read, after a newline, of a file that is not compressed.
-        stop: the byte to stop before, after a newline; None: the end.
 
     Raises:
         CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
@@ -67,9 +63,7 @@ def read_pieces(
         else:
             with Path(path).open("rb") as file:
                 parts = _unpacked(file, str(path), max_size)
-                if start or stop is not None:
-                    parts = _between(file, start, stop)
-                yield from decode(parts, str(path), encoding, compose=compose, begins=not start)
+                yield from decode(parts, str(path), encoding, compose=compose)
     except OSError as error:
         refuse_url(str(path))
         raise CorpusError(f"cannot read {path}: {error.strerror}") from None
@@ -106,15 +100,6 @@ def _as_they_come(file: BinaryIO) -> Iterator[bytes]:
         yield part
 
 
-def _between(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
-    file.seek(start)
-    if stop is None:
-        yield from _parts(file)
-        return
-    for place in range(start, stop, _PART):
-        yield file.read(min(_PART, stop - place))
-
-
 def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[bytes]:
     """The bytes of a file, unpacked where its name says that it is compressed."""
     suffix = compression(source)
@@ -139,12 +124,7 @@ def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Itera
 
 
 def decode(
-    parts: Iterable[bytes],
-    source: str,
-    encoding: str = "utf-8",
-    *,
-    compose: bool = True,
-    begins: bool = True,
+    parts: Iterable[bytes], source: str, encoding: str = "utf-8", *, compose: bool = True
 ) -> Iterator[str]:
     """Bytes as text in NFC, without byte-order marks, with `\\n` for every line end, in pieces.
 
@@ -153,7 +133,6 @@ def decode(
     Args:
         source: what the bytes are called in an error.
         compose: False leaves characters as they are, not in NFC.
-        begins: whether the first bytes are those that a file begins with.
 
     Raises:
         CorpusError: the bytes are not valid in that encoding, or are no text.
@@ -163,15 +142,15 @@ def decode(
         io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
-    pieces = _decoded(iter(parts), source, encoding, begins)
+    pieces = _decoded(iter(parts), source, encoding)
     yield from map(normalize, regroup(pieces, _COMPOSABLE)) if compose else pieces
 
 
-def _decoded(parts: Iterator[bytes], source: str, encoding: str, begins: bool) -> Iterator[str]:
+def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
     size, head = 0, ""  # what is looked at to see whether it is text
-    looking = begins and codecs.lookup(encoding) != codecs.lookup(_BYTES)
+    looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
     if looking:
         first = next(parts, b"")
         refuse(first, source)

@@ -8,12 +8,11 @@ from typing import cast
 
 from charrnn.config import LINES, WHOLE, check_float
 from charrnn.errors import ConfigError, CorpusError, setting
-from charrnn.parallel.processes import ALONE, World
 from charrnn.resources import bundled_corpus
 from charrnn.text.corpus import Corpus, Split, mark, read_corpus, split_corpus
-from charrnn.text.documents import END, LINE_END, Documents
+from charrnn.text.documents import END, LINE_END
 from charrnn.text.reading import refuse_url
-from charrnn.text.vocabulary import normalize
+from charrnn.text.unicode import normalize
 
 # A text or the name of a bundled corpus; a file or a folder; documents; files and folders.
 Source = str | Path | Sequence[str] | Sequence[Path]
@@ -82,12 +81,8 @@ def split_source(
     val_fraction: float | None,
     encoding: str = "utf-8",
     max_size: int | None = None,
-    world: World = ALONE,
 ) -> Split:
     """Hold out a share of the corpus for validation, or take another text for that.
-
-    Args:
-        world: the processes that the corpus is spread over; each reads all of the other text.
 
     Raises:
         ConfigError: the share is out of range.
@@ -97,11 +92,7 @@ def split_source(
         check_float("val_fraction", val_fraction, 0, 1, below=True)
     if val is None:
         return split_corpus(corpus, val_fraction)
-
-    def read() -> Documents:
-        return read_source(val, corpus.separator, encoding, max_size).documents
-
-    held_out = world.together(read, alone=val == Path("-"))  # which only rank 0 has
+    held_out = read_source(val, corpus.separator, encoding, max_size).documents
     return Split(split_corpus(corpus, 0).train, held_out)
 
 

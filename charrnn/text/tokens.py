@@ -10,52 +10,47 @@ begin and end, and the arrays cut from it do too.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import add
 
 import numpy as np
 
 from charrnn.config import VocabularyConfig
 from charrnn.ids import EOS, IGNORE
-from charrnn.text.documents import NUM_MARKS, Documents, Stretches
-from charrnn.text.spread import Spread
+from charrnn.text.documents import NUM_MARKS, Documents, Spans
 from charrnn.text.vocabulary import Vocabulary, split_words
 
 Array = np.ndarray
 
-_STRETCHES = 16  # of a sample
+_SECTIONS = 16  # of a sample
 
 
 def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabulary:
     """The most frequent tokens of the documents, as many as `config` wants."""
     if config.tokens == "char":
-        return Vocabulary.from_counts(documents.counts(), config)
+        return Vocabulary.from_counts(documents.char_counts(), config)
     counts = Counter[str]()
-    for texts in documents.share().fragments():
+    for texts in documents.fragments():
         for text in texts:
             counts.update(split_words(text))
-    return Vocabulary.from_counts(documents.world.merge(counts, add), config)
+    return Vocabulary.from_counts(counts, config)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens looked up where they are read, so that they take no memory beside the documents.
+    """Tokens looked up where they are read, so that they take no memory beside the documents."""
 
-    Where the numbers are spread over processes, they all make the same calls.
-    """
-
-    codes: Array | Spread  # (M,) numbers
+    codes: Array  # (M,) numbers
     ids: Array  # (A,) the id of each number
-    stretches: Stretches  # each document with its end
+    spans: Spans  # each document with its end
     cut: int = -1  # the place in `codes` that stands for IGNORE, if there is one
 
     @classmethod
     def of(cls, tokens: Array) -> "Tokens":
         """Those of an array (N,)."""
         ids = np.append(np.arange(tokens.max() + 1), IGNORE)  # of each id and, at -1, of IGNORE
-        return cls(tokens, ids.astype(tokens.dtype), Stretches.between(_stops(tokens)))
+        return cls(tokens, ids.astype(tokens.dtype), Spans.between(_stops(tokens)))
 
     def __len__(self) -> int:
-        return self.stretches.size
+        return self.spans.size
 
     @property
     def dtype(self) -> np.dtype:
@@ -64,20 +59,20 @@ class Tokens:
 
     def shuffled(self, rng: np.random.Generator) -> "Tokens":
         """The same with the documents in a random order."""
-        return replace(self, stretches=self.stretches.shuffled(rng))
+        return replace(self, spans=self.spans.shuffled(rng))
 
-    def read(self, start: int, stop: int) -> Array:
-        """Ids of the tokens from `start` to `stop`, which are read round and round."""
-        return self._at(self.stretches.places(start, stop))
+    def slice(self, start: int, stop: int) -> Array:
+        """Ids of the tokens from `start` to `stop`, which are read cyclically (stop - start,)."""
+        return self._at(self.spans.places(start, stop))
 
     def side_by_side(self, starts: Array, length: int) -> Array:
-        """Ids from each of these places on (length, B); other processes may read elsewhere."""
-        places = [self.stretches.places(start, start + length) for start in starts]
+        """Ids from each of these places on (length, B)."""
+        places = [self.spans.places(start, start + length) for start in starts]
         return self._at(np.stack(places, axis=1))
 
     def array(self) -> Array:
         """All ids (N,)."""
-        return np.concatenate([self._at(places) for places in self.stretches.parts()])
+        return np.concatenate([self._at(places) for places in self.spans.parts()])
 
     def _at(self, places: Array) -> Array:
         found: Array = self.ids[self.codes[places]]
@@ -91,24 +86,18 @@ def tokenize(vocabulary: Vocabulary, documents: Documents) -> Tokens:
         return _encoded(vocabulary, documents)
     ids = np.full(len(documents.alphabet), EOS, vocabulary.dtype)
     ids[NUM_MARKS:] = vocabulary.ids([documents.characters])
-    return Tokens(documents.codes, ids, documents.stretches, documents.cut_at)
+    return Tokens(documents.codes, ids, documents.spans, documents.cut_at)
 
 
 def _encoded(vocabulary: Vocabulary, documents: Documents) -> Tokens:
-    """Tokens in an array of their own, or in one that is spread as the documents are."""
-    order = np.argsort(documents.stretches.starts, kind="stable")
+    """Tokens in an array of their own."""
     found = bytearray()
-    for texts in documents.select(order).share().fragments():
+    for texts in documents.fragments():
         found += _with_ends(vocabulary, texts)[:-1].tobytes()  # as the last text goes on
-    own = np.frombuffer(found, vocabulary.dtype)
-    codes: Array | Spread = own
-    stops = np.flatnonzero(own == EOS) + 1
-    if isinstance(documents.codes, Spread):
-        codes = Spread(own, documents.world)
-        stops = documents.world.concatenate(codes.start + stops)
-    stretches = Stretches.between(stops).select(np.argsort(order, kind="stable"))
+    codes = np.frombuffer(found, vocabulary.dtype)
+    spans = Spans.between(np.flatnonzero(codes == EOS) + 1)
     ids = np.arange(len(vocabulary), dtype=vocabulary.dtype)
-    return Tokens(codes, ids, stretches, int(stretches.stops[-1]) - 1 if documents.cut else -1)
+    return Tokens(codes, ids, spans, len(codes) - 1 if documents.cut else -1)
 
 
 def _with_ends(vocabulary: Vocabulary, texts: Sequence[str]) -> Array:
@@ -130,14 +119,14 @@ class Encoded:
     chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
 
     def sample(self, most: int) -> "Encoded":
-        """About `most` of the tokens, in stretches at equal distances; all where there are fewer.
+        """About `most` of the tokens, in sections at equal distances; all where there are fewer.
 
-        A stretch begins where a document does, if one begins in its first half.
+        A section begins where a document does, if one begins in its first half.
         """
         if len(self.tokens) <= most:
             return self
         parts = []
-        for start, stop in stretches_of(len(self.tokens), most):
+        for start, stop in evenly_spaced(len(self.tokens), most):
             part = self.tokens[start:stop].copy()
             ends = np.flatnonzero(part[: len(part) // 2] <= EOS)
             if start and ends.size:
@@ -149,17 +138,17 @@ class Encoded:
         share = np.mean(tokens > EOS) / np.mean(self.tokens > EOS)
         return Encoded(tokens, max(1, round(share * self.chars * len(tokens) / len(self.tokens))))
 
-    def count(self, *, eos: bool) -> int:
+    def num_chars(self, *, eos: bool) -> int:
         """Characters to divide by, with one for each <EOS> or without them."""
         return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
 
 
-def stretches_of(size: int, most: int) -> list[tuple[int, int]]:
-    """Where stretches at equal distances start and stop, which together are `most` of `size`."""
+def evenly_spaced(size: int, most: int) -> list[tuple[int, int]]:
+    """Where sections at equal distances start and stop, which together are `most` of `size`."""
     if size <= most:
         return [(0, size)]
-    length = most // _STRETCHES
-    starts = np.linspace(0, size - length, _STRETCHES, dtype=int).tolist()
+    length = most // _SECTIONS
+    starts = np.linspace(0, size - length, _SECTIONS, dtype=int).tolist()
     return [(start, start + length) for start in starts]
 
 

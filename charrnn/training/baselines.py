@@ -13,7 +13,7 @@ from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.residual import LanguageModel, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import Split
-from charrnn.text.tokens import Encoded, Tokens, stretches_of
+from charrnn.text.tokens import Encoded, Tokens, evenly_spaced
 
 NAMES = ("unigram", "ngram", "network", "xz")  # in the order in which they are shown
 _NGRAM_ORDER = 6
@@ -44,7 +44,7 @@ def simple_baselines(
         train: the tokens of `split.train`.
         validation: those of `split.val`.
     """
-    tokens = train.read(max(0, len(train) - _MAX_COUNTED), len(train))
+    tokens = train.slice(max(0, len(train) - _MAX_COUNTED), len(train))
 
     def counted(order: int) -> LanguageModel:
         config = ModelConfig(vocab_size=model.vocab_size, cell="ngram", order=order)
@@ -57,7 +57,7 @@ def simple_baselines(
         for name, each in (("unigram", counted(1)), ("ngram", ngram))
     }
     with contextlib.suppress(MemoryError):  # xz needs more than all else may
-        found["xz"] = _compressed(split, workers) / validation.count(eos=count_eos)
+        found["xz"] = _compressed(split, workers) / validation.num_chars(eos=count_eos)
     return found
 
 
@@ -81,10 +81,10 @@ def _compressed(split: Split, workers: Workers) -> float:
     """Bits that the validation text adds to the compressed training text; estimated from a sample
     where it is long."""
     text = split.train.end(_MAX_COMPRESSED)
-    train, size = text.encode(), split.val.stretches.size
+    train, size = text.encode(), split.val.spans.size
     most = _MAX_ADDED * len(text) // max(1, len(train))
     train = train[-_MAX_COMPRESSED:]
-    added = "".join(split.val.text(*part) for part in stretches_of(size, most))
+    added = "".join(split.val.text(*part) for part in evenly_spaced(size, most))
     both = train + added.encode()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": _DICTIONARY}]
     longer, shorter = workers.map(

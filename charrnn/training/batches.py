@@ -122,7 +122,7 @@ class Batches:
     def _restarts(self) -> tuple[int, float]:
         """Where to restart, and in what share of the chunks that have such a place."""
         if self.config.restart_rate and self.line_end != IGNORE:
-            tokens = self._source.read(0, min(len(self.tokens), _LOOKED_AT))
+            tokens = self._source.slice(0, min(len(self.tokens), _LOOKED_AT))
             seq_len = self.config.seq_len
             for kind in (_PARAGRAPHS, _LINES):
                 places = np.flatnonzero(self._begins(tokens[:-1], tokens[1:], kind))

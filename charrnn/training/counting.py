@@ -70,7 +70,7 @@ class NGramTrainer:
             seconds = time.perf_counter() - start
             train = evaluate(self.model, self.split, self.workers, count_eos=self.count_eos)
             found = self.validator.evaluate(self.model) if self.validator else None
-        counters.chars, counters.seconds = self.split.count(eos=True), seconds
+        counters.chars, counters.seconds = self.split.num_chars(eos=True), seconds
         counters.best_loss = (found or train).loss
         counters.step = counters.validations = 1
         yield Progress(

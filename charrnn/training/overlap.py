@@ -16,10 +16,9 @@ def known_share(train: Documents, held_out: Documents) -> float:
     """The share of the held-out text that also stands in the training text, 0 to 1.
 
     Counted in documents that are equal to one of the training text, and in stretches of 50
-    characters, end to end; the larger share of the two. In time linear in both texts. Where they
-    are spread over processes, these all make the same call.
+    characters, end to end; the larger share of the two. In time linear in both texts.
     """
-    sizes = held_out.stretches.stops - held_out.stretches.starts
+    sizes = held_out.spans.stops - held_out.spans.starts
     known = np.isin(fingerprints(held_out), fingerprints(train))
     return max(float(sizes[known].sum() / sizes.sum()), _share_of_stretches(train, held_out))
 
@@ -31,10 +30,8 @@ def _share_of_stretches(train: Documents, held_out: Documents) -> float:
     shift = np.uint64(64 - _BITS)
     there = np.zeros(1 << _BITS, bool)
     there[wanted >> shift] = True
-    found = np.zeros(len(wanted), np.int64)
-    own = train.share()
-    for start in range(0, own.stretches.size, _PART):
-        seen = stretch_hashes(characters_of(own, start, start + _PART + STRETCH - 1), STRETCH)
-        found += np.isin(wanted, seen[there[seen >> shift]])
-    train.world.sum(found)
-    return float(np.count_nonzero(found) / len(found))
+    found = np.zeros(len(wanted), bool)
+    for start in range(0, train.spans.size, _PART):
+        seen = stretch_hashes(characters_of(train, start, start + _PART + STRETCH - 1), STRETCH)
+        found |= np.isin(wanted, seen[there[seen >> shift]])
+    return float(found.mean())

@@ -102,7 +102,7 @@ def prepare(
     init_from, options, world = request.init_from, request.options, workers.world
     if init_from is not None:
         options = init_from.settings(options)
-    data = Dataset.of(corpus, split, request.tokens)
+    data = _dataset(corpus, split, request.tokens, world)
     speed = {}
     by_clock = options.get("minutes") is not None
     if found := world.broadcast(_chars_per_minute(workers) if by_clock else 0.0):
@@ -147,10 +147,10 @@ def resume(
         CheckpointError: the run cannot be resumed.
     """
     config = longer(suspended.train, budget)
+    data = _dataset(corpus, split, suspended.tokens, workers.world)
     if corpus.sha256 != suspended.text.sha256:
         raise _other_text("text", output, "its new path")
     check_memory(suspended.model, config)
-    data = Dataset.of(corpus, split, suspended.tokens)
     if data.val_sha256 != suspended.text.val_sha256:
         raise _other_text("validation text", output, f"it with {setting('val')}")
     if len(data.vocabulary) != suspended.model.vocab_size:
@@ -162,6 +162,23 @@ def resume(
     run.restore(suspended)
     run.compare()
     return run
+
+
+def _dataset(corpus: Corpus, split: Split, tokens: VocabularyConfig, world: World) -> Dataset:
+    """The dataset, the same in every process.
+
+    Raises:
+        CorpusError: nothing is left to train on, or processes have read different texts.
+    """
+    data = world.together(lambda: Dataset.of(corpus, split, tokens))
+    first, *others = world.gather((corpus.sha256, data.val_sha256))
+    for rank, found in enumerate(others, start=1):
+        if found != first:
+            raise CorpusError(
+                f"process {rank} has read another text than process 0; each machine needs the "
+                "same files"
+            )
+    return data
 
 
 def _trainer(
@@ -262,4 +279,4 @@ def _with_ngram(
 
 def _bytes(documents: Documents) -> int:
     """The size of the documents in UTF-8."""
-    return sum(number * len(char.encode()) for char, number in documents.counts().items())
+    return sum(number * len(char.encode()) for char, number in documents.char_counts().items())

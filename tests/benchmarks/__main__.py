@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from charrnn.parallel import blas
+from charrnn.parallel import threads
 
 AVX2 = {
     "OPENBLAS_CORETYPE": "Haswell",
@@ -44,7 +44,7 @@ def prepare(instructions: str) -> None:
             os.environ.pop(name, None)
     if instructions == "avx2":
         os.environ.update(AVX2)
-    blas.use_one_thread()
+    threads.use_one_blas_thread()
 
 
 def training(options: argparse.Namespace) -> None:

@@ -52,8 +52,8 @@ def training_memory() -> Iterator[tuple[str, int, int]]:
     for num_layers, hidden_size, batch_size in ((2, 256, 50), (2, 512, 64)):
         shape = f"*configured('lstm', {num_layers}, {hidden_size}, {batch_size}, {batch_size})"
         ours = (
-            "from charrnn.parallel import blas; blas.use_one_thread()\n"
-            "from charrnn.parallel.threads import Workers\n"
+            "from charrnn.parallel.threads import Workers, use_one_blas_thread\n"
+            "use_one_blas_thread()\n"
             "from tests.benchmarks.workload import configured, our_step\n"
             f"step = our_step({shape}, Workers())\n"
         )

@@ -11,7 +11,7 @@ import pytest
 
 from charrnn import cli
 from charrnn.ids import EOS
-from charrnn.parallel import blas
+from charrnn.parallel import threads
 from tests.commands import TEXT, Result, Run, call
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """A function that runs a command in this process."""
-    monkeypatch.setattr(blas, "use_one_thread", lambda: None)
+    monkeypatch.setattr(threads, "use_one_blas_thread", lambda: None)
     monkeypatch.setenv("COLUMNS", "80")
     before = signal.getsignal(signal.SIGTERM)
 

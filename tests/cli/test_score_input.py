@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from charrnn import cli
-from charrnn.parallel import blas
+from charrnn.parallel import threads
 from tests.commands import TEXTS, Run, assert_one_line, finish, on_a_terminal, posix, start
 
 
@@ -93,7 +93,7 @@ def test_results_come_as_the_lines_do(
     pipe = SlowPipe(lines, lambda: capfd.readouterr().out)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(pipe)))
     monkeypatch.setattr(sys, "argv", ["charrnn", "score", "-c", str(trained), *options.split()])
-    monkeypatch.setattr(blas, "use_one_thread", lambda: None)
+    monkeypatch.setattr(threads, "use_one_blas_thread", lambda: None)
     assert cli.main() == 0
     header = options == "--tsv"
     counts = [shown.count("\n") - header * bool(shown) for shown in pipe.seen]

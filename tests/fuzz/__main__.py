@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from charrnn.parallel import blas
+from charrnn.parallel import threads
 
 KINDS = ("checkpoints", "runs", "corpora", "options")
 
@@ -25,7 +25,7 @@ def parse() -> argparse.Namespace:
 def run() -> int:
     """Run the cases; 1 if there is a defect."""
     options = parse()
-    blas.use_one_thread()
+    threads.use_one_blas_thread()
     if options.kind in ("checkpoints", "runs"):
         return _files(options)
     if options.kind == "corpora":

@@ -18,7 +18,7 @@ from charrnn.inference.scoring import (
 from charrnn.parallel.threads import Workers
 from charrnn.text.documents import END, Documents
 from charrnn.text.tokens import encode_documents
-from charrnn.text.vocabulary import CHARACTERS as CHARACTERS_OF_UNICODE
+from charrnn.text.unicode import CHARACTERS as CHARACTERS_OF_UNICODE
 from charrnn.text.vocabulary import UNK_CHARACTER
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
 

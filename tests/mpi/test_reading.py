@@ -1,6 +1,5 @@
-"""A corpus that several processes read, each a part."""
+"""A corpus that every process reads by itself."""
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -8,37 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.mpi import needs_mpi, run
+from tests.commands import Result, finish
+from tests.mpi import launch, needs_mpi, run
 
 pytestmark = needs_mpi
 
-LINE = "The door of house {} holds 가나다 and {}é.\r\n"
 TINY = (
-    "--steps",
-    "4",
-    "--evaluations",
-    "1",
-    "--hidden-size",
-    "4",
-    "--threads",
-    "1",
-    "--quiet",
-    "--json",
-    "--force",
+    *("--steps", "4", "--evaluations", "1", "--hidden-size", "4", "--batch-size", "3"),
+    *("--threads", "1", "--quiet", "--json", "--force"),
 )
+ELSEWHERE = """
+import os, sys
+from charrnn.__main__ import main
+from charrnn.parallel.processes import world
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Large and small files, a compressed one and an empty one."""
-    found = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    text = "".join(LINE.format(*pair) for pair in rng.integers(0, 999, (12_000, 2)))
-    (found / "a.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    (found / "b.txt.gz").write_bytes(gzip.compress(text[:9999].encode()))
-    (found / "c.txt").write_bytes(b"")
-    (found / "d.txt").write_bytes(text[-300_000:].encode())
-    return found
+if world().rank == 1:
+    os.chdir("machine")
+sys.exit(main())
+"""
+LINES = 999 * b"hello world\n"
 
 
 def figures(
@@ -54,56 +41,58 @@ def figures(
 
 
 @pytest.mark.parametrize(
-    ("ranks", "options"),
+    "args", [("text",), ("text", "--lines", "--tokens", "word"), ("-",), ("hello", "--val", "-")]
+)
+def test_every_process_has_the_corpus_that_one_has(tmp_path: Path, args: tuple[str, ...]) -> None:
+    """Standard input too, which only the first process can read."""
+    text = tmp_path / "text"
+    text.write_bytes(LINES)
+    found = []
+    for ranks in (1, 3):
+        with text.open("rb") as file:
+            found.append(figures(ranks, tmp_path / "x.npz", *args, stdin=file, cwd=tmp_path))
+    (alone, corpus), (together, same_corpus) = found
+    assert same_corpus == corpus
+    assert together["vocab_size"] == alone["vocab_size"]
+    assert together["val_bits_per_char"] == pytest.approx(alone["val_bits_per_char"], rel=1e-5)
+    assert together["baselines"] == pytest.approx(alone["baselines"], rel=1e-5)
+
+
+def on_two_machines(folder: Path, *args: str, others: dict[str, bytes]) -> Result:
+    """What a run says where the second process finds other files than the first one."""
+    (folder / "machine").mkdir()
+    for name, data in {"text": LINES, "val": LINES, **others}.items():
+        (folder / "machine" / name).write_bytes(data)
+    for name in ("text", "val"):
+        (folder / name).write_bytes(LINES)
+    command = ("train", *args, *TINY, "-o", str(folder / "x.npz"))
+    return finish(launch(3, *command, module=("-c", ELSEWHERE), cwd=folder), 60)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
     [
-        (3, ()),
-        (2, ("--lines", "--tokens", "word", "--min-count", "2", "--ngram", "0")),
-        (3, ("--split-on", "가", "--normalize", "nfd", "--ngram", "0")),
+        ({"text": LINES + b"x"}, "process 1 has read another text than process 0"),
+        ({"val": LINES + b"x"}, "process 1 has read another text than process 0"),
+        ({"text": LINES + b"\xff"}, "text is not valid UTF-8"),
+        ({"val": b""}, "no text"),
     ],
 )
-def test_the_run_is_the_same_for_any_number_of_processes(
-    folder: Path, tmp_path: Path, ranks: int, options: tuple[str, ...]
+def test_a_text_of_one_process_that_is_another_or_unreadable_is_one_error(
+    tmp_path: Path, others: dict[str, bytes], words: str
 ) -> None:
-    expected, corpus = figures(1, tmp_path / "x.npz", folder, *options)
-    found, same_corpus = figures(ranks, tmp_path / "x.npz", folder, *options)
-    assert same_corpus == corpus
-    assert (found["vocab_size"], found["val_unk"]) == (expected["vocab_size"], expected["val_unk"])
-    for name in ("train_bits_per_char", "val_bits_per_char"):
-        assert found[name] == pytest.approx(expected[name], rel=1e-5)
-    for name in ("unigram", "xz"):
-        assert found["baselines"][name] == pytest.approx(expected["baselines"][name], rel=1e-9)
+    result = on_two_machines(tmp_path, "text", "--val", "val", others=others)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert words in result.err
+    assert not (tmp_path / "x.npz").exists()
 
 
-@pytest.mark.parametrize("args", [("-",), ("hello", "--val", "-")])
-def test_standard_input_is_that_of_the_first_process(tmp_path: Path, args: tuple[str, ...]) -> None:
-    text = tmp_path / "text"
-    text.write_bytes(999 * b"hello world\n")
-    several = (*args, "--batch-size", "3")
-    with text.open("rb") as file:
-        expected, corpus = figures(1, tmp_path / "x.npz", *several, stdin=file)
-    with text.open("rb") as file:
-        found, same_corpus = figures(3, tmp_path / "x.npz", *several, stdin=file)
-    assert same_corpus == corpus
-    assert found["val_bits_per_char"] == pytest.approx(expected["val_bits_per_char"], rel=1e-5)
-
-
-def test_a_run_goes_on_with_another_number_of_processes(folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "x.npz"
-    figures(3, output, folder)
-    result = run(2, "train", "--resume", "-o", output, "--steps", "6", "--json", "-q")
-    assert result.code == 0, result.err
-    assert json.loads(result.out)["steps"] == 6
-
-
-@pytest.mark.parametrize("names", [("bad",), ("a", "bad"), ("a", "missing")])
-def test_an_error_in_one_part_is_that_of_one_process(
-    folder: Path, tmp_path: Path, names: tuple[str, ...]
-) -> None:
-    data = bytearray((folder / "a.txt").read_bytes())
-    (tmp_path / "a.txt").write_bytes(data)
-    data[-9] = 0xFF
-    (tmp_path / "bad.txt").write_bytes(data)
-    paths = [tmp_path / f"{name}.txt" for name in names]
-    one, several = (run(ranks, "train", *paths, *TINY) for ranks in (1, 3))
-    assert one.err.startswith("error: ")
-    assert several == one
+def test_a_run_goes_on_with_the_same_text_only(tmp_path: Path) -> None:
+    assert on_two_machines(tmp_path, "text", others={}).code == 0
+    (tmp_path / "machine" / "text").write_bytes(LINES + b"x")
+    command = ("train", "--resume", "--steps", "6", "-o", tmp_path / "x.npz")
+    result = finish(launch(2, *command, module=("-c", ELSEWHERE), cwd=tmp_path), 60)
+    assert result.code == 1
+    assert "process 1 has read another text" in result.err

@@ -17,9 +17,6 @@ def test_a_process_that_nobody_launched_is_alone() -> None:
     ALONE.sum(array)
     assert array.tolist() == [0, 1, 2]
     assert ALONE.gather("x") == ["x"]
-    assert ALONE.concatenate(array) is array
-    assert ALONE.exchange([array]) == [array]
-    assert ALONE.merge(2, int.__add__) == 2
     assert list(ALONE.map(str, [1, 2])) == [(1, "1"), (2, "2")]
     with pytest.raises(CorpusError, match="gone"):
         ALONE.together(fail)

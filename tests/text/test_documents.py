@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.text import documents as module
-from charrnn.text.documents import END, Documents, Stretches
-from charrnn.text.vocabulary import normalize, split_words
+from charrnn.text.documents import END, Documents, Spans
+from charrnn.text.unicode import normalize
+from charrnn.text.vocabulary import split_words
 from tests.conftest import documents_of
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
@@ -55,9 +56,9 @@ def test_a_character_takes_as_few_bytes_as_will_do(size: int, dtype: np.dtype) -
 
 
 def test_the_places_of_documents_take_four_bytes() -> None:
-    stretches = documents_of(["ab"] * 9).stretches
-    assert stretches.starts.dtype == stretches.stops.dtype == stretches.ends.dtype == np.int32
-    far = Stretches.between(np.array([1 << 20, 1 << 40]))
+    spans = documents_of(["ab"] * 9).spans
+    assert spans.starts.dtype == spans.stops.dtype == spans.ends.dtype == np.int32
+    far = Spans.between(np.array([1 << 20, 1 << 40]))
     assert far.places((1 << 40) - 1, 1 << 40).tolist() == [(1 << 40) - 1]
 
 
@@ -92,7 +93,7 @@ def test_every_character_is_counted(found: list[str], size: int) -> None:
     chosen = documents.select(np.arange(0, len(found), 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PART", size)
-        counts = chosen.counts()
+        counts = chosen.char_counts()
     assert {char: count for char, count in counts.items() if count} == Counter("".join(chosen))
     assert {*counts} == {*"".join(documents)}
 
@@ -120,16 +121,14 @@ def test_fragments_end_where_no_word_does_not(found: list[str], size: int, cut: 
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(-99, 99), st.integers(1, 99)
 )
-def test_stretches_lie_end_to_end_round_and_round(
-    lengths: list[int], start: int, size: int
-) -> None:
+def test_spans_lie_end_to_end_round_and_round(lengths: list[int], start: int, size: int) -> None:
     stops = np.cumsum(lengths)
-    every = Stretches.between(stops)
-    some = Stretches(every.starts[::2], every.stops[::2])
-    for stretches in (every, some, every.shuffled(np.random.default_rng(0))):
-        pairs = zip(stretches.starts, stretches.stops, strict=True)
+    every = Spans.between(stops)
+    some = Spans(every.starts[::2], every.stops[::2])
+    for spans in (every, some, every.shuffled(np.random.default_rng(0))):
+        pairs = zip(spans.starts, spans.stops, strict=True)
         ring = np.concatenate([np.arange(*pair) for pair in pairs])
-        assert stretches.size == len(ring)
-        np.testing.assert_array_equal(np.concatenate([*stretches.parts()]), ring)
+        assert spans.size == len(ring)
+        np.testing.assert_array_equal(np.concatenate([*spans.parts()]), ring)
         expected = ring[np.arange(start, start + size) % len(ring)]
-        np.testing.assert_array_equal(stretches.places(start, start + size), expected)
+        np.testing.assert_array_equal(spans.places(start, start + size), expected)

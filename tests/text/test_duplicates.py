@@ -1,13 +1,10 @@
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.text import duplicates as module
-from charrnn.text.documents import Documents
 from charrnn.text.duplicates import fingerprints
-from tests.conftest import documents_of, marked
-from tests.ranks import at_all_ranks
+from tests.conftest import documents_of
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 texts = st.lists(st.text("ab\0가", min_size=1, max_size=4), min_size=1, max_size=20)
@@ -32,14 +29,3 @@ def test_the_number_does_not_depend_on_what_stands_beside() -> None:
     kept, rest = among.cut_off(2, 4)
     assert fingerprints(kept)[-1] == fingerprints(documents_of(["some"]))[0]
     assert fingerprints(rest)[0] == fingerprints(documents_of([" text"]))[0]
-
-
-def test_processes_that_share_the_text_find_the_same() -> None:
-    found = [f"line {number % 7}" for number in range(20)]
-    parts = np.array_split(np.array([*"".join(marked(found))]), 3)
-    expected = fingerprints(documents_of(found))
-    for numbers in at_all_ranks(
-        3,
-        lambda world: fingerprints(Documents.collect(["".join(parts[world.rank])]).spread(world)),
-    ):
-        np.testing.assert_array_equal(numbers, expected)

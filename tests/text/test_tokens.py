@@ -11,12 +11,13 @@ from charrnn.text.tokens import (
     Encoded,
     Tokens,
     encode_documents,
+    evenly_spaced,
     learn_vocabulary,
     split_documents,
-    stretches_of,
     tokenize,
 )
-from charrnn.text.vocabulary import Vocabulary, normalize
+from charrnn.text.unicode import normalize
+from charrnn.text.vocabulary import Vocabulary
 from tests.conftest import CHARACTERS, JAMO, WORDS, documents_of
 
 Array = np.ndarray
@@ -47,8 +48,8 @@ def test_every_document_ends_with_eos_and_a_cut_one_with_ignore(
     split = encode_documents(vocabulary, made(documents, cut))
     tokens = split.tokens
     assert tokens.tolist() == expected
-    assert split.count(eos=False) == sum(map(len, documents))
-    assert split.count(eos=True) == np.count_nonzero(tokens != IGNORE)
+    assert split.num_chars(eos=False) == sum(map(len, documents))
+    assert split.num_chars(eos=True) == np.count_nonzero(tokens != IGNORE)
     assert tokens.dtype == vocabulary.dtype
 
 
@@ -70,8 +71,8 @@ def test_characters_are_counted_in_nfc_whatever_the_tokens_are(
 ) -> None:
     vocabulary = Vocabulary.from_texts(documents, kind)
     split = encode_documents(vocabulary, made(documents, cut))
-    assert split.count(eos=False) == sum(map(len, documents))
-    assert split.count(eos=True) == sum(map(len, documents)) + len(documents) - cut
+    assert split.num_chars(eos=False) == sum(map(len, documents))
+    assert split.num_chars(eos=True) == sum(map(len, documents)) + len(documents) - cut
     parts = split_documents(split.tokens)
     assert [vocabulary.decode(part[:-1]) for part in parts] == documents
     assert [int(part[-1]) for part in parts[:-1]] == [EOS] * (len(documents) - 1)
@@ -142,7 +143,7 @@ def test_tokens_are_read_round_and_round(
     for found in (tokens, Tokens.of(tokens.array()), tokens.shuffled(np.random.default_rng(seed))):
         ring = found.array()
         expected = ring[np.arange(start, start + size) % len(ring)]
-        np.testing.assert_array_equal(found.read(start, start + size), expected)
+        np.testing.assert_array_equal(found.slice(start, start + size), expected)
     documents = sorted(part.tolist() for part in split_documents(tokens.array()))
     if not cut:
         assert sorted(part.tolist() for part in split_documents(ring)) == documents
@@ -171,7 +172,7 @@ def test_a_sample_of_short_lines_begins_with_none_of_them_cut() -> None:
     sample = Encoded(lines, 1500).sample(320)
     documents = split_documents(sample.tokens)
     assert all(part[0] == 2 for part in documents)
-    assert stretches_of(100, 100) == [(0, 100)]
-    found = stretches_of(1000, 160)
+    assert evenly_spaced(100, 100) == [(0, 100)]
+    found = evenly_spaced(1000, 160)
     assert (found[0][0], found[-1][1]) == (0, 1000)
     assert sum(stop - start for start, stop in found) == 160

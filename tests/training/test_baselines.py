@@ -44,7 +44,7 @@ def test_each_is_the_split_under_its_model(tmp_path) -> None:  # type: ignore[no
     assert found["unigram"] == pytest.approx(unigram, abs=0.01)
     texts = ["\n".join([*documents, ""]).encode() for documents in (split.train, split.val)]
     size = len(lzma.compress(b"".join(texts))) - len(lzma.compress(texts[0]))
-    assert found["xz"] == pytest.approx(8 * size / val.count(eos=True))
+    assert found["xz"] == pytest.approx(8 * size / val.num_chars(eos=True))
     assert found["unigram"] > found["xz"] > found["ngram"]
     assert math.isfinite(found["network"])
 

@@ -229,6 +229,20 @@ def test_segments_leave_no_seam(N: int, B: int, T: int, segment: int, unk_rate: 
         np.testing.assert_array_equal((inputs, targets), read())
 
 
+@quick
+@given(st.integers(1, 60), *sizes[:2], st.sampled_from([0.0, 0.3]))
+def test_some_streams_are_those_columns_of_all_of_them(N: int, B: int, T: int, rate: float) -> None:
+    def chunks(streams: slice | None = None) -> list[tuple[Array, Array]]:
+        batches = batches_of(
+            numbered_tokens(N), B, T, 0, streams=streams, unk_rate=rate, restart_rate=rate
+        )
+        return [*batches.epoch(0)]
+
+    columns = [chunks(slice(column, column + 1)) for column in range(B)]
+    for chunk, *parts in zip(chunks(), *columns, strict=True):
+        np.testing.assert_array_equal(chunk, np.concatenate(parts, axis=-1))
+
+
 def test_documents_give_the_batches_of_their_tokens() -> None:
     documents = documents_of(["some words", "한국어 글", "x"] * 30).select(np.arange(5, 70))
     documents, _ = documents.cut_off(20, 4)

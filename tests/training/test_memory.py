@@ -12,7 +12,7 @@ from charrnn.training.memory import bytes_to_train, check_memory, most_ngrams, p
 
 MEASURE = """
 import sys, re
-from charrnn.parallel import blas; blas.use_one_thread()
+from charrnn.parallel import threads; threads.use_one_blas_thread()
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.parallel.threads import Workers
 import numpy as np
