@@ -1,7 +1,8 @@
-"""Who imports whom: downward only, and nothing heavy before it is needed."""
+"""The architecture: who imports whom, who writes files, how large things get, what is tested."""
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -196,3 +197,115 @@ def test_matplotlib_is_imported_inside_of_functions_only() -> None:
     imports = [node for node in outside if isinstance(node, ast.Import | ast.ImportFrom)]
     assert imports
     assert not [node for node in imports if "matplotlib" in ast.dump(node)]
+
+
+# Sizes, and a test file for each module
+
+MOST_FILES, MOST_LINES, MOST_PARAMETERS = 8, 400, 7
+LONGEST_FUNCTION, LONGEST_BODY = 60, 30
+LIST_OPTIONS = {  # these have long signatures, but short bodies
+    *("cli.train.train", "cli.sample.sample", "cli.score.score", "cli.inspect.inspect"),
+    "api.train",  # takes what `charrnn train` takes
+}
+GROWN = {  # larger than the rules below allow
+    *("cli.score", "cli.train", "inference.scoring", "training.trainer", "training.plan.plan"),
+    *("cli.train.train", "cli.sample.sample", "cli.score.score", "cli.inspect.inspect"),
+    *("training.preparing.prepare", "training.trainer.Trainer.__init__"),
+    *("api.train", "api.Model.sample"),
+}
+TESTED_TOGETHER = {f"training.{name}" for name in ("budget", "preparing", "run", "shards")}
+TESTS = Path(__file__).parent
+PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(node: ast.AST, name: str) -> Iterator[tuple[str, Function]]:
+    """All functions and methods in a syntax tree, each with its full name."""
+    for child in ast.iter_child_nodes(node):
+        inner = f"{name}.{child.name}" if isinstance(child, Function | ast.ClassDef) else name
+        if isinstance(child, Function):
+            yield inner, child
+        yield from functions(child, inner)
+
+
+FUNCTIONS = {
+    name: function
+    for module, path in MODULES.items()
+    for name, function in functions(ast.parse(path.read_text(encoding="utf-8")), module)
+}
+
+
+def num_lines(node: ast.stmt) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+def num_parameters(function: Function) -> int:
+    """How many parameters a caller may give."""
+    found = function.args
+    listed = [*found.posonlyargs, *found.args, *found.kwonlyargs]
+    return len(listed) - (bool(listed) and listed[0].arg in ("self", "cls"))
+
+
+def is_public(name: str) -> bool:
+    """Whether no name on the way to the function, nor its own but `__init__`, begins with _."""
+    return all(part[:1] != "_" or part == "__init__" for part in name.split("."))
+
+
+def test_the_scan_finds_functions() -> None:
+    assert {"api.train", "api.Model.sample", "cli.train.train"} <= FUNCTIONS.keys()
+    code = "class A:\n def f(self, a, /, b, *c, d, **e):\n  def g(): pass\n"
+    ((name, method), (inner, _)) = functions(ast.parse(code), "m")
+    assert (name, inner, num_lines(method), num_parameters(method)) == ("m.A.f", "m.A.f.g", 2, 3)
+    assert is_public("m.A.__init__")
+    assert not is_public("m._A.f")
+
+
+def test_the_root_holds_few_files() -> None:
+    assert len([*ROOT.glob("*.py")]) <= MOST_FILES
+
+
+def test_no_file_is_long() -> None:
+    sizes = {name: path.read_text(encoding="utf-8").count("\n") for name, path in MODULES.items()}
+    assert {name for name, size in sizes.items() if size > MOST_LINES} <= GROWN
+
+
+def test_no_function_is_long() -> None:
+    others = {name: num_lines(each) for name, each in FUNCTIONS.items() if name not in LIST_OPTIONS}
+    assert {name for name, size in others.items() if size > LONGEST_FUNCTION} <= GROWN
+
+
+@pytest.mark.parametrize("name", sorted(LIST_OPTIONS))
+def test_what_lists_options_has_a_short_body(name: str) -> None:
+    documented, *_, last = FUNCTIONS[name].body
+    size = (last.end_lineno or 0) - (documented.end_lineno or 0)
+    assert size <= LONGEST_BODY or name in GROWN
+
+
+def test_no_public_function_has_many_parameters() -> None:
+    found = {
+        name: num_parameters(function)
+        for name, function in FUNCTIONS.items()
+        if is_public(name) and wing(name) != "cli" and name not in LIST_OPTIONS
+    }
+    assert {name for name, number in found.items() if number > MOST_PARAMETERS} <= GROWN
+
+
+def file_of_tests(name: str) -> Path:
+    """Same folder, same name; the code of a package itself is tested in its test_package.py."""
+    if name in PACKAGES:
+        return TESTS.joinpath(*name.split("."), "test_package.py")
+    *folders, module = name.split(".")
+    return TESTS.joinpath(*folders, f"test_{module.strip('_')}.py")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if MODULES[name].stat().st_size])
+def test_every_module_has_a_file_of_tests(name: str) -> None:
+    assert file_of_tests(name).is_file() or name in TESTED_TOGETHER
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_in_a_line_what_it_is(name: str) -> None:
+    """So that no document has to repeat it."""
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert not text or re.match(r'"""[^\n]+[.!:]("""|\n)', text)

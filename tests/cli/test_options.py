@@ -1,0 +1,113 @@
+"""What the commands share: options, and how JSON and texts are printed."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from charrnn.cli.options import (
+    PARTS,
+    as_line,
+    as_row,
+    chosen_separator,
+    load_checkpoint,
+    printable,
+    refuse_file_name,
+    unescaped,
+)
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import ConfigError
+from charrnn.resources import bundled_model
+from charrnn.storage import checkpoint
+
+
+def test_the_newest_model_here_is_used_and_else_the_bundled_one(
+    folder: Path, trained: Path
+) -> None:
+    assert (
+        load_checkpoint(None).vocabulary.tokens
+        == checkpoint.load(bundled_model()).vocabulary.tokens
+    )
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "m.npz").write_bytes(trained.read_bytes())
+    assert load_checkpoint(None).vocabulary.tokens == checkpoint.load(trained).vocabulary.tokens
+
+
+def test_a_terminal_is_told_which_model_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    load_checkpoint(bundled_model())
+    assert capfd.readouterr().err == ""
+    load_checkpoint(None)
+    assert "everyday, which is bundled" in capfd.readouterr().err
+
+
+def test_a_part_of_a_model_is_its_network_or_its_ngrams(trained: Path) -> None:
+    both = load_checkpoint(bundled_model())
+    parts = [load_checkpoint(bundled_model(), part).model for part in PARTS[1:]]
+    assert [type(part) for part in parts] == [type(both.model.network), type(both.model.ngram)]  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="part"):
+        load_checkpoint(bundled_model(), "half")
+    with pytest.raises(ConfigError, match="which this model is not"):
+        load_checkpoint(trained, "ngram")
+
+
+@pytest.mark.parametrize(
+    ("lines", "split_on", "separator"),
+    [(None, None, None), (True, None, LINES), (False, None, WHOLE), (None, r"\n\n", "\n\n")],
+)
+def test_where_texts_are_cut(
+    lines: bool | None, split_on: str | None, separator: str | None
+) -> None:
+    assert chosen_separator(lines, split_on) == separator
+
+
+@pytest.mark.parametrize(("lines", "split_on"), [(True, ";"), (False, ";"), (None, "")])
+def test_a_text_to_cut_at_is_one_and_the_only_one(lines: bool | None, split_on: str) -> None:
+    with pytest.raises(ConfigError):
+        chosen_separator(lines, split_on)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (r"a\nb\tc", "a\nb\tc"),
+        (r"\r\n", "\n"),
+        (r"\\n", r"\n"),
+        (r"\u0041\u00e9", "Aé"),
+        (r"\x \u12", r"\x \u12"),
+        ("a\rb", "a\nb"),
+    ],
+)
+def test_escapes_stand_for_characters(typed: str, text: str) -> None:
+    assert unescaped(typed) == text
+
+
+def test_the_name_of_a_file_is_no_text(folder: Path) -> None:
+    for name in ("a.txt", "m.npz"):
+        (folder / name).touch()
+    refuse_file_name("the old well", "--file")
+    with pytest.raises(ConfigError, match=r"did you mean --file a\.txt\?"):
+        refuse_file_name("a.txt", "--file")
+    with pytest.raises(ConfigError, match=r"did you mean --checkpoint m\.npz\?"):
+        refuse_file_name("m.npz", "--file")
+
+
+def test_json_is_one_line_without_what_json_does_not_know() -> None:
+    assert as_line({"a": [math.nan, {"b": -math.inf}], "c": 1.5}) == (
+        '{"a": [null, {"b": null}], "c": 1.5}'
+    )
+    assert as_line("é\n\x1b\x7f\x9b\u202e\u2028") == r'"é\n\u001b\u007f\u009b\u202e\u2028"'
+
+
+def test_rows_have_no_empty_end() -> None:
+    assert as_row("a", "", "b") == "a\t\tb"
+    assert as_row("a", "b", "") == "a\tb"
+
+
+def test_a_terminal_gets_controls_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert printable("a\x1b") == "a\x1b"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert printable("a\x1b") == r"a\x1b"
