@@ -1,10 +1,12 @@
 """The README keeps its word: its commands, what they print, and that nothing is left out of it."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -157,7 +159,19 @@ def test_budgets_are_shortened() -> None:
 
 def test_ci_runs_exactly_the_test_command() -> None:
     (command,) = [line for line in commands() if "pytest" in line]
-    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert command in map(str.strip, lines)
+
+
+def test_the_workflow_runs_steps_of_ci_with_every_version_that_is_promised() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    steps = re.findall(r"^(\w+)\(\) {", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.M)
+    called = re.findall(r"run: \.ci/run (.+)", workflow)
+    assert {*" ".join(called).split()} == {*steps} - {"environment"}
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        classifiers = tomllib.load(file)["project"]["classifiers"]
+    versions = [line.split(" :: ")[-1] for line in classifiers if "Python :: 3." in line]
+    assert f"python: {json.dumps(versions)}" in workflow
 
 
 def test_one_command_sets_up_and_runs_the_main_job() -> None:
