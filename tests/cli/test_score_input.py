@@ -228,6 +228,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_terminal_gets_a_bar_while_a_pipe_gets_the_scores(trained: Path, folder: Path) -> None:
     (folder / "many").write_text("hello\n" * 5000)

@@ -269,6 +269,7 @@ def test_a_size_out_of_range_is_refused_under_any_budget(name: str) -> None:
 # What a plan comes to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden_size", [None, 3])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_hello_is_learned_by_heart(cell: str, hidden_size: int | None) -> None:
