@@ -11,7 +11,7 @@ import pytest
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.ids import EOS, NUM_SPECIAL
 from charrnn.network.model import CharRNN
-from charrnn.parallel.threads import Workers
+from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage.checkpoint import Checkpoint, save
 from charrnn.text.corpus import Corpus
 from charrnn.text.documents import END, LINE_END, Documents
@@ -50,6 +50,13 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    """As in a command; two threads would wait for each other in every product."""
+    with one_blas_thread():
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import pytest
 from tests.crashes.points import CALLS, check_points
 from tests.crashes.processes import check_kills, check_readers, check_two_trainers
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and POSIX signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="needs fork and POSIX signals"),
+]
 
 
 def test_a_kill_at_any_call_that_changes_the_disk_loses_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The same seed gives the same model, text and scores, whatever is watched and whoever watches."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
 from charrnn.text.vocabulary import Vocabulary
-from tests.commands import call, on_a_terminal, posix
+from tests.commands import call, finish, on_a_terminal, posix, start
 
 pytestmark = pytest.mark.figures
 
@@ -48,12 +49,21 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(np.array_equal(arrays[name], others[name]) for name in {*arrays, *others})
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_model_does_not_depend_on_how_its_training_is_watched(folder: Path, way: str) -> None:
-    call(*TRAIN, "-o", "other.npz", *WAYS[way], cwd=folder)
-    assert same_weights(folder / "first.npz", folder / "other.npz")
+def outputs(folder: Path, *commands: Sequence[str]) -> list[str]:
+    """What commands print that run at the same time."""
+    results = [*map(finish, [start(*command, cwd=folder) for command in commands])]
+    assert all(result.code == 0 for result in results), results
+    return [result.out for result in results]
 
 
+@pytest.mark.slow
+def test_a_model_does_not_depend_on_how_its_training_is_watched(folder: Path) -> None:
+    outputs(folder, *([*TRAIN, "-o", f"{way}.npz", *options] for way, options in WAYS.items()))
+    for way in WAYS:
+        assert same_weights(folder / "first.npz", folder / f"{way}.npz"), way
+
+
+@pytest.mark.slow
 @posix
 def test_nor_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
@@ -61,11 +71,13 @@ def test_nor_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert same_weights(folder / "first.npz", folder / "terminal.npz")
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_model(folder: Path) -> None:
     call(*TRAIN, "-o", "seed.npz", "--seed", "1", cwd=folder)
     assert not same_weights(folder / "first.npz", folder / "seed.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -77,18 +89,18 @@ def test_another_seed_gives_another_model(folder: Path) -> None:
 )
 def test_a_command_repeats_itself(folder: Path, command: list[str]) -> None:
     arguments = [*command, "-c", "first.npz"]
-    outputs = {call(*arguments, *threads, cwd=folder) for threads in ([], [], ["--threads", "1"])}
-    assert len(outputs) == 1
-    assert outputs != {""}
+    found = {*outputs(folder, arguments, arguments, [*arguments, "--threads", "1"])}
+    assert len(found) == 1
+    assert found != {""}
 
 
+@pytest.mark.slow
 def test_sample_j_of_a_seed_is_sample_0_of_the_seed_plus_j(folder: Path) -> None:
-    def texts(*options: str) -> list[str]:
-        lines = call("sample", "the", "-c", "first.npz", "--json", *options, cwd=folder)
-        return [json.loads(line)["text"] for line in lines.splitlines()]
-
-    together = texts("--num-samples", "4", "--seed", "3")
-    assert together == [text for seed in range(3, 7) for text in texts("--seed", str(seed))]
+    sample = ("sample", "the", "-c", "first.npz", "--json", "--seed")
+    printed = outputs(folder, *([*sample, str(seed)] for seed in range(3, 7)))
+    (together,) = outputs(folder, [*sample, "3", "--num-samples", "4"])
+    texts = [json.loads(line)["text"] for line in "".join(printed).splitlines()]
+    assert texts == [json.loads(line)["text"] for line in together.splitlines()]
 
 
 MODELS: list[dict[str, Any]] = [

@@ -4,10 +4,9 @@ import os
 import pickle
 import re
 import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,36 +16,59 @@ if os.name != "posix":
     pytest.skip("the harness needs signals and pipes", allow_module_level=True)
 
 from charrnn.errors import CheckpointError
+from tests.commands import finish, start
 from tests.fuzz import harness, mutations
 from tests.fuzz.checkpoints import CHECKPOINTS, training
 from tests.fuzz.files import Content
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 
-def fuzzed(*arguments: str) -> str:
-    """What the harness says in a process of its own, whose memory it measures."""
-    command = [sys.executable, "-m", "tests.fuzz", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+PATIENT = "--seconds 20"  # whatever else the machine does
+COMMANDS = (
+    f"checkpoints --cases 500 {PATIENT}",
+    f"checkpoints --first 500 --cases 500 {PATIENT}",
+    f"runs --cases 150 {PATIENT}",
+    "options --cases 80",
+)
 
 
-def test_a_thousand_hostile_checkpoints_do_no_harm() -> None:
-    patient = ["--seconds", "20"]  # whatever else the machine does
-    done = fuzzed("checkpoints", "--cases", "1000", *patient)
-    figures = re.search(r"1000 cases: (\d+) loaded, (\d+) refused", done)
-    assert figures
-    assert min(map(int, figures.groups())) > 50
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Callable[[str], str]]:
+    """What the harness says, all at once, each in a process whose memory it measures."""
+    started = {
+        command: start(*command.split(), module=("-m", "tests.fuzz"), cwd=ROOT)
+        for command in COMMANDS
+    }
+
+    def finished(command: str) -> str:
+        done = finish(started[command], 900)
+        assert done.code == 0, done.out + done.err
+        return done.out
+
+    yield finished
+    for process in started.values():
+        process.kill()
+        process.communicate()  # which closes its pipes
 
 
-def test_hostile_runs_to_resume_do_no_harm() -> None:
-    done = fuzzed("runs", "--cases", "150", "--seconds", "20")
-    assert re.search(r"150 cases: \d\d+ loaded, \d\d+ refused", done)
+def test_a_thousand_hostile_checkpoints_do_no_harm(fuzzed: Callable[[str], str]) -> None:
+    for command in COMMANDS[:2]:
+        figures = re.search(r"500 cases: (\d+) loaded, (\d+) refused", fuzzed(command))
+        assert figures
+        assert min(map(int, figures.groups())) > 25
 
 
-def test_options_from_all_over_their_ranges_end_well_or_in_one_line() -> None:
-    assert "0 defects" in fuzzed("options", "--cases", "80")
+def test_hostile_runs_to_resume_do_no_harm(fuzzed: Callable[[str], str]) -> None:
+    assert re.search(r"150 cases: \d\d+ loaded, \d\d+ refused", fuzzed(COMMANDS[2]))
+
+
+def test_options_from_all_over_their_ranges_end_well_or_in_one_line(
+    fuzzed: Callable[[str], str],
+) -> None:
+    assert "0 defects" in fuzzed(COMMANDS[3])
 
 
 def test_a_case_is_the_same_whenever_it_is_made() -> None:

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,23 +69,21 @@ def shortened(line: str) -> str:
     return line if "--steps" in line or "--cell ngram" in line else f"{line} --steps 2"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def make_folder(folder: Path) -> None:
     """What a reader has at hand: a few texts and models, and charrnn on the path."""
-    program = tmp_path / "bin" / "charrnn"
+    program = folder / "bin" / "charrnn"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charrnn "$@"\n')
     program.chmod(0o755)
-    (tmp_path / "checkpoints").mkdir()
-    shutil.copytree(ROOT / "corpora", tmp_path / "corpora")
+    (folder / "checkpoints").mkdir()
+    shutil.copytree(ROOT / "corpora", folder / "corpora")
     for name in MODELS:
-        shutil.copy(bundled_model(), tmp_path / f"{name}.npz")
-    verses = (tmp_path / "corpora" / "english.txt").read_text(encoding="utf-8")[:3000]
+        shutil.copy(bundled_model(), folder / f"{name}.npz")
+    verses = (folder / "corpora" / "english.txt").read_text(encoding="utf-8")[:3000]
     for name in TEXTS:
-        (tmp_path / f"{name}.txt").write_text(verses.replace("\n", "\n\n"), encoding="utf-8")
-    (tmp_path / "dates.txt").write_text("March 27, 2019\t2019-03-27\n" * 30)
-    (tmp_path / "prompts.txt").write_text("March 28, 2019\t\n")
-    return tmp_path
+        (folder / f"{name}.txt").write_text(verses.replace("\n", "\n\n"), encoding="utf-8")
+    (folder / "dates.txt").write_text("March 27, 2019\t2019-03-27\n" * 30)
+    (folder / "prompts.txt").write_text("March 28, 2019\t\n")
 
 
 def printed_by(line: str, folder: Path) -> str:
@@ -130,17 +130,50 @@ def assert_shown(shown: str, printed: str) -> None:
     assert skipping or not rest
 
 
+def missing(example: Example) -> list[str]:
+    """The packages that an example needs and that are not installed."""
+    needed = [package for words, package in NEEDS.items() if words in example.lines[-1]]
+    return [package for package in needed if not find_spec(package)]
+
+
+def last_printed(example: Example, folder: Path) -> str:
+    """What the last line of an example prints, after all those before it."""
+    make_folder(folder)
+    return [printed_by(shortened(line), folder) for line in example.lines][-1]
+
+
+def parameters(item: pytest.Item) -> dict[str, Any]:
+    """What a test is called with."""
+    found: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    return found
+
+
+@pytest.fixture(scope="module")
+def printed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Example], str]]:
+    """What the examples that are to be tested print; two of them run at a time."""
+    with ThreadPoolExecutor(2) as threads:
+        started = {
+            example: threads.submit(last_printed, example, tmp_path_factory.mktemp("reader"))
+            for item in request.session.items
+            if (example := parameters(item).get("example")) and not missing(example)
+        }
+        yield lambda example: started[example].result()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell and a terminal")
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.lines[-1])
-def test_every_example_runs_and_prints_what_is_shown(example: Example, folder: Path) -> None:
-    for words, package in NEEDS.items():
-        if words in example.lines[-1] and not find_spec(package):
-            pytest.skip(f"needs {package}")
-    for line in example.lines:
-        printed = printed_by(shortened(line), folder)
+def test_every_example_runs_and_prints_what_is_shown(
+    example: Example, printed: Callable[[Example], str]
+) -> None:
+    if names := missing(example):
+        pytest.skip(f"needs {' and '.join(names)}")
+    found = printed(example)
     own = "checkpoints/english.npz" in example.lines[-1]  # a model that the reader has trained
-    if example.shown and not own and shortened(line) == line:
-        assert_shown(example.shown, printed)
+    if example.shown and not own and shortened(example.lines[-1]) == example.lines[-1]:
+        assert_shown(example.shown, found)
 
 
 def test_what_is_shown_is_compared_with_what_is_printed() -> None:

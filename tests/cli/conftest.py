@@ -5,9 +5,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from charrnn import cli
 from charrnn.ids import EOS
@@ -22,10 +24,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def parsed() -> Any:
+    """The command line, made once: `charrnn.cli` makes it anew at every call, which takes long."""
+    return typer.main.get_command(cli.app)
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(
+    parsed: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
     """A function that runs a command in this process."""
     monkeypatch.setattr(threads, "use_one_blas_thread", lambda: None)
+    monkeypatch.setattr(cli, "app", parsed)
     monkeypatch.setenv("COLUMNS", "80")
     before = signal.getsignal(signal.SIGTERM)
 

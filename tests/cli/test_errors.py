@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from charrnn.text.vocabulary import Vocabulary
 from tests.commands import TEXT, Run, assert_one_line, contents
 
 
-@pytest.fixture
-def bad_inputs(folder: Path, trained: Path) -> Path:
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
     """Files and folders that no command can use."""
+    folder = tmp_path_factory.mktemp("bad")
     (folder / "model.npz").write_bytes(trained.read_bytes())
     (folder / "old.jsonl").write_text('{"step": 1, "epochs": 0.5}\n')
     (folder / "text.txt").write_text(TEXT)
@@ -41,6 +43,13 @@ def bad_inputs(folder: Path, trained: Path) -> Path:
     counts = fit(ngram, count_ngrams(ngram, np.array([2, 3, 4, EOS])))
     found = checkpoint.Checkpoint(counts, Vocabulary("abc"), LINES)
     checkpoint.save(found, folder / "counts.npz")
+    return folder
+
+
+@pytest.fixture
+def bad_inputs(folder: Path, bad: Path) -> Path:
+    """A copy of them to work in."""
+    shutil.copytree(bad, folder, dirs_exist_ok=True)
     return folder
 
 

@@ -136,6 +136,7 @@ def completed(line: str, cwd: Path, shell: str = "bash") -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_shell_completes_commands_options_names_and_choices(folder: Path) -> None:
     assert completed("charrnn ", folder) == [*COMMANDS]
     assert completed("charrnn train he", folder) == ["hello"]

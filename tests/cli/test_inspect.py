@@ -137,6 +137,7 @@ def test_a_unit_as_json_is_a_line_a_document(run: Run) -> None:
     assert (first["unit"], first["state"]) == ("3", "tanh(C)")
 
 
+@pytest.mark.slow
 @posix
 def test_on_a_terminal_a_text_is_coloured_unless_nobody_wants_it() -> None:
     command = ("inspect", "-c", "m.npz", "--neuron", "3", "text.txt")

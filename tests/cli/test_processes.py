@@ -15,6 +15,8 @@ import pytest
 from charrnn.storage import checkpoint
 from tests.commands import TEXT, TINY, Run, assert_one_line, finish, posix, start
 
+pytestmark = pytest.mark.slow
+
 # Signals
 
 
@@ -78,9 +80,9 @@ def test_the_output_of_a_command_is_a_corpus(folder: Path) -> None:
 
 
 @posix
-@pytest.mark.parametrize("option", ["--length=1000000000", "--num-samples=1000"])
+@pytest.mark.parametrize("option", ["--length=1000000000", "--num-samples=1000 --length=100"])
 def test_a_reader_that_leaves_is_no_error(endless: Path, option: str) -> None:
-    process = start("sample", "he", "-c", endless, option)
+    process = start("sample", "he", "-c", endless, *option.split())
     assert process.stdout is not None
     process.stdout.read(10)
     process.stdout.close()

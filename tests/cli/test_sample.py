@@ -358,6 +358,7 @@ def test_samples_compare_by_all_that_was_drawn(
     assert any(item["drawn_log_prob"] < item["log_prob"] for item in found)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("width", ["0", "20", "80"])
 def test_a_table_shows_the_sum_by_which_samples_compare(trained: Path, width: str) -> None:

@@ -126,6 +126,7 @@ def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> N
     ]
 
 
+@pytest.mark.slow
 @posix
 def test_a_terminal_is_told_which_model_is_used(run: Run, trained: Path, folder: Path) -> None:
     bundled = on_a_terminal("score", "hello").splitlines()[0]

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -203,21 +202,22 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("options", [(), ("--total",), ("--field", "text")])
 def test_six_times_the_lines_take_no_more_memory(
     trained: Path, folder: Path, options: tuple[str, ...]
 ) -> None:
     line = '{"text": "hello"}\n' if "--field" in options else "hello\n"
-    peaks = []
-    for size in (10_000, 60_000):
-        (folder / "many").write_text(line * size)
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, "score", "-c", trained, "-f", "many", *options],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert "--total" in options or done.stdout.count("\n") == size
-        peaks.append(int(done.stderr))
+    sizes, started, peaks = (10_000, 60_000), [], []
+    for size in sizes:
+        (folder / f"{size}").write_text(line * size)
+        command = ("score", "-c", str(trained), "-f", f"{size}", "--threads", "1", *options)
+        started.append(start(*command, module=("-c", MEMORY)))
+    for size, done in zip(sizes, map(finish, started), strict=True):
+        assert done.code == 0
+        assert "--total" in options or done.out.count("\n") == size
+        peaks.append(int(done.err))
     assert peaks[1] - peaks[0] < 10_000  # KB; 50,000 scores that are held take 30,000
 
 
@@ -228,6 +228,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_terminal_gets_a_bar_while_a_pipe_gets_the_scores(trained: Path, folder: Path) -> None:
     (folder / "many").write_text("hello\n" * 5000)

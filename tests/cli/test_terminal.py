@@ -12,7 +12,7 @@ NASTY = "\x1b[2J\x9b31m\x07\u202e[bold]x[/]\x7f"  # clears, colours, rings, turn
 FORBIDDEN = {*NASTY} - {*"[bold]x/2J31m"}
 SIZES = ("--hidden-size", "4", "--steps", "3", "--ngram", "0", "--threads", "1")
 
-pytestmark = posix
+pytestmark = [posix, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,10 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import typer
 
 from charrnn import cli
 
@@ -146,7 +148,8 @@ def defect(arguments: list[str]) -> str:
 def defects(seed: int, cases: int) -> Iterator[tuple[str, str]]:
     """The command lines that end otherwise, each with what happened."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    parsed_once = mock.patch("charrnn.cli.app", typer.main.get_command(cli.app))  # it takes long
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), parsed_once:
         for case in range(cases):
             rng = np.random.default_rng((seed, case))
             Path("text.txt").write_text(_TEXTS[rng.integers(len(_TEXTS))], encoding="utf-8")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.fuzz.corpora import LARGE, check_large, fuzz_commands, fuzz_small
 
+pytestmark = pytest.mark.slow
+
 SEED = 1
 SLOW_TO_SWAP = 1_000_000  # bytes of marks that would take Python's own normalization hours
 

@@ -43,6 +43,7 @@ def test_documents_are_collected_from_pieces_of_any_size(found: list[str], size:
     assert [*Documents.collect(pieces)] == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "dtype"),
     [(1, np.uint8), (254, np.uint8), (255, np.uint16), (65_534, np.uint16), (65_535, np.uint32)],

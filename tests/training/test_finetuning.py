@@ -269,6 +269,7 @@ def test_a_model_is_loaded_trained_and_saved_with_its_origin(
     assert (tmp_path / "x.previous.npz").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_little_text_is_learned_better_from_more_of_its_language(
     workers: Workers, tmp_path: Path
 ) -> None:

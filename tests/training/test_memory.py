@@ -34,6 +34,7 @@ CONFIGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
 @pytest.mark.parametrize("configs", CONFIGS)
 def test_the_estimate_is_near_what_training_takes(
