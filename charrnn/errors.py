@@ -58,6 +58,7 @@ SYNONYMS = {
 _CLOSE = 0.7  # similarity, 1 for equal; a wrong suggestion does more harm than none
 _MOST = 2  # choices to suggest that begin with a word
 _MARK = "\0"  # on both sides of a setting in a message; no argument or file name can hold it
+_SETTING = re.compile(f"{_MARK}([a-z_]+){_MARK}")
 
 
 def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
@@ -102,11 +103,11 @@ class CharRNNError(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
-        return self.message.replace(_MARK, "")
+        return _SETTING.sub(r"\1", self.message)
 
     def with_options(self, option: Callable[[str], str]) -> str:
         """Spell the message for the command line, each setting as `option` names it."""
-        return re.sub(f"{_MARK}(.*?){_MARK}", lambda found: option(found[1]), self.message)
+        return _SETTING.sub(lambda found: option(found[1]), self.message)
 
 
 class ConfigError(CharRNNError):

@@ -227,7 +227,7 @@ def test_a_fault_of_charrnn_is_one_line(
     def broken(path: Path | None) -> Path:
         raise KeyError("x")
 
-    monkeypatch.setattr(checkpoint, "find", broken)
+    monkeypatch.setattr(checkpoint, "locate", broken)
     assert_one_line(run("inspect"), 1, "KeyError('x') at test_errors.py:")
 
 
