@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
-from charrnn.text.compression import plain_name
+from charrnn.text.compression import is_text_file
 
 
 def corpora(incomplete: str) -> list[str]:
     """Bundled corpora, and texts in the folder that is being typed."""
     folder, texts = os.path.dirname(incomplete), []
     with contextlib.suppress(OSError):
-        texts = [name for name in os.listdir(folder or ".") if plain_name(name).endswith(".txt")]
+        texts = [name for name in os.listdir(folder or ".") if is_text_file(name)]
     return [*bundled_corpora(), *(os.path.join(folder, name) for name in sorted(texts))]
 
 
