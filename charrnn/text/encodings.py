@@ -2,7 +2,8 @@
 
 Each candidate decodes the text. What it then reads is as likely as few of its characters are out of
 place: signs amid letters, letters of two scripts side by side, capitals after small letters,
-accented Latin letters in a row, rare ideographs and syllables, ideographs after a space.
+accented Latin letters in a row, rare ideographs and syllables, ideographs after a space. Of scripts
+that have few letters, the frequent ones are missed where there are too few of them.
 """
 
 import codecs
@@ -43,7 +44,7 @@ _FREQUENT = {
     "GREEK": ("αεηιουωτσνάέήίόύώ", 0.5),
     "HEBREW": ("יוהלארתשמ", 0.4),
     "ARABIC": ("اليمنورتبه", 0.33),
-    "THAI": ("านรอกเงม่", 0.3),
+    "THAI": ("านรอกเงม", 0.3),
 }
 _HEBREW_ENDS = "ךםןףץ"  # at the end of a word only
 _TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # written side by side
@@ -130,7 +131,7 @@ def _lack_of_frequent(text: str, encoding: str) -> float:
     """How much smaller the share of the frequent letters is than in any language of the script."""
     (script, *_) = _CANDIDATES[encoding][0]
     frequent, least = _FREQUENT.get(script, ("", 0.0))
-    letters = [char for char in text.lower() if char > "\x7f" and _is_letter(char)]
+    letters = [char for char in text.lower() if char > "\x7f" and char.isalpha()]
     return max(0.0, least - sum(char in frequent for char in letters) / max(1, len(letters)))
 
 
@@ -149,7 +150,7 @@ def _is_wrong(before: str, char: str, encoding: str) -> bool:
         return script == "CJK" and before == " "
     both_accented = script == "LATIN" and before > "\x7f"
     other_script = _TOGETHER.get(script, script) != _TOGETHER.get(_script(before), _script(before))
-    if before in _HEBREW_ENDS:
+    if before in _HEBREW_ENDS and char.isalpha():
         return True
     after_small = char.isupper() and before.islower()
     return both_accented or after_small or other_script

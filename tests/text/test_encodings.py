@@ -37,6 +37,7 @@ def test_the_likeliest_encoding_is_the_right_one(encoding: str, text: str) -> No
     [
         ("cp1254", "İstanbul'da güneşli bir gün"),
         ("cp1254", "Görüyorum ki her şey çok güzel, ama sığ"),  # cp1252 reads the first ones too
+        ("cp1255", "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם וְאֵת הָאָרֶץ, דְּבָרְךָ"),  # with its vowels
         ("iso8859-7", "Καλημέρα, αυτό είναι ένα απλό κείμενο. Άλλο"),
     ],
 )
