@@ -18,7 +18,7 @@ import typer
 from charrnn.config import check_choice
 from charrnn.errors import ConfigError
 from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
-from charrnn.text.compression import plain_name
+from charrnn.text.compression import is_text_file
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ def corpora(incomplete: str) -> list[str]:
     """Bundled corpora, and texts in the folder that is being typed."""
     folder, texts = os.path.dirname(incomplete), []
     with contextlib.suppress(OSError):
-        texts = [name for name in os.listdir(folder or ".") if plain_name(name).endswith(".txt")]
+        texts = [name for name in os.listdir(folder or ".") if is_text_file(name)]
     return [*bundled_corpora(), *(os.path.join(folder, name) for name in sorted(texts))]
 
 

@@ -23,8 +23,13 @@ def plain_name(name: str) -> str:
     return name[: len(name) - len(compression(name))]
 
 
+def is_text_file(name: str) -> bool:
+    """Whether a file's name says that it is text: it ends in .txt, in letters of either case."""
+    return plain_name(name).lower().endswith(".txt")
+
+
 def compression_of(data: bytes) -> str:
-    """The same by the first bytes of the file."""
+    """The suffix that a file with these first bytes should have; "" if it is not compressed."""
     return next((name for start, name in _FIRST_BYTES.items() if data.startswith(start)), "")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from charrnn.config import LINES, WHOLE
 from charrnn.errors import CorpusError, did_you_mean
 from charrnn.resources import bundled_corpora, bundled_corpus
-from charrnn.text.compression import plain_name
+from charrnn.text.compression import is_text_file, plain_name
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.duplicates import fingerprints
 from charrnn.text.kinds import kind_of
@@ -206,7 +206,7 @@ def _neighbours(path: Path) -> list[str]:
     try:
         with os.scandir(path.parent) as entries:
             beside = list(islice(entries, _MOST_NEIGHBOURS))
-        found = [each.name for each in beside if _is_text_file(each.name) or each.is_dir()]
+        found = [each.name for each in beside if is_text_file(each.name) or each.is_dir()]
     except (OSError, ValueError):
         return []
     return [str(path.parent / name) for name in found]
@@ -235,7 +235,7 @@ def _text_files(folder: Path) -> list[Path]:
     for place, _, names in os.walk(folder, onerror=fail):
         for name in sorted(names):
             file = Path(place, name)
-            if _is_text_file(name) and file.is_file():
+            if is_text_file(name) and file.is_file():
                 found.setdefault(file.with_name(plain_name(name)), file)
     return sorted(found.values())
 
@@ -259,10 +259,6 @@ def _other_files(folder: Path) -> str:
             return f"{found}, which look like {kind[0]}"
     where = shlex.quote(str(first[suffix].parent))
     return f"{found}; give them by name: {where}/*{suffix}"
-
-
-def _is_text_file(name: str) -> bool:
-    return plain_name(name).endswith(".txt")
 
 
 def _name(source: str) -> str:

@@ -2,7 +2,8 @@
 
 Each candidate decodes the text. What it then reads is as likely as few of its characters are out of
 place: signs amid letters, letters of two scripts side by side, capitals after small letters,
-accented Latin letters in a row, rare ideographs and syllables, ideographs after a space.
+accented Latin letters in a row, rare ideographs and syllables, ideographs after a space. Of scripts
+that have few letters, the frequent ones are missed where there are too few of them.
 """
 
 import codecs
@@ -26,14 +27,26 @@ _CANDIDATES: dict[str, tuple[set[str], range]] = {
     "cp1252": ({"LATIN"}, range(0)),
     "cp1250": ({"LATIN"}, range(0)),
     "cp1254": ({"LATIN"}, range(0)),
+    "iso8859-2": ({"LATIN"}, range(0)),
+    "cp1255": ({"HEBREW"}, range(0)),
     "cp1251": ({"CYRILLIC"}, range(0)),
     "koi8-r": ({"CYRILLIC"}, range(0)),
     "cp866": ({"CYRILLIC"}, range(0)),
+    "iso8859-5": ({"CYRILLIC"}, range(0)),
     "cp1253": ({"GREEK"}, range(0)),
-    "cp1255": ({"HEBREW"}, range(0)),
+    "iso8859-7": ({"GREEK"}, range(0)),
     "cp1256": ({"ARABIC"}, range(0)),
     "cp874": ({"THAI"}, range(0)),
 }
+# Frequent letters of a script and the share of its letters that they make up at least.
+_FREQUENT = {
+    "CYRILLIC": ("аеиоуыінт", 0.42),
+    "GREEK": ("αεηιουωτσνάέήίόύώ", 0.5),
+    "HEBREW": ("יוהלארתשמ", 0.4),
+    "ARABIC": ("اليمنورتبه", 0.33),
+    "THAI": ("านรอกเงม", 0.3),
+}
+_HEBREW_ENDS = "ךםןףץ"  # at the end of a word only
 _TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # written side by side
 _SIGNS = {"Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Zs"}
 
@@ -46,24 +59,56 @@ def likely_encodings(data: bytes) -> dict[str, str]:
     """
     wrong: dict[str, float] = {}
     loud: dict[str, bool] = {}
-    shown: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name in _CANDIDATES:
         try:
             text = _with_first(codecs.getincrementaldecoder(name)().decode(data))
         except UnicodeError:
             continue
-        share, excerpt = _share_of_wrong(text, name), excerpt_of(text)
-        if share <= _MOST_WRONG and excerpt not in shown.values():
-            wrong[name], shown[name] = share, excerpt
+        share = _share_of_wrong(text, name) + _lack_of_frequent(text, name)
+        if text and share <= _MOST_WRONG and text not in texts.values():
+            wrong[name], texts[name] = share, text
             loud[name] = sum(map(str.isupper, text)) > len(text) / 2
     best = min(wrong.values(), default=0.0)
     named = [name for name in wrong if wrong[name] <= best + _AS_GOOD]
-    return {name: shown[name] for name in sorted(named, key=loud.__getitem__)[:_MOST_NAMED]}
+    named.sort(key=lambda name: (loud[name], wrong[name]))
+    return _excerpts({name: texts[name] for name in named[:_MOST_NAMED]})
+
+
+def utf16_without_mark(data: bytes) -> dict[str, str]:
+    """The UTF-16 that would read these bytes, if one does, and what it reads.
+
+    Its ASCII characters, such as spaces, have a NUL each, which few others have.
+    """
+    places = {"utf-16-be": data[::2].count(0), "utf-16-le": data[1::2].count(0)}
+    for name in sorted(places, key=places.__getitem__, reverse=True):
+        text = codecs.getincrementaldecoder(name)("replace").decode(data[:_LOOKED_AT])
+        ascii_pairs = data.isascii() and max(text, default="") >= "\u0800"  # read as ideographs
+        printable = all(char.isprintable() or char.isspace() for char in text)
+        if text and printable and not ascii_pairs and "\ufffd" not in text:
+            return {name: excerpt_of(text)}
+    return {}
+
+
+def _excerpts(texts: dict[str, str]) -> dict[str, str]:
+    """A few characters of each text, from where they differ most; of those that agree, one."""
+    variety = [len({*chars}) for chars in zip(*texts.values(), strict=False)]
+    place = variety.index(max(variety)) if len(texts) > 1 else _BEFORE
+    found: dict[str, str] = {}
+    for name, text in texts.items():
+        excerpt = _on_one_line(text[max(0, place - _BEFORE) :])
+        if excerpt not in found.values():
+            found[name] = excerpt
+    return found
 
 
 def excerpt_of(text: str) -> str:
     """A few characters around the first one that is not ASCII, on one line."""
-    return " ".join(_with_first(text)[:_SHOWN].split())
+    return _on_one_line(_with_first(text))
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text[:_SHOWN].split())
 
 
 def _with_first(text: str) -> str:
@@ -82,6 +127,14 @@ def _share_of_wrong(text: str, encoding: str) -> float:
     return sum(found) / max(1, len(found))
 
 
+def _lack_of_frequent(text: str, encoding: str) -> float:
+    """How much smaller the share of the frequent letters is than in any language of the script."""
+    (script, *_) = _CANDIDATES[encoding][0]
+    frequent, least = _FREQUENT.get(script, ("", 0.0))
+    letters = [char for char in text.lower() if char > "\x7f" and char.isalpha()]
+    return max(0.0, least - sum(char in frequent for char in letters) / max(1, len(letters)))
+
+
 @cache
 def _is_wrong(before: str, char: str, encoding: str) -> bool:
     """Whether a character that is not ASCII is out of place after another one."""
@@ -97,6 +150,8 @@ def _is_wrong(before: str, char: str, encoding: str) -> bool:
         return script == "CJK" and before == " "
     both_accented = script == "LATIN" and before > "\x7f"
     other_script = _TOGETHER.get(script, script) != _TOGETHER.get(_script(before), _script(before))
+    if before in _HEBREW_ENDS and char.isalpha():
+        return True
     after_small = char.isupper() and before.islower()
     return both_accented or after_small or other_script
 

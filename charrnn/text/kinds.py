@@ -6,7 +6,7 @@ from charrnn.errors import CorpusError
 
 _ARCHIVE = "an archive", "unpack it first"
 _DOCUMENT = "save it as plain text first"
-_NO_TEXT = "give a text file"
+NO_TEXT = "give a text file"
 _KINDS = {
     b"%PDF-": ("a PDF", _DOCUMENT),
     b"\xd0\xcf\x11\xe0": ("an Office document", _DOCUMENT),
@@ -14,13 +14,15 @@ _KINDS = {
     b"7z\xbc\xaf'\x1c": _ARCHIVE,
     b"Rar!\x1a": _ARCHIVE,
     b"(\xb5/\xfd": ("a file compressed by zstd", "unpack it first"),
-    b"\x89PNG\r\n": ("an image", _NO_TEXT),
-    b"\xff\xd8\xff": ("an image", _NO_TEXT),
-    b"GIF87a": ("an image", _NO_TEXT),
-    b"GIF89a": ("an image", _NO_TEXT),
-    b"\x93NUMPY": ("a NumPy array", _NO_TEXT),
+    b"\x89PNG\r\n": ("an image", NO_TEXT),
+    b"\xff\xd8\xff": ("an image", NO_TEXT),
+    b"GIF87a": ("an image", NO_TEXT),
+    b"GIF89a": ("an image", NO_TEXT),
+    b"\x93NUMPY": ("a NumPy array", NO_TEXT),
     b"SQLite format 3\0": ("a database", "export its text first"),
-    b"\x7fELF": ("a program", _NO_TEXT),
+    b"\x7fELF": ("a program", NO_TEXT),
+    b"]\0\0": ("a file compressed by lzma", "unpack it first"),
+    **{bytes([0x80, protocol]): ("a Python pickle", NO_TEXT) for protocol in range(2, 6)},
 }
 _TAR, _PLACE_OF_TAR = b"ustar", 257
 
@@ -38,7 +40,7 @@ def kind_of(data: bytes, source: str) -> tuple[str, str] | None:
         if source.lower().endswith(".zip"):
             return "a zip archive", f"unpack it first: unzip {shlex.quote(source)}"
         if source.lower().endswith(".npz"):
-            return "a model or a file of arrays", _NO_TEXT
+            return "a model or a file of arrays", NO_TEXT
     return kind
 
 

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.text.compression import compression, compression_of, unpack
-from charrnn.text.encodings import excerpt_of, likely_encodings
-from charrnn.text.kinds import refuse
+from charrnn.text.encodings import excerpt_of, likely_encodings, utf16_without_mark
+from charrnn.text.kinds import NO_TEXT, refuse
 from charrnn.text.unicode import normalize
 
 _PART = 1 << 18  # bytes read at a time
@@ -29,6 +29,7 @@ _COMPOSABLE = re.compile(
 )
 _BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
 _NUL = "\0"
+_CUT_OFF = "its last character is cut off; copy or download it again"
 _BOM = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOOK_AHEAD = 20  # parts that are read to say which encoding would do
@@ -150,6 +151,7 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
     size, head = 0, ""  # what is looked at to see whether it is text
+    only_ascii = True
     looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
     if looking:
         first = next(parts, b"")
@@ -162,28 +164,29 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
         except UnicodeError as error:
             reason = f"; {error}"
             if isinstance(error, UnicodeDecodeError):
+                cut_off = not data and not only_ascii
                 data = error.object  # with what was left of the part before
-                reason = f" at byte {size - len(data) + error.start}; {_advice(data, parts)}"
+                advice = _CUT_OFF if cut_off else _advice(data, parts)
+                reason = f" at byte {size - len(data) + error.start}; {advice}"
             raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
+        only_ascii = only_ascii and text.isascii()
         if looking:
             head += text
             looking = size < _PART and bool(data)
             if not looking:
-                _refuse_binary(head, source)
+                _refuse_binary(head, source, encoding)
         yield text.replace(_BOM, "")
 
 
-def _refuse_binary(text: str, source: str) -> None:
+def _refuse_binary(text: str, source: str, encoding: str) -> None:
     """An error where the beginning of a text is full of NULs; some may be there."""
     if text.count(_NUL) * 100 <= len(text):
         return
-    found = _BYTES
-    for offset, utf16 in enumerate(("utf-16-be", "utf-16-le")):  # of text that is mostly ASCII
-        if text[offset::2].count(_NUL) > len(text) // 4 and _NUL not in text[1 - offset :: 2]:
-            found = utf16
-    raise CorpusError(
-        f"{source} is binary, full of NULs; {setting('encoding')} {found} would read it"
-    )
+    if candidates := utf16_without_mark(text.encode(encoding)):
+        ((name, excerpt),) = candidates.items()
+        advice = f"{setting('encoding')} {name} would read it as {excerpt!r}"
+        raise CorpusError(f"{source} is not {encoding.upper()}: it is full of NULs; {advice}")
+    raise CorpusError(f"{source} is not text: it is full of NULs; {NO_TEXT}")
 
 
 def _advice(data: bytes, rest: Iterator[bytes]) -> str:
@@ -193,7 +196,9 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
     if data[:2] in _UTF16:
         candidates = {"utf-16": excerpt_of(data.decode("utf-16", "replace"))}
     elif b"\0" in data:
-        return f"it looks binary; {setting('encoding')} {_BYTES} would read its bytes as characters"
+        candidates = utf16_without_mark(data)
+        if not candidates:
+            return f"it is not text; {NO_TEXT}"
     else:
         candidates = likely_encodings(data)
     decoders = {name: codecs.getincrementaldecoder(name)() for name in candidates}

@@ -69,7 +69,7 @@ ERRORS = [
     ("sample --prompts bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
     ("inspect --gradient-flow bomb.txt.gz -c model.npz --max-size 2", 1, "more than 2 MB"),
     ("train model.npz", 1, "model.npz is not text: it looks like a model"),
-    ("train zeros", 1, "zeros is binary, full of NULs; --encoding latin-1 would read it"),
+    ("train zeros", 1, "zeros is not text: it is full of NULs; give a text file"),
     ("score --file latin.txt -c model.npz", 1, "at byte 3; --encoding cp1252"),
     ("score --file nofile -c model.npz", 1, "nofile"),
     ("score --file folder -c model.npz", 1, "folder"),

@@ -104,14 +104,14 @@ def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
 
 
 def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder: Path) -> None:
-    lines = [f"the old well of house {n} held door {7 * n} and window {n % 3}\n" for n in range(40)]
+    lines = [f"{pow(7, n + 90, 10**52):052}\n" for n in range(40)]  # no two of them alike
     for name, text in (("once", lines), ("more", lines * 5)):
         (folder / f"{name}.txt").write_text("".join(text))
     few, known = "only {} held out", "of the held-out text is in the training text too"
     ngram = ("--cell", "ngram", "--order", "2", "-o", "m.npz")
 
     once = run("train", "once.txt", "--lines", *ngram).err
-    assert few.format(199) in once
+    assert few.format(208) in once
     assert known not in once
     assert known not in run("train", "more.txt", "--lines", *ngram).err  # all on one side
     whole = run("train", "more.txt", *ngram)

@@ -80,11 +80,11 @@ def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_is_every_text_file_below_in_order(tmp_path: Path) -> None:
-    for name in ("b.txt", "a.txt", "deep/er/c.txt", "notes.md", "d.txt.bak"):
+    for name in ("b.txt", "a.txt", "B.TXT", "deep/er/c.txt", "notes.md", "d.txt.bak"):
         written(tmp_path, f"texts/{name}", name)
     (tmp_path / "texts" / "folder.txt").mkdir()
     found = read_corpus([str(tmp_path / "texts")])
-    assert contents(found) == ("texts", ["a.txt", "b.txt", "deep/er/c.txt"], WHOLE)
+    assert contents(found) == ("texts", ["B.TXT", "a.txt", "b.txt", "deep/er/c.txt"], WHOLE)
 
 
 def test_packed_files_of_a_folder_are_read_once(tmp_path: Path) -> None:

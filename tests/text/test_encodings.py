@@ -13,6 +13,10 @@ TEXTS = {
     "cp1251": "Привет, мир! Это обычный русский текст.",
     "koi8-r": "Привет, мир! Это обычный русский текст.",
     "cp866": "Привет, мир! Это обычный русский текст.",
+    "iso8859-5": "Привет, мир!",
+    "iso8859-2": "Są też inne: ta książka była bardzo ciekawa.",
+    "iso8859-7": "Το ‘Άλφα’ είναι ένα απλό κείμενο.",
+    "cp1255": "שלום עולם, זה טקסט",
     "cp1252": "Le garçon était très âgé; “Größe” – das Mädchen.",
     "cp1250": "Ta książka była bardzo ciekawa, dziękuję.",
     "cp1253": "Καλημέρα, αυτό είναι ένα απλό κείμενο.",
@@ -30,12 +34,23 @@ def test_the_likeliest_encoding_is_the_right_one(encoding: str, text: str) -> No
 
 @pytest.mark.parametrize(
     ("encoding", "text"),
-    [("cp1255", "שלום עולם, זה טקסט"), ("cp1254", "İstanbul'da güneşli bir gün")],
+    [
+        ("cp1254", "İstanbul'da güneşli bir gün"),
+        ("cp1254", "Görüyorum ki her şey çok güzel, ama sığ"),  # cp1252 reads the first ones too
+        ("cp1255", "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם וְאֵת הָאָרֶץ, דְּבָרְךָ"),  # with its vowels
+        ("iso8859-7", "Καλημέρα, αυτό είναι ένα απλό κείμενο. Άλλο"),
+    ],
 )
 def test_one_that_cannot_be_told_from_others_is_among_them(encoding: str, text: str) -> None:
     found = likely_encodings(text.encode(encoding))
     assert found[encoding] in text
     assert len({*found.values()}) == len(found) <= 3  # each of them reads something else
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp932", "koi8-r"])
+def test_one_that_is_clearly_worse_is_not_named(encoding: str) -> None:
+    text = TEXTS[encoding]
+    assert likely_encodings((text * 5).encode(encoding)).keys() == {encoding}
 
 
 def test_bytes_in_no_such_encoding_get_no_advice() -> None:

@@ -1,4 +1,6 @@
 import io
+import lzma
+import pickle
 import re
 import sys
 import unicodedata
@@ -108,12 +110,17 @@ def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        (b"\x89PNX\r\n\x1a\n\0\0\0\rIHDR", "looks binary; encoding latin-1 would read"),
+        (b"\x89PNX\r\n\x1a\n\0\0\0\rIHDR", "; it is not text; give a text file"),
         (b"\x1f\x8b\x08", r"compressed: give it a name that ends in \.gz"),
-        (b"\0" * 1000, "is binary, full of NULs; encoding latin-1"),
-        (b"ab\n\0" * 100, "is binary, full of NULs; encoding latin-1"),
+        (b"\0" * 1000, "x is not text: it is full of NULs; give a text file"),
+        (b"ab\n\0" * 100, "x is not text: it is full of NULs; give a text file"),
         ("hello\r\n".encode("utf-16-le") * 100, "full of NULs; encoding utf-16-le"),
         ("hello".encode("utf-16-be"), "full of NULs; encoding utf-16-be"),
+        ("오늘은 날씨가 좋다".encode("utf-16-le"), "encoding utf-16-le would read it as '오늘은"),
+        ("Это обычный текст".encode("utf-16-be"), "encoding utf-16-be would read it as 'Это"),
+        ("오늘은 날씨가".encode()[:-1], "at byte 16; its last character is cut off"),
+        (pickle.dumps([1, 2]), "it looks like a Python pickle; give a text file"),
+        (lzma.compress(b"a", lzma.FORMAT_ALONE), "compressed by lzma; unpack it first"),
     ],
 )
 def test_what_is_no_text_is_refused_with_a_way_out(data: bytes, hint: str) -> None:
