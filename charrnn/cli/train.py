@@ -255,9 +255,10 @@ def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "
     try:
         return _read(text, world)
     except CorpusError as error:
+        hint = " If" if error.message.endswith("?") else "; if"
         raise CorpusError(
-            f"{error.message}; if the text of this run lies elsewhere now, name its new path (or "
-            f"--val) beside --resume; to learn from another text, use --init-from {output}"
+            f"{error.message}{hint} the text of this run lies elsewhere now, name its new path "
+            f"(or --val) beside --resume; to learn from another text, use --init-from {output}"
         ) from None
 
 
