@@ -4,6 +4,7 @@ Nothing here prints. The names are those of the command line.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -172,9 +173,12 @@ class Model:
                 files.
 
         Raises:
+            ConfigError: `texts` is not a list of strings, or `eos` has another value.
             CorpusError: a text is not valid Unicode.
         """
         texts = _checked_texts("texts", texts, "score")
+        if eos not in (None, True, False):
+            raise ConfigError(f"eos must be True, False or None, not {eos!r}")
         with _working(self.threads) as workers:
             return score(self.checkpoint, texts, eos=eos, workers=workers)
 
@@ -182,12 +186,13 @@ class Model:
         """Write the model to an .npz file, whole or not at all.
 
         Raises:
-            ConfigError: the name does not end in .npz.
+            ConfigError: the name does not end in .npz, or is none.
             CheckpointError: it cannot be written, or an unfinished run writes it; an older file is
                 intact.
         """
-        with claimed(Path(path)):
-            checkpoint.save(self.checkpoint, Path(path))
+        file = _path("path", path)
+        with claimed(file):
+            checkpoint.save(self.checkpoint, file)
 
 
 def load(path: str | Path | None = None, *, threads: int | None = None) -> Model:
@@ -198,9 +203,10 @@ def load(path: str | Path | None = None, *, threads: int | None = None) -> Model
         threads: cores to use at most; None means all.
 
     Raises:
+        ConfigError: the path is none.
         CheckpointError: the file is missing, or is not a model.
     """
-    found = checkpoint.locate(None if path is None else Path(path))
+    found = checkpoint.locate(None if path is None else _path("path", path))
     return Model(checkpoint.load(found), threads=threads)
 
 
@@ -240,20 +246,21 @@ def train(
         settings: see `Settings`.
 
     Raises:
-        ConfigError: a setting is out of range.
+        ConfigError: a setting is out of range, or a text or a path is none.
+        TypeError: there is no such setting.
         CorpusError: a text cannot be read, or there is nothing to learn from.
         CheckpointError: a model cannot be read or written.
         DivergedError: the loss was not finite again and again.
     """
     started = time.perf_counter()
     _check_settings("train", settings, Settings)
+    file = None if output is None else _path("output", output)
     given = {name: value for name, value in settings.items() if value is not None}
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
-    pretrained = None if init_from is None else Pretrained.load(Path(init_from))
+    pretrained = None if init_from is None else Pretrained.load(_path("init_from", init_from))
     tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
     corpus = read_source(text, separator(lines, split_on), encoding, max_size)
     split = split_source(corpus, val, val_fraction, encoding, max_size)
-    file = None if output is None else Path(output)
     names, val_name = names_of(text) or [], str(val) if isinstance(val, Path) else None
     request = RunRequest(
         {name: value for name, value in given.items() if name not in kind},
@@ -312,6 +319,13 @@ def _checked_texts(name: str, texts: object, single: str) -> list[str]:
     for number, text in enumerate(found):
         _check_text(f"{name}[{number}]", text)
     return found
+
+
+def _path(name: str, value: object) -> Path:
+    """A path that was given as a string or a path; ConfigError where it is neither."""
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{name} must be a string or a Path, not {_kind(value)}")
+    return Path(value)
 
 
 def _kind(value: object) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, assert_type
@@ -290,6 +291,42 @@ def test_a_setting_that_there_is_not_is_a_type_error_with_the_nearest_one() -> N
 def test_a_misspelled_setting_of_a_sample_names_the_right_one(model: charrnn.Model) -> None:
     with pytest.raises(TypeError, match=r"sample\(\) knows no .*'lenght'; did you mean 'length'"):
         model.sample("a", lenght=1)  # type: ignore[call-arg]
+
+
+train: Any = charrnn.train  # of any arguments
+load: Any = charrnn.load
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (
+            lambda _: train(None),
+            "a text must be a string, a Path or a list of them, not None",
+        ),
+        (lambda _: train(3), "a text must be .*, not int"),
+        (lambda _: train(b"x"), "a text must be .*, not bytes"),
+        (lambda _: train([1, 2]), "a list of texts must hold strings, or Paths"),
+        (lambda _: train(TEXT, val=3, **TINY), "a text must be .*, not int"),
+        (lambda _: train(TEXT, output=3), "output must be a string or a Path, not int"),
+        (
+            lambda _: train(TEXT, init_from=3),
+            "init_from must be a string or a Path, not int",
+        ),
+        (lambda _: load(3), "path must be a string or a Path, not int"),
+        (lambda _: load(["everyday"]), "path must be a string or a Path, not list"),
+        (lambda model: model.save(None), "path must be a string or a Path, not None"),
+        (
+            lambda model: model.score("x", eos="maybe"),
+            "eos must be True, False or None, not 'maybe'",
+        ),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_an_error_of_ours(
+    model: charrnn.Model, action: Callable[[charrnn.Model], object], words: str
+) -> None:
+    with pytest.raises(charrnn.ConfigError, match=words):
+        action(model)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +22,7 @@ from charrnn.cli.options import (
 )
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
+from charrnn.resources import BUNDLED_MODELS
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -125,7 +127,7 @@ def inspect(
     """
     from charrnn.storage import checkpoint
 
-    _check_together(typed(context))
+    _check_together(typed(context), file)
     inputs = [name for name in (file, neurons, gradient_flow, *(checkpoints or [])) if name]
     _check_outputs(html, plot, inputs)
     if everything:
@@ -149,11 +151,14 @@ def inspect(
         _show(path, loaded, as_json)
 
 
-def _check_together(options: Collection[str]) -> None:
+def _check_together(options: Collection[str], file: str | None) -> None:
     """Raise ConfigError where options do not go together."""
     refuse_together(options, _GOES_WITHOUT)
-    if "FILE" in options and "--neuron" not in options:
-        raise ConfigError("FILE is the text for --neuron; name a model with --checkpoint")
+    if file and "--neuron" not in options:
+        hint = "name a model with --checkpoint"
+        if file in BUNDLED_MODELS or file.endswith(".npz"):
+            hint = f"did you mean -c {shlex.quote(file)}?"
+        raise ConfigError(f"FILE is the text for --neuron; {hint}")
     if "--neuron" in options and "FILE" not in options:
         raise ConfigError("--neuron needs a text to show: give a FILE, '-' is stdin")
     if "--html" in options and not {"--neuron", "--neurons"} & {*options}:

@@ -1,6 +1,7 @@
 """`charrnn sample`: write new text from a model."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,7 @@ from charrnn.cli.options import (
     refuse_together,
     typed,
 )
-from charrnn.cli.sample_drawing import Copies, Drawing, draw, parse_temperatures
+from charrnn.cli.sample_drawing import Copies, Drawing, Drawn, draw, parse_temperatures
 from charrnn.cli.sample_output import (
     Layout,
     print_json,
@@ -31,10 +32,12 @@ from charrnn.cli.sample_output import (
     several_lines,
     stream,
 )
-from charrnn.config import MAX_SEED, SampleConfig
+from charrnn.cli.score_input import Sources, blocks
+from charrnn.config import LINES, MAX_SEED, SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from charrnn.parallel.threads import Workers
     from charrnn.storage.checkpoint import Checkpoint
 
 _FOR_BEST = 64  # samples that --best chooses from
@@ -140,7 +143,8 @@ def sample(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="Continue each line of a file, '-' for stdin, as JSON Lines.  [default: none]",
+            help="Continue each line of a file, '-' for stdin, as JSON Lines. A line may hold "
+            "escapes.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -174,7 +178,8 @@ def sample(
     """Write new text from a model, character by character.
 
     Without a prompt, the model invents the beginning. The text ends where the model ends it, at a
-    stop text or at the length.
+    stop text or at the length. In PROMPT, lines of --prompts and --stop, \\n, \\t, \\r, \\\\ and
+    \\uXXXX are escapes.
     """
     from secrets import randbelow
 
@@ -186,26 +191,61 @@ def sample(
     config = SampleConfig(length, top_k=top_k, top_p=top_p, stop=stops, allow_unk=allow_unk)
     drawing = _drawing(config, temperature, num_samples, best, beam)
     seed = randbelow(2**32) if seed is None else seed
-    starts = _starts(prompt, prompts, interactive, encoding, max_size)
+    start = _start(prompt, interactive, encoding, max_size)
     model = load_checkpoint(checkpoint)
-    say_unknown(model, starts)
+    say_unknown(model, [start])
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if interactive:
-        Session(model, drawing, seed, starts[0]).run(encoding)
+        Session(model, drawing, seed, start).run(encoding)
     elif next_character:
-        print_next(model, starts[0], as_json)
+        print_next(model, start, as_json)
     elif drawing.is_single and prompts is None and copies is None and not as_json:
-        stream(model, starts[0], seed, *drawing.configs())
+        stream(model, start, seed, *drawing.configs())
     else:
         with Workers(threads) as workers:
-            groups = draw(model, starts, seed, drawing, workers)
-            groups = groups if copies is None else [*map(copies.marked, groups)]
+            many = Many(model, drawing, copies, workers)
             if prompts is None and not as_json:
-                layout = Layout(best is not None, copies is not None, several_lines(model, starts))
-                print_texts(drawing.temperatures, groups, layout)
-            else:  # the samples of a prompt come together
-                drawn = chain.from_iterable(zip(*groups, strict=True) if prompts else groups)
+                layout = Layout(best is not None, copies is not None, several_lines(model, [start]))
+                print_texts(drawing.temperatures, many.groups([start], seed), layout)
+            else:
+                lines = prompts and Sources([], [prompts], LINES, encoding, max_size)
+                drawn = many.of_lines(lines, seed) if lines else many.of(start, seed)
                 print_json(drawn, "temperature" in given(context), ranked=best is not None)
+
+
+@dataclass(frozen=True)
+class Many:
+    """How samples of several prompts are drawn side by side.
+
+    Args:
+        copies: what is marked in them; None means nothing.
+    """
+
+    model: "Checkpoint"
+    drawing: Drawing
+    copies: Copies | None
+    workers: "Workers"
+
+    def groups(self, prompts: Sequence[str], seed: int) -> list[Iterator[Drawn]]:
+        """The samples of all prompts, a group for each temperature; sample j has the seed + j."""
+        groups = draw(self.model, prompts, seed, self.drawing, self.workers)
+        return groups if self.copies is None else [*map(self.copies.marked, groups)]
+
+    def of(self, prompt: str, seed: int) -> Iterator[Drawn]:
+        """The samples of one prompt, those of one temperature together."""
+        return chain.from_iterable(self.groups([prompt], seed))
+
+    def of_lines(self, sources: Sources, seed: int) -> Iterator[Drawn]:
+        """Samples of lines as they arrive, those of one prompt together."""
+        arriving = (
+            given and replace(given, text=as_text(given.text)) for given in sources.arriving()
+        )
+        told: set[str] = set()
+        for block in blocks(arriving):
+            prompts = [given.text for given in block]
+            say_unknown(self.model, prompts, told)
+            yield from chain.from_iterable(zip(*self.groups(prompts, seed), strict=True))
+            seed += len(prompts)
 
 
 def _check_together(options: Collection[str]) -> None:
@@ -231,20 +271,16 @@ def _drawing(
     return Drawing(config, parse_temperatures(temperatures), count, best, beam)
 
 
-def _starts(
-    prompt: str, prompts: Path | None, interactive: bool, encoding: str, max_size: int | None
-) -> list[str]:
-    """What to continue, in NFC: PROMPT, or the lines of a file."""
-    from charrnn.text.reading import read_text, split_lines, strip_last_newline
+def _start(prompt: str, interactive: bool, encoding: str, max_size: int | None) -> str:
+    """What to continue, in NFC: PROMPT, or standard input."""
+    from charrnn.text.reading import read_text, strip_last_newline
 
-    if prompts is not None:
-        return split_lines(read_text(prompts, encoding, max_size))
     if prompt != "-":
         refuse_file_name(prompt, "--prompts")
-        return [as_text(prompt)]
+        return as_text(prompt)
     if interactive:
         raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
-    return [strip_last_newline(read_text("-", encoding, max_size))]
+    return strip_last_newline(read_text("-", encoding, max_size))
 
 
 def _read_copies(

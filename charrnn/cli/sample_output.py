@@ -33,8 +33,12 @@ def stream(model: "Checkpoint", prompt: str, seed: int, config: SampleConfig) ->
     print()
 
 
-def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
-    """Name on stderr what of the prompts is not in the vocabulary."""
+def say_unknown(model: "Checkpoint", prompts: Iterable[str], told: set[str] | None = None) -> None:
+    """Name on stderr what of the prompts is not in the vocabulary.
+
+    Args:
+        told: tokens that have been named, which are not named again; new ones are added.
+    """
     from charrnn.ids import UNK
     from charrnn.render.display import message, spelled_out, visible
 
@@ -46,13 +50,16 @@ def say_unknown(model: "Checkpoint", prompts: Iterable[str]) -> None:
         if is_unknown.any():
             tokens = zip(vocabulary.split(prompt), is_unknown, strict=True)
             unknown |= dict.fromkeys(token for token, missing in tokens if missing)
-    if not unknown:
+    told = set() if told is None else told
+    new = unknown.keys() - told
+    if not new:
         return
+    told |= new
     unit = vocabulary.config.unit
     if not known:
         message(f"warning: the model knows no {unit} of the prompt: it reads each as <UNK>")
         return
-    shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(unknown)]
+    shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(new)]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     message(f"warning: the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
 

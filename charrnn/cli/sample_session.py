@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ASK = "> "
 _WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends"
 _HELP = """\
-TEXT             a text that begins so; \\n in it is a newline, \\\\ a backslash
+TEXT             a text that begins so; \\n, \\t, \\r, \\\\ and \\uXXXX are escapes
 Enter            another one from the same start
 /start [TEXT]    one from TEXT, whatever it is; alone: from nothing
 /next            what may follow the start

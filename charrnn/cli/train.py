@@ -158,10 +158,6 @@ def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) ->
     pretrained = Pretrained.load(init_from) if init_from else None
     tokens = pretrained.tokens(kind) if pretrained else VocabularyConfig(**kind)
     corpus, split = _read(request.text, workers.world)
-    if "dry_run" not in request.given:
-        force = "force" in request.given
-        claim = partial(stack.enter_context, claimed(request.output, force=force))
-        workers.world.together(claim, alone=True)
     run = RunRequest(
         request.settings(_SETTINGS - _OF_VOCABULARY),
         tokens=tokens,
@@ -171,6 +167,10 @@ def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) ->
         command=shlex.join(["charrnn", *sys.argv[1:]]),
         started=STARTED,
     )
+    if "dry_run" not in request.given:
+        force = "force" in request.given
+        claim = partial(stack.enter_context, claimed(request.output, force=force))
+        workers.world.together(claim, alone=True)
     return prepare(corpus, split, run, output=request.output, workers=workers)
 
 
@@ -255,9 +255,10 @@ def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "
     try:
         return _read(text, world)
     except CorpusError as error:
+        hint = " If" if error.message.endswith("?") else "; if"
         raise CorpusError(
-            f"{error.message}; if the text of this run lies elsewhere now, name its new path (or "
-            f"--val) beside --resume; to learn from another text, use --init-from {output}"
+            f"{error.message}{hint} the text of this run lies elsewhere now, name its new path "
+            f"(or --val) beside --resume; to learn from another text, use --init-from {output}"
         ) from None
 
 

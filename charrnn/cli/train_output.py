@@ -80,7 +80,7 @@ class TrainingDisplay:
         self.note(
             f"{_name(run)}"
             + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
-            + f"; {run.trainer.passes:.3g} passes"
+            + f"; {_rounded(run.trainer.passes)} passes"
             + (f" in {config.minutes:g} min" if config.minutes else "")
         )
         self.note(_pasteable(f"plan: {run.flags()}"))
@@ -92,7 +92,10 @@ class TrainingDisplay:
     def _doubt_validation(self, chars: int, known_share: float) -> None:
         """Say why the figure of so many characters says less than it seems to, if it does."""
         if 0 < chars < FEW_CHARS:
-            self.note(f"only {chars:,} held out: the figure says little; name more with --val")
+            self.note(
+                f"only {quantity(chars, 'character')} held out, so the figure says little; name more "
+                "with --val"
+            )
         if known_share >= _KNOWN:
             self.note(
                 f"{known_share:.0%} of the held-out text is in the training text too: the figure "
@@ -239,3 +242,8 @@ def _results(run: "Run") -> list[tuple[str, str]]:
         rows.append(("ended early", run.trainer.early))
     rows.append(("written to", f"{run.output}"))
     return rows
+
+
+def _rounded(number: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -17,15 +17,49 @@ _DASHES = "put -- before an argument that begins with -"
 def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """What the parser says; where an option is unknown, also which one was meant."""
     context = getattr(error, "ctx", None)
+    if found := _wrong_value(error):
+        return found
+    if extra := re.fullmatch(
+        r"Got unexpected extra argument\(s\) \((.*)\)", error.format_message()
+    ):
+        return f"unexpected extra argument: {extra[1]}{_instead_of_extra(extra[1], context)}"
     if context is None or not hasattr(error, "possibilities"):
         return error.format_message()
     name: str = getattr(error, "option_name", "")
     inside = rf"-[^-]*{re.escape(name[1:])}" if len(name) == 2 else re.escape(name)
     word = next((word for word in arguments if re.match(inside, word)), name)
-    if hint := _nearest_option(word, context):
+    is_file = "." in word.partition("=")[0] or os.path.exists(word)
+    if not is_file and (hint := _nearest_option(word, context)):
         return f"No such option: {word.partition('=')[0]}{hint}"
-    is_option = re.fullmatch(r"-[^\W\d]|--\S*", word)
-    return f"No such option: {name}" if is_option else f"No such option: {name}; {_DASHES}"
+    if is_file or not re.fullmatch(r"-[^\W\d]|--\S*", word):
+        return f"No such option: {word if is_file else name}; {_DASHES}"
+    return f"No such option: {name}"
+
+
+def _wrong_value(error: typer.TyperException) -> str:
+    """What a number must be that is none or out of range; empty for another error."""
+    details: list[Any] = getattr(error.__cause__, "errors", list)()
+    parameter: Any = getattr(error, "param", None)
+    if not details or parameter is None:
+        return ""
+    limits, value = details[0].get("ctx", {}), details[0]["input"]
+    needed = {
+        "int_parsing": f"a whole number, not {value!r}",
+        "float_parsing": f"a number, not {value!r}",
+        "greater_than_equal": f"at least {limits.get('ge')}, not {value}",
+        "less_than_equal": f"at most {limits.get('le')}, not {value}",
+    }.get(details[0]["type"])
+    return f"{parameter.opts[0]} must be {needed}" if needed else ""
+
+
+def _instead_of_extra(words: str, context: Any) -> str:
+    """The end of an error: what to type where a command takes no more arguments."""
+    parameters = context.command.get_params(context)
+    if words in BUNDLED_MODELS or words.endswith(".npz"):
+        return f"; did you mean -c {quote(words)}?"
+    if any(parameter.name == "prompt" for parameter in parameters):
+        return "; put quotes around a text of several words"
+    return ""
 
 
 def check_attached(context: typer.Context, arguments: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-            raise CheckpointError("it is no file but a folder, a pipe or a device")
+            raise CheckpointError("it is not a regular file")
         with open(path, "rb") as file:
             _check_directory(file, found.st_size)
             with zipfile.ZipFile(file) as archive:

@@ -196,9 +196,15 @@ def _find(source: str) -> tuple[Sequence[Path | str], bool]:
     file = bundled_corpus(source)
     if file is None:
         names = bundled_corpora()
-        hint = did_you_mean(source, [*names, *_neighbours(path)])
+        near = {_stem(name): name for name in [*_neighbours(path), *names]}
+        hint = did_you_mean(_stem(source), near)
         raise CorpusError(f"no such file: {source} (bundled corpora are {', '.join(names)}){hint}")
     return [file], True
+
+
+def _stem(source: str) -> str:
+    """A file's name without what all names of texts have, which makes no two names alike."""
+    return Path(plain_name(source)).stem
 
 
 def _neighbours(path: Path) -> list[str]:

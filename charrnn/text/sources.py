@@ -27,18 +27,19 @@ def names_of(source: Source) -> list[str] | None:
     """What the command line would call a source, None where it is a text or documents.
 
     Raises:
-        TypeError: it is something else.
+        ConfigError: it is something else.
     """
     if isinstance(source, str):
         return [source] if bundled_corpus(source) else None
     if isinstance(source, Path):
         return [str(source)]
     if not isinstance(source, Sequence) or isinstance(source, bytes):
-        raise TypeError(f"a text is a str, a Path or a list of them, not {type(source).__name__}")
+        kind = "None" if source is None else type(source).__name__
+        raise ConfigError(f"a text must be a string, a Path or a list of them, not {kind}")
     if source and all(isinstance(each, Path) for each in source):
         return [str(each) for each in source]
     if not all(isinstance(each, str) for each in source):
-        raise TypeError("a list of texts holds either str, documents, or Path, files")
+        raise ConfigError("a list of texts must hold strings, or Paths, and nothing else")
     return None
 
 
@@ -53,6 +54,7 @@ def read_source(
             they hold newlines themselves.
 
     Raises:
+        ConfigError: it is something else.
         CorpusError: it holds no text, is not valid Unicode, or a file cannot be read.
     """
     names = names_of(source)

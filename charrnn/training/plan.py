@@ -54,6 +54,18 @@ _DROPOUT = (
 )
 
 
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where an option is out of range, which needs no text to be told.
+
+    Args:
+        options: fields of ModelConfig and TrainConfig by name; None is as good as not given.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    budget = {} if given.keys() & {"steps", "epochs", "minutes"} else {"epochs": 1}
+    TrainConfig(**_of(TrainConfig, budget | given))
+    ModelConfig(**{"vocab_size": REFERENCE.vocab_size, **_of(ModelConfig, given)})
+
+
 def plan(
     num_tokens: int,
     vocab_size: int,

@@ -31,7 +31,7 @@ from charrnn.training.counting import NGramTrainer
 from charrnn.training.finetuning import Pretrained
 from charrnn.training.learner import Learner
 from charrnn.training.memory import check_memory, most_ngrams
-from charrnn.training.plan import REFERENCE, plan
+from charrnn.training.plan import REFERENCE, check_options, plan
 from charrnn.training.resuming import Record, Suspended, Text, longer
 from charrnn.training.run import Run
 from charrnn.training.trainer import Trainer
@@ -75,6 +75,9 @@ class RunRequest:
         given: those of all options that were set by hand.
         command: the command line, for the metadata.
         started: when the process started on `time.perf_counter`.
+
+    Raises:
+        ConfigError: an option is out of range, or does not fit the trained model.
     """
 
     options: Mapping[str, Any]
@@ -84,6 +87,14 @@ class RunRequest:
     given: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        check_options(self.settings)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The options, with those of the trained model."""
+        return self.options if self.init_from is None else self.init_from.settings(self.options)
 
 
 def prepare(
@@ -99,9 +110,7 @@ def prepare(
         ConfigError: an option is out of range, or does not fit the trained model.
         CheckpointError: the output cannot be written.
     """
-    init_from, options, world = request.init_from, request.options, workers.world
-    if init_from is not None:
-        options = init_from.settings(options)
+    init_from, options, world = request.init_from, request.settings, workers.world
     data = _dataset(corpus, split, request.tokens, world)
     speed = {}
     by_clock = options.get("minutes") is not None

@@ -271,7 +271,10 @@ def check_output(path: Path) -> None:
 
 
 def check_finished(model: Path) -> None:
-    """Raise CheckpointError where the model is that of a run which has not reached its end."""
+    """Raise CheckpointError where the model is that of a run which has not reached its end.
+
+    One that has done no step has nothing to lose.
+    """
     path = beside(model, RESUME)
     if not path.exists():
         return
@@ -279,7 +282,7 @@ def check_finished(model: Path) -> None:
         found = load(model)
     except CheckpointError as error:
         raise CheckpointError(f"{error.message}; {setting('force')} starts a new run") from None
-    if not found.record.complete:
+    if found.step and not found.record.complete:
         raise UnfinishedError(
             f"{model} is an unfinished run, at step {found.step:,} of {found.record.steps:,}: "
             f"choose another name, or {setting('force')} to start a new run"

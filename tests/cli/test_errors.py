@@ -87,6 +87,7 @@ ERRORS = [
         1,
         "cannot write text.txt/log.jsonl",
     ),
+    ("sample h -c folder", 1, "cannot load folder: it is not a regular file"),
     ("train hello --steps 2 -o h.txt", 2, "must end in .npz"),
     ("inspect -c model.npz --gradient-flow text.txt", 1, "longer text"),
     ("score h -c model.npz --labels text.txt", 2, "several models"),
@@ -237,3 +238,9 @@ def test_a_library_that_does_not_fit_into_memory_is_named() -> None:
         "cannot load a library: libx.so: failed to map segment",
         1,
     )
+
+
+@pytest.mark.parametrize("option", ["--steps 0", "--cell lstn", "--dropout 2 --steps 1"])
+def test_a_wrong_option_creates_no_folder(run: Run, folder: Path, option: str) -> None:
+    assert_one_line(run("train", "hello", *option.split(), "-o", "new/m.npz"), 2, "must be")
+    assert [*folder.iterdir()] == []

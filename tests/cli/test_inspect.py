@@ -223,7 +223,7 @@ def test_a_list_of_what_is_at_hand(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ("m.npz", 2, "FILE is the text for --neuron; name a model with --checkpoint"),
+        ("m.npz", 2, "FILE is the text for --neuron; did you mean -c m.npz?"),
         ("--neuron 1", 2, "--neuron needs a text"),
         ("--neuron 99 text.txt", 2, "--neuron must be a number from 0 to 7, not '99'"),
         ("--neuron x text.txt", 2, "--neuron must be"),

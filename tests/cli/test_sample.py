@@ -103,6 +103,45 @@ def test_prompts_of_a_file_are_continued_in_order(run: Run, trained: Path, folde
     assert alone[0]["text"] == found[298]["text"]
 
 
+def test_prompts_are_continued_as_they_arrive(
+    run: Run, trained: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[str] = []
+
+    class Slow(io.BytesIO):
+        """A pipe that brings a line at a time."""
+
+        def read1(self, size: int | None = -1) -> bytes:
+            printed.append(capfd.readouterr().out)
+            return self.readline()
+
+    command = ("--prompts", "-", "--seed", "3", "-n", "5", "-t", "0.5,1")
+    monkeypatch.setattr(sys, "argv", ["charrnn", "sample", "-c", str(trained), *command])
+    stdin = Slow("he日\nwe日語\n\nhe\n".encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+    assert cli.main() == 0
+    printed.append(capfd.readouterr().out)
+    found = [[json.loads(line) for line in out.splitlines()] for out in printed]
+    assert [len(each) for each in found] == [0, 2, 2, 2, 2, 0]
+    assert [one["prompt"] for one, _ in found[1:-1]] == ["he日", "we日語", "", "he"]
+    assert [one["seed"] for one, _ in found[1:-1]] == [3, 4, 5, 6]
+
+
+def test_a_line_of_prompts_that_is_no_text_ends_after_those_before_it(
+    run: Run, trained: Path
+) -> None:
+    result = run("sample", "-c", trained, "--prompts", "-", stdin=rb"he" + b"\n" + rb"\ud800")
+    assert [item["prompt"] for item in result.objects()] == ["he"]
+    assert result.code == 1
+    assert "not valid Unicode" in result.err
+
+
+def test_what_is_not_known_of_prompts_is_said_once(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "prompts.txt").write_text("he日\n" * 64 + "he日\nhe語\n", encoding="utf-8")
+    result = run("sample", "-c", trained, "-n", "0", "--prompts", "prompts.txt")
+    assert result.err == "".join(f"warning: the model reads as <UNK>: '{c}'\n" for c in "日語")
+
+
 def test_a_prompt_that_names_a_file_is_refused(run: Run, trained: Path, folder: Path) -> None:
     for name in ("my model.npz", "sents.txt"):
         (folder / name).touch()
@@ -135,7 +174,7 @@ def test_any_of_several_stop_texts_ends_a_sample(run: Run, endless: Path) -> Non
         (r"e\u0301", "é"),
     ],
 )
-def test_a_typed_text_may_hold_escapes_and_a_file_none(
+def test_typed_texts_and_lines_of_prompts_may_hold_escapes_and_other_files_none(
     run: Run, trained: Path, folder: Path, typed: str, text: str
 ) -> None:
     command = ("sample", "-c", trained, "-n", "0", "--json")
@@ -144,9 +183,11 @@ def test_a_typed_text_may_hold_escapes_and_a_file_none(
     assert unicodedata.normalize("NFC", scored["text"]) == text
     read = typed.replace("\r\n", "\n")
     assert run(*command, "-", stdin=typed.encode()).objects()[0]["prompt"] == read
-    (folder / "prompts.txt").write_text(typed)
-    found = run("sample", "-c", trained, "--prompts", "prompts.txt", "-n", "0").objects()
-    assert [item["prompt"] for item in found] == read.split("\n")
+    (folder / "texts.txt").write_text(typed)
+    lines = run("score", "--file", "texts.txt", "--lines", "-c", trained, "--json").objects()
+    assert [item["text"] for item in lines] == read.split("\n")
+    found = run("sample", "-c", trained, "--prompts", "texts.txt", "-n", "0").objects()
+    assert "\n".join(item["prompt"] for item in found) == text
 
 
 def test_a_stop_text_may_hold_escapes(

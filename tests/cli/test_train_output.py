@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from charrnn.cli import train_output
-from charrnn.cli.train_output import TrainingDisplay
+from charrnn.cli.train_output import TrainingDisplay, _rounded
 from charrnn.training import recovery
 from charrnn.training.progress import Progress
 from tests.commands import TINY, Run, on_a_terminal, posix
@@ -107,7 +107,10 @@ def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder:
     lines = [f"{pow(7, n + 90, 10**52):052}\n" for n in range(40)]  # no two of them alike
     for name, text in (("once", lines), ("more", lines * 5)):
         (folder / f"{name}.txt").write_text("".join(text))
-    few, known = "only {} held out", "of the held-out text is in the training text too"
+    few, known = (
+        "only {} characters held out, so",
+        "of the held-out text is in the training text too",
+    )
     ngram = ("--cell", "ngram", "--order", "2", "-o", "m.npz")
 
     once = run("train", "once.txt", "--lines", *ngram).err
@@ -162,3 +165,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
     assert "100%|" in shown
     assert "%|" not in shown[shown.index("written to") :]
     assert "%|" not in on_a_terminal("train", "hello", *TINY, "-o", "h.npz", "--quiet")
+
+
+def test_passes_are_in_plain_digits() -> None:
+    assert [*map(_rounded, (0.1234, 24, 99.96, 2000.4))] == ["0.123", "24", "100", "2,000"]

@@ -45,7 +45,7 @@ def test_a_folder_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
         server.bind(os.path.relpath(tmp_path / "socket"))
     (tmp_path / "zero").symlink_to("/dev/zero")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "socket", tmp_path / "zero"):
-        assert "it is no file" in refusal(path)
+        assert "it is not a regular file" in refusal(path)
 
 
 @pytest.mark.parametrize(

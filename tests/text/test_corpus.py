@@ -175,6 +175,20 @@ def test_an_unknown_name_gets_the_list_of_the_bundled(name: str) -> None:
     assert all(bundled in str(error.value) for bundled in bundled_corpora())
 
 
+def test_a_near_file_is_suggested_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("h.txt", "poems.txt.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(CorpusError, match=r"korean\)$"):
+        read_corpus(["e.txt"])
+    with pytest.raises(CorpusError, match=r"korean\)$"):
+        read_corpus([str(tmp_path / "e.txt")])
+    with pytest.raises(CorpusError, match=r"did you mean 'poems.txt.gz'\?$"):
+        read_corpus(["poem.txt"])
+
+
 def test_a_name_that_no_file_can_have_is_one_line() -> None:
     with pytest.raises(CorpusError, match=r"cannot read|no such file"):
         read_corpus(["x" * 5000])

@@ -99,8 +99,8 @@ def test_what_is_not_unicode_is_an_error(wrong: Source) -> None:
 
 
 @pytest.mark.parametrize("wrong", [b"bytes", 5, None, [b"a"], ["a", Path("b")], {"a"}])
-def test_what_is_no_text_is_a_type_error(wrong: object) -> None:
-    with pytest.raises(TypeError):
+def test_what_is_no_text_is_an_error(wrong: object) -> None:
+    with pytest.raises(ConfigError, match="text"):
         read_source(wrong, None)  # type: ignore[arg-type]
 
 

@@ -90,6 +90,12 @@ def test_an_unfinished_run_is_not_overwritten_unasked(text: Path, output: Path) 
         resuming.check_finished(output)
 
 
+def test_a_run_without_a_step_is_overwritten_unasked(text: Path, output: Path) -> None:
+    begin(text, output).suspend()
+    assert resuming.load(output).step == 0
+    resuming.check_finished(output)
+
+
 def test_an_unfinished_run_is_found_through_a_link_and_goes_on_through_it(
     text: Path, output: Path
 ) -> None:
