@@ -93,8 +93,8 @@ class TrainingDisplay:
         """Say why the figure of so many characters says less than it seems to, if it does."""
         if 0 < chars < FEW_CHARS:
             self.note(
-                f"only {quantity(chars, 'character')} held out, so the figure says little; name more "
-                "with --val"
+                f"only {quantity(chars, 'character')} held out, so the figure says little; name "
+                "more with --val"
             )
         if known_share >= _KNOWN:
             self.note(

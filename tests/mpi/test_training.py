@@ -169,7 +169,7 @@ def test_a_process_that_dies_ends_them_all_and_leaves_a_model(tmp_path: Path) ->
 
 ERRORS = {
     "no such file": (("train", "nothing.txt"), 1, "no such file: nothing.txt"),
-    "wrong usage": (("train", "--steps", "x"), 2, "'--steps'"),
+    "wrong usage": (("train", "--steps", "x"), 2, "--steps must be a whole number"),
     "too few streams": (("train", "english", "--batch-size", "1", "--steps", "2"), 2, "batch-size"),
     "no folder": (("train", "english", "--steps", "2", "-o", "/dev/null/x.npz"), 1, "x.npz"),
     "nothing to resume": (("train", "--resume", "-o", "x.npz"), 1, "x.resume.npz"),
