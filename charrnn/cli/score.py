@@ -197,7 +197,7 @@ def score(
     part: Annotated[
         str,
         typer.Option(
-            help=f"Of a network with n-grams, what predicts: {', '.join(PARTS)}.",
+            help=f"What predicts in a network with n-grams: {', '.join(PARTS)}.",
             autocompletion=one_of(PARTS),
         ),
     ] = PARTS[0],
