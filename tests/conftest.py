@@ -17,6 +17,7 @@ from charrnn.text.corpus import Corpus
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.tokens import Encoded
 from charrnn.text.vocabulary import Vocabulary
+from charrnn.training import trainer
 
 MakeCheckpoint = Callable[..., Checkpoint]
 
@@ -56,6 +57,14 @@ def signals() -> Iterator[None]:
 def _one_blas_thread() -> Iterator[None]:
     """As in a command; two threads would wait for each other in every product."""
     with one_blas_thread():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _measured_quickly() -> Iterator[None]:
+    """How fast a machine is matters to no test; each run by the clock would take seconds for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_MOST_MEASURING", 0.1)
         yield
 
 

@@ -26,7 +26,7 @@ FLOORS = [  # a wing, or a module of the root, imports only from the floors belo
     {"__main__"},
 ]
 LAZY = ""  # charrnn/__init__.py finds its names when they are asked for
-FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in sorted(names)}
 ALLOWED = {
     "typer": ("cli",),
     "rich": ("cli", "render.display", "render.inspection"),
