@@ -75,6 +75,7 @@ def test_the_names_are_those_of_the_command_line() -> None:
     assert {*SampleSettings.__annotations__} <= {*options("sample")}
 
 
+@pytest.mark.slow
 def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT)
     command = ("train", "text.txt", "--steps", "20", "--hidden-size", "8", "--lines")

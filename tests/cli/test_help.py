@@ -205,6 +205,7 @@ def test_what_other_tools_call_an_option_is_known(synonym: str) -> None:
     assert found
 
 
+@pytest.mark.slow
 def test_a_short_option_may_have_its_value_attached(run: Run, trained: Path) -> None:
     command = ("sample", "--seed", "1", "--stop", "-caption")
     shown = run(*command, "-c", trained, "-n", "3", "-t", "0.5", "--", "-caption").out

@@ -25,6 +25,7 @@ def stopped(folder: Path, *options: str) -> Result:
 
 
 @posix
+@pytest.mark.slow
 def test_an_interrupted_run_is_not_overwritten_and_goes_on(run: Run, folder: Path) -> None:
     done = stopped(folder, "--log", "a.jsonl")
     assert done.code == 130

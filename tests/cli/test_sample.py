@@ -33,6 +33,7 @@ HE = ("sample", "he", "--length", "12", "--seed", "4")
 # Prompts and continuations
 
 
+@pytest.mark.slow
 def test_sample_prints_prompt_and_continuation(run: Run, endless: Path) -> None:
     command = ("sample", "he", "-c", endless, "--temperature", "0", "--length", "4")
     result = run(*command)
@@ -86,6 +87,7 @@ def test_sample_reads_a_prompt_from_stdin(
     assert run(*command, stdin=stdin).objects()[0]["prompt"] == prompt
 
 
+@pytest.mark.slow
 def test_sample_reads_a_long_prompt(run: Run, trained: Path) -> None:
     prompt = "hello " * 30_000
     result = run("sample", "-", "-c", trained, "--length", "1", "--json", stdin=prompt.encode())
@@ -343,6 +345,7 @@ def test_a_wide_terminal_shows_temperatures_side_by_side(endless: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_narrow_terminal_shows_them_one_below_the_other(endless: Path) -> None:
     command = ("sample", "he", "-c", endless, "--length", "40", "-t", "0.3,0.7,1")
     shown = columns(on_a_terminal(*command, COLUMNS="60"))
@@ -381,6 +384,7 @@ def test_log_prob_of_the_best_is_what_score_gives(run: Run, trained: Path) -> No
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_gets_the_best_in_a_table(trained: Path) -> None:
     heading, first, *rest = columns(on_a_terminal(*HE, "-c", trained, "--best", "3"))
     assert heading.split() == ["log", "P", "of", "the", "best", "text"]
@@ -482,6 +486,7 @@ def test_what_is_copied_is_listed_the_longest_first(
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_marks_what_is_copied(trained: Path, copier: Path) -> None:
     command = (*HE, "-c", trained, "--novel", copier, "--novel-min", "3")
     shown = on_a_terminal(*command)
@@ -567,6 +572,7 @@ IMPLIED = {frozenset(("--prompts", "--json")), frozenset(("--novel", "--novel-mi
 WITHOUT_EFFECT = {"--encoding", "--max-size", "--threads"}  # on short ASCII texts
 
 
+@pytest.mark.slow
 def test_every_pair_of_options_is_refused_or_does_what_both_say(
     endless: Path,
     folder: Path,
@@ -640,6 +646,7 @@ sys.exit(main())
 
 @posix
 @pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_until_all_samples_are_drawn(endless: Path, threads: str) -> None:
     size = ("--length", "1000000000", "--num-samples", "2", "--threads", threads)
     process = start("sample", "-c", endless, *size, module=("-c", INTERRUPTED))

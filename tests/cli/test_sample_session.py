@@ -243,6 +243,7 @@ def test_a_terminal_asks_and_answers_until_ctrl_d(terminal: Terminal) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_ctrl_c_ends_a_text_and_not_the_session(terminal: Terminal) -> None:
     terminal.expect("> $")
     terminal.type("/length 1000000000\n")
@@ -262,6 +263,7 @@ def test_ctrl_c_ends_a_text_and_not_the_session(terminal: Terminal) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_the_arrow_up_brings_the_last_line_back(terminal: Terminal) -> None:
     pytest.importorskip("readline")
     terminal.expect("> $")
@@ -274,6 +276,7 @@ def test_the_arrow_up_brings_the_last_line_back(terminal: Terminal) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_control_characters_are_spelled_out(terminal: Terminal) -> None:
     terminal.expect("> $")
     terminal.type("/length 0\n")
@@ -283,6 +286,7 @@ def test_control_characters_are_spelled_out(terminal: Terminal) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_only_texts_go_to_a_file(endless: Path, folder: Path) -> None:
     import pty
 
@@ -297,6 +301,7 @@ def test_only_texts_go_to_a_file(endless: Path, folder: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_session_whose_reader_leaves_ends(endless: Path) -> None:
     process = start("sample", "-i", "-c", endless, stdin=subprocess.PIPE)
     assert process.stdin is not None

@@ -113,6 +113,7 @@ def test_what_no_model_can_read_ranks_last_by_one_figure(run: Run) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> None:
     shown = on_a_terminal("score", UNREADABLE, READABLE, "-c", "everyday", NO_COLOR="1")
     assert shown.index(READABLE) < shown.index(UNREADABLE)
@@ -175,6 +176,7 @@ def test_a_text_is_cut_in_nfc_wherever_it_comes_from(run: Run, trained: Path) ->
     assert found[0][0]["chars"] == 3
 
 
+@pytest.mark.slow
 def test_reset_cuts_texts_after_so_many_characters(run: Run, with_ngram: Path) -> None:
     args = ("score", "hello world", "the", "", "-c", with_ngram)
     found = run(*args, "--reset", "4,99", "--json").objects()
@@ -222,6 +224,7 @@ def test_an_ngram_does_not_adapt(run: Run, folder: Path) -> None:
     assert_one_line(run("score", "he", "-c", "n.npz", "--adapt"), 2, "--adapt needs a network")
 
 
+@pytest.mark.slow
 def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("the cat sat on the mat\n" * 200, encoding="utf-8")

@@ -104,6 +104,7 @@ def outcome(
     return run
 
 
+@pytest.mark.slow
 def test_every_two_options_do_something_or_are_refused(outcome: Any) -> None:
     alone = {name: outcome(name) for name in OPTIONS}
     silent, refused = set(), 0

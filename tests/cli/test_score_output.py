@@ -74,6 +74,7 @@ def test_the_threshold_of_a_sum_is_for_the_sum(run: Run, trained: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
     shown = on_a_terminal("score", "zzzzzzzz", "hello\x1b[2J", "hello", "-c", trained, NO_COLOR="1")
     assert shown.count("\n") == 5
@@ -86,6 +87,7 @@ def test_a_terminal_gets_a_table_the_best_first(trained: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("columns", ["0", "20"])
+@pytest.mark.slow
 def test_numbers_are_whole_however_narrow_a_terminal_says_it_is(
     run: Run, trained: Path, columns: str
 ) -> None:

@@ -18,6 +18,7 @@ COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 @posix
 @pytest.mark.parametrize("term", ["xterm-256color", "xterm"])
+@pytest.mark.slow
 def test_a_terminal_gets_colours_a_legend_and_the_worst_places(trained: Path, term: str) -> None:
     shown = on_a_terminal("score", WIDE, "-c", trained, "--per-char", TERM=term, NO_COLOR="")
     plain = COLOUR.sub("", shown).replace("\r", "").split("\n")
@@ -41,6 +42,7 @@ def test_a_terminal_gets_colours_a_legend_and_the_worst_places(trained: Path, te
 
 @posix
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.slow
 def test_without_colours_marks_stand_below_the_text(
     trained: Path, environment: dict[str, Any]
 ) -> None:

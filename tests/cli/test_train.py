@@ -86,6 +86,7 @@ def test_train_reads_stdin(run: Run) -> None:
 KOREAN = "그는 문을 열었다.\n밖에는 비가 왔다.\nold\n" * 9
 
 
+@pytest.mark.slow
 def test_a_korean_text_from_a_pipe_is_learned_by_an_english_model(
     trained: Path, folder: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_the_bar_holds_on_a_terminal(folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     shown = on_a_terminal("train", "text.txt", "--steps", "200", "--hidden-size", "8", cwd=folder)
@@ -160,6 +161,7 @@ def test_the_bar_holds_on_a_terminal(folder: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
     shown = on_a_terminal("train", "hello", *TINY, "-o", "h.npz")
     assert "100%|" in shown

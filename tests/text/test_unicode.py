@@ -152,6 +152,7 @@ def test_masses_of_marks_are_composed_as_few_are(marks: str, start: int) -> None
     assert normalize(text) == unicodedata.normalize("NFC", text)
 
 
+@pytest.mark.slow
 def test_a_million_marks_are_composed_at_once() -> None:
     for marks in ("\u0301\u0316", "\u0f73\u0316"):
         text = "e" + marks * 500_000

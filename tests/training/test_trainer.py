@@ -167,6 +167,7 @@ SNAPSHOT_OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", SNAPSHOT_OPTIONS)
+@pytest.mark.slow
 def test_a_run_goes_on_from_any_step_as_if_it_had_never_stopped(options: dict[str, Any]) -> None:
     whole = make(SPLIT, steps=40, **options)
     expected = figures(whole.train())
