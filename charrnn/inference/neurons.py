@@ -130,7 +130,7 @@ def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Arr
 def activations(unrolled: Unrolled) -> Array:
     """All units (U, T, B) after each step of the last `run`, lower layers first."""
     if isinstance(unrolled, UnrolledJordan):
-        return unrolled.h.transpose(1, 0, 2)
+        return unrolled.h.transpose(2, 0, 1)
     return np.concatenate([_activations(unrolled, layer) for layer in range(len(unrolled.cells))])
 
 
@@ -138,10 +138,8 @@ def _activations(unrolled: Unrolled, layer: int) -> Array:
     """All units of a layer; not its state, which the start of a document clears."""
     cell = unrolled.cells[layer]
     if isinstance(cell, LSTM):
-        return cell.tanh_C.transpose(1, 0, 2)
-    if layer + 1 < len(unrolled.cells):
-        return unrolled.cells[layer + 1].x.transpose(1, 0, 2)
-    return unrolled.top.transpose(1, 0, 2)
+        return cell.tanh_C.transpose(2, 0, 1)
+    return [*unrolled.x, unrolled.top][layer].transpose(2, 0, 1)
 
 
 def follow(model: CharRNN, tokens: Array, units: Sequence[Unit]) -> Array:

@@ -1,17 +1,18 @@
 """The recurrent layers: equations, forward pass and backward pass through time.
 
-Letters: T steps, B batch size (columns), D input size, H hidden size, K = D + 1 + H.
-Arrays are feature-major with the batch last. The input of step t, a one and the state before it
-are stacked in one column block [xₜ; 1; hₜ₋₁] (K, B), so that a single product with a single matrix
-W (rows, K) applies input weights, bias and recurrent weights at once, as the textbook writes it.
+Letters: T steps, B batch size (rows), D input size, H hidden size, G gates, K = D + 1 + H.
 
-Columns of W: 0..D-1 input weights, D bias, D+1..K-1 recurrent weights.
+The textbook writes a step as W·[xₜ; 1; hₜ₋₁] with columns. Here each stream is a row, so it reads
+hₜ₋₁·Rᵀ + (xₜ·Uᵀ + b), with matrices of their own for each gate: small enough that BLAS need not
+pack them anew at every step. What the inputs add is computed for many steps at once, and where they
+are one-hot it is looked up.
+
+Columns of W: 0..D-1 input weights U, D bias b, D+1..K-1 recurrent weights R.
 Rows of W, in blocks of H:  rnn: h.  lstm: i, f, o, g.  gru: z, r, h′.
 
 Backpropagation needs the recurrent part of W step by step; the gradients by W and by the inputs are
-one product each over all steps. Derivatives that do not depend on the gradient are computed for a
-span of steps at once, as many as stay in the cache: small arrays cost more in calls than in
-arithmetic.
+products over all steps. Derivatives that do not depend on the gradient are computed for a span of
+steps at once, as many as stay in the cache: small arrays cost more in calls than in arithmetic.
 
 A cell owns the work buffers for chunks of at most T steps. Weights and state come in with each
 call, and nothing is remembered from one chunk to the next. Within a chunk the order is `forward`,
@@ -21,46 +22,107 @@ and `input_gradient`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.network.functional import ACTIVATIONS, sigmoid, tanh
+from charrnn.ids import EOS
+from charrnn.network.functional import ACTIVATIONS, tanh
 
 Array = np.ndarray
 Keep = Sequence[Array | None]
-"""Where documents start: for each step None, or a row (B,) that is 0 in the columns whose state is
-cleared before the step and 1 in the others."""
+"""Where documents start: for each step None, or a column (B, 1) that is 0 in the rows whose state
+is cleared before the step and 1 in the others."""
 
 
 _SPAN_NUMBERS = 1 << 16  # of all gates in a span of steps
 
 
+@dataclass(frozen=True, slots=True)
+class LayerWeights:
+    """The weights of a layer as the forward pass multiplies by them: a matrix a gate, transposed.
+
+    Those of gates with a sigmoid are halved, as σ(x) = ½ + ½·tanh(x/2).
+    """
+
+    matrix: Array  # W (G, H, K), for the backward pass
+    inputs: Array  # Uᵀ (G, D, H); of one-hot inputs Uᵀ + b
+    bias: Array  # b (G, 1, H)
+    recurrent: Array  # Rᵀ (G, R, H)
+
+    @classmethod
+    def of(cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool) -> "LayerWeights":
+        """Prepare weights (G·H, K).
+
+        Args:
+            D: size of the inputs.
+            gates: G.
+            sigmoids: how many gates, the first ones, have a sigmoid.
+            one_hot: inputs are ids, and <EOS> adds nothing.
+        """
+        matrix = W.reshape(gates, -1, W.shape[1])
+        scale = np.ones((gates, 1, 1), W.dtype)
+        scale[:sigmoids] = 0.5
+        inputs, bias, recurrent = (
+            np.multiply(part.transpose(0, 2, 1), scale, order="C")
+            for part in np.split(matrix, [D, D + 1], axis=2)
+        )
+        if one_hot:
+            inputs[:, EOS] = 0
+            inputs += bias
+        return cls(matrix, inputs, bias, recurrent)
+
+    def receive(self, inputs: Array, work: Array) -> Array:
+        """What inputs (T, B, D), or ids (T, B), add to the gates (G, T, B, H).
+
+        Args:
+            work: a vector that holds as many numbers, or more.
+        """
+        (T, B), (G, _, H) = inputs.shape[:2], self.inputs.shape
+        out = work[: G * T * B * H].reshape(G, T, B, H)
+        if inputs.ndim == 2:
+            return np.take(self.inputs, inputs, axis=1, out=out, mode="clip")
+        np.matmul(inputs.reshape(T * B, -1), self.inputs, out=side_by_side(out))
+        out += self.bias[:, None]
+        return out
+
+
 class Cell(ABC):
-    """What all cells share: the column blocks, the loops over time, and the gradient of W."""
+    """What all cells share: the loops over time, and the gradient of W."""
 
     num_gates: int  # blocks of H rows in W
-    num_states: int  # state arrays (H, B): h, and for the lstm C
+    num_sigmoids: int  # how many of them, the first ones, have a sigmoid
+    num_states: int  # state arrays (B, H): h, and for the lstm C
 
-    states: tuple[Array, ...]  # each (T+1, H, B); what a step changes and the next one reads
+    states: tuple[Array, ...]  # each (T+1, B, H); what a step changes and the next one reads
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
     ) -> None:
-        T, B, D, H = seq_len, batch_size, input_size, config.hidden_size
-        self.D, self.H = D, H
-        self.block = np.zeros((T + 1, D + 1 + H, B), dtype)
-        self.block[:, D] = 1
-        self.x = self.block[:T, :D]  # (T, D, B), written by whatever is below
-        self.h = self.block[:, D + 1 :]  # (T+1, H, B): h[t] enters step t
+        T, B, H, G = seq_len, batch_size, config.hidden_size, self.num_gates
+        self.D, self.H = input_size, H
+        self.h = np.empty((T + 1, B, H), dtype)  # h[t] enters step t
         self.states = (self.h,)
-        self.gates = np.empty((T, self.num_gates * H, B), dtype)
+        self.gates = np.empty((G, T, B, H), dtype)
         self.dgates = self.gates  # the same memory: backward turns gates into gradients in place
-        self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[0].size))
+        self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[:, 0].size))
+        self._received = np.empty(0, dtype)  # what inputs add to the gates of some steps
+        self.product = np.empty((G, B, H), dtype)  # scratch
+
+    @classmethod
+    def weights(cls, W: Array, D: int, *, one_hot: bool) -> LayerWeights:
+        """Prepare weights (G·H, K) as `LayerWeights.of` does."""
+        return LayerWeights.of(W, D, cls.num_gates, sigmoids=cls.num_sigmoids, one_hot=one_hot)
 
     @abstractmethod
-    def step(self, W: Array, t: int) -> None:
-        """Compute states[·][t+1] from block[t] and states[·][t]: the equations of the cell."""
+    def step(self, recurrent: Array, t: int, received: Array) -> None:
+        """Compute states[·][t+1] from states[·][t]: the equations of the cell.
+
+        Args:
+            recurrent: as in LayerWeights.
+            received: (G, B, H) what the input adds to the gates.
+        """
 
     @abstractmethod
     def differentiate(self, start: int, end: int) -> None:
@@ -70,37 +132,46 @@ class Cell(ABC):
         """
 
     @abstractmethod
-    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         """Turn the gradient by states[·][t+1] into the one by states[·][t].
 
-        Fills dgates[t], the gradient by the sums W·block[t], and overwrites `dstate`.
+        Fills dgates[:, t], the gradient by the sums in the gates, and overwrites `dstate`.
 
         Args:
-            W_h_T: the recurrent weights, transposed (H, num_gates·H).
+            W_h: the recurrent weights (G, H, H).
             t: a step whose factors `differentiate` has computed.
-            dstate: (H, B) each.
+            dstate: (B, H) each.
         """
 
-    def forward(self, W: Array, keep: Keep, state: Array, out: Array, after: Array) -> None:
-        """Run len(keep) steps from x, which the caller has filled.
+    def forward(
+        self, weights: LayerWeights, inputs: Array, keep: Keep, state: Array, out: Array
+    ) -> Array:
+        """Run len(keep) steps.
 
         Args:
-            W: weights (num_gates·H, K).
+            inputs: (T, B, D), or the ids (T, B) of one-hot ones, at least <EOS>.
             keep: see Keep.
             state: (num_states, H, B) before the first step.
-            out: (T, H, B), receives hₜ of every step.
-            after: (num_states, H, B), receives the state after the last step.
+            out: (T, B, H), receives hₜ of every step.
+
+        Returns:
+            The state after the last step (num_states, H, B).
         """
+        steps, looked_up = len(keep), inputs.ndim == 2
+        span = self.span if looked_up else steps
+        if self._received.size < span * self.product.size:
+            self._received = np.empty(span * self.product.size, self.product.dtype)
         for own, given in zip(self.states, state, strict=True):
-            own[0] = given
+            own[0] = given.T
         for t, kept in enumerate(keep):
+            if t % span == 0:
+                received = weights.receive(inputs[t : min(t + span, steps)], self._received)
             if kept is not None:
                 for own in self.states:
                     own[t] *= kept
-            self.step(W, t)
+            self.step(weights.recurrent, t, received[:, t % span])
             out[t] = self.h[t + 1]
-        for own, last in zip(self.states, after, strict=True):
-            last[:] = own[len(keep)]
+        return np.stack([own[steps].T for own in self.states])
 
     def backward(
         self, W: Array, keep: Keep, dout: Array, trace: list[Array] | None = None
@@ -108,66 +179,68 @@ class Cell(ABC):
         """Backpropagate through the steps of the last forward.
 
         Args:
-            W: as given to forward.
+            W: the weights (G, H, K) given to forward.
             keep: as given to forward.
-            dout: (T, H, B), gradient by the outputs.
-            trace: receives the gradient by the state before each step, the last step first.
+            dout: (T, B, H), gradient by the outputs.
+            trace: receives the gradient by the state before each step (num_states, H, B), the last
+                step first.
 
         Fills `dgates`, from which `weight_gradient` and `input_gradient` follow.
 
         Returns:
             Gradient by the state before the first step (num_states, H, B).
         """
-        W_h_T = W[:, self.D + 1 :].T.copy()  # contiguous, as a view would slow every product
-        dstate = tuple(np.zeros_like(own[0]) for own in self.states)
+        W_h = W[:, :, self.D + 1 :]
+        dstate = tuple(np.zeros(own[0].shape, own.dtype) for own in self.states)
         last = len(keep) - 1
         for t in range(last, -1, -1):
             if t == last or t % self.span == self.span - 1:
                 self.differentiate(t - t % self.span, t + 1)
             dh, *dothers = dstate
             dh += dout[t]
-            dstate = self.step_backward(W_h_T, t, dh, *dothers)
+            dstate = self.step_backward(W_h, t, dh, *dothers)
             kept = keep[t]
             if kept is not None:
                 for down in dstate:
                     down *= kept
             if trace is not None:
-                trace.append(np.stack(dstate))
-        return np.stack(dstate)
+                trace.append(np.stack([down.T for down in dstate]))
+        return np.stack([down.T for down in dstate])
 
-    def weight_gradient(self, dgates: Array, dW: Array, work: Array) -> None:
-        """Write dW = Σₜ dgatesₜ·blockₜᵀ over the steps of the last backward, as one product.
+    def weight_gradient(self, inputs: Array, dW: Array) -> None:
+        """Write dW = Σₜ dgatesₜᵀ·[xₜ, 1, hₜ₋₁] over the steps of the last backward.
 
         Args:
-            dgates: (num_gates·H, T·B), `dgates` of backward with its steps side by side.
-            dW: like W.
-            work: a buffer for K·T·B numbers.
+            inputs: (T, B, D) x.
+            dW: like W (G·H, K).
         """
-        steps = dgates.shape[1] // self.gates.shape[-1]
-        np.matmul(dgates, side_by_side(self.block[:steps], work).T, out=dW)
+        steps, into = len(inputs), dW.reshape(self.num_gates, self.H, -1)
+        dgates_T = side_by_side(self.dgates[:, :steps]).transpose(0, 2, 1)
+        np.matmul(dgates_T, inputs.reshape(-1, self.D), out=into[:, :, : self.D])
+        dgates_T.sum(axis=2, out=into[:, :, self.D])
+        self._recurrent_gradient(dgates_T, steps, into[:, :, self.D + 1 :])
 
-    def input_gradient(self, W: Array, dgates: Array) -> Array:
-        """Compute the gradient by x (T, D, B) = Wₓᵀ·dgates, as one product."""
-        dx: Array = W[:, : self.D].T @ dgates
-        return dx.reshape(self.D, -1, self.gates.shape[-1]).transpose(1, 0, 2)
+    def _recurrent_gradient(self, dgates_T: Array, steps: int, dR: Array) -> None:
+        """Write the gradient by R (G, H, H), from that by the gates (G, H, T·B)."""
+        np.matmul(dgates_T, self.h[:steps].reshape(-1, self.H), out=dR)
+
+    def input_gradient(self, W: Array, out: Array) -> None:
+        """Write the gradient by x (T, B, D) = Σ over the gates of dgates·U."""
+        T, B, D = out.shape
+        products = side_by_side(self.dgates[:, :T]) @ W[:, :, :D]
+        products.sum(axis=0, out=out.reshape(T * B, D))
 
 
-def side_by_side(array: Array, work: Array) -> Array:
-    """Copy (T, N, B) to a contiguous (N, T·B), in which one product sums over time.
-
-    Args:
-        work: a vector at least as long that holds the copy; fresh memory would cost more.
-    """
-    T, N, B = array.shape
-    copy = work[: array.size].reshape(N, T, B)
-    copy[:] = array.transpose(1, 0, 2)
-    return copy.reshape(N, T * B)
+def side_by_side(array: Array) -> Array:
+    """View (G, T, B, N) as (G, T·B, N), in which one product sums over time."""
+    G, T, B, N = array.shape
+    return array.reshape(G, T * B, N)
 
 
 class RNN(Cell):
     """hₜ = φ(W·[xₜ; 1; hₜ₋₁]) (Elman 1990), φ being tanh, relu or sigmoid."""
 
-    num_gates, num_states = 1, 1
+    num_gates, num_sigmoids, num_states = 1, 0, 1
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
@@ -175,16 +248,18 @@ class RNN(Cell):
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         self.activation, self.derivative = ACTIVATIONS[config.activation]
 
-    def step(self, W: Array, t: int) -> None:
-        self.h[t + 1] = self.activation(np.matmul(W, self.block[t], out=self.gates[t]))
+    def step(self, recurrent: Array, t: int, received: Array) -> None:
+        (gate,) = np.matmul(self.h[t], recurrent, out=self.gates[:, t])
+        gate += received[0]
+        self.h[t + 1] = self.activation(gate)
 
     def differentiate(self, start: int, end: int) -> None:
-        self.derivative(self.gates[start:end])  # not of self.h, which a document's start clears
+        self.derivative(self.gates[0, start:end])  # not of self.h, which a document's start clears
 
-    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        self.dgates[t] *= dh  # holds φ′
-        return (np.matmul(W_h_T, self.dgates[t], out=dh),)
+        self.dgates[0, t] *= dh  # holds φ′
+        return (np.matmul(self.dgates[0, t], W_h[0], out=dh),)
 
 
 class LSTM(Cell):
@@ -195,40 +270,39 @@ class LSTM(Cell):
     hₜ = o * tanh(Cₜ)
     """
 
-    num_gates, num_states = 4, 2
+    num_gates, num_sigmoids, num_states = 4, 3, 2
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
-        self.C = np.empty_like(self.h)  # (T+1, H, B): C[t] enters step t
-        self.tanh_C = np.empty_like(self.h[1:])  # (T, H, B); in backward ∂h/∂C
+        T, B, H = seq_len, batch_size, self.H
+        self.C = np.empty((T + 1, B, H), dtype)  # C[t] enters step t
+        self.tanh_C = np.empty((T, B, H), dtype)  # in backward ∂h/∂C
         self.states = (self.h, self.C)
-        self.factors = np.empty_like(
-            self.gates[: self.span]
-        )  # dgates less the gradients by C and h
-        self.spare = np.empty_like(self.h[0])  # scratch
+        self.factors = np.empty_like(self.gates[:, : self.span])  # dgates less those by C and h
+        self.spare = np.empty((B, H), dtype)  # scratch
 
-    def step(self, W: Array, t: int) -> None:
-        H, h, C, tanh_C = self.H, self.h[t + 1], self.C[t + 1], self.tanh_C[t]
-        gates = np.matmul(W, self.block[t], out=self.gates[t])
-        ifo = gates[: 3 * H]
-        ifo *= 0.5  # σ(x) = ½ + ½·tanh(x/2), so one tanh serves all four gates
+    def step(self, recurrent: Array, t: int, received: Array) -> None:
+        C, tanh_C = self.C[t + 1], self.tanh_C[t]
+        gates = np.matmul(self.h[t], recurrent, out=self.gates[:, t])
+        gates += received
         tanh(gates)
+        ifo = gates[:3]  # σ(x) = ½ + ½·tanh(x/2), and x is halved
         ifo *= 0.5
         ifo += 0.5
-        i, f, o, g = gates.reshape(4, H, -1)
+        i, f, o, g = gates
         np.multiply(f, self.C[t], out=C)
         C += np.multiply(i, g, out=self.spare)
         np.tanh(C, out=tanh_C)
-        np.multiply(o, tanh_C, out=h)
+        np.multiply(o, tanh_C, out=self.h[t + 1])
 
     def differentiate(self, start: int, end: int) -> None:
-        H, gates, tanh_C = self.H, self.gates[start:end], self.tanh_C[start:end]
-        i, _, o, g = np.split(gates, 4, axis=1)
-        factors = np.multiply(gates, gates, out=self.factors[: end - start])
-        by_i, by_f, by_o, by_g = np.split(factors, 4, axis=1)
-        np.subtract(gates[:, : 3 * H], factors[:, : 3 * H], out=factors[:, : 3 * H])  # σ′ = σ − σ²
+        gates, tanh_C = self.gates[:, start:end], self.tanh_C[start:end]
+        i, _, o, g = gates
+        factors = np.multiply(gates, gates, out=self.factors[:, : end - start])
+        by_i, by_f, by_o, by_g = factors
+        np.subtract(gates[:3], factors[:3], out=factors[:3])  # σ′ = σ − σ²
         np.subtract(1, by_g, out=by_g)  # tanh′ = 1 − tanh²
         by_i *= g  # C = f * C₋₁ + i * g
         by_f *= self.C[start:end]
@@ -238,10 +312,9 @@ class LSTM(Cell):
         np.subtract(1, tanh_C, out=tanh_C)
         tanh_C *= o
 
-    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         dh, dC = dstate
-        shape = 4, self.H, -1
-        dgates, factors = self.dgates[t].reshape(shape), self.factors[t % self.span].reshape(shape)
+        dgates, factors = self.dgates[:, t], self.factors[:, t % self.span]
         dC += np.multiply(dh, self.tanh_C[t], out=self.spare)
         f = dgates[1]  # still, until the line after next
         dC_before = np.multiply(dC, f, out=self.spare)
@@ -249,7 +322,7 @@ class LSTM(Cell):
         np.multiply(factors[2], dh, out=dgates[2])
         np.multiply(factors[3], dC, out=dgates[3])
         self.spare = dC
-        return np.matmul(W_h_T, self.dgates[t], out=dh), dC_before
+        return np.matmul(dgates, W_h, out=self.product).sum(axis=0, out=dh), dC_before
 
 
 class GRU(Cell):
@@ -262,34 +335,38 @@ class GRU(Cell):
     cuDNN and torch.nn.GRU reset after the product instead, which is a different model.
     """
 
-    num_gates, num_states = 3, 1
+    num_gates, num_sigmoids, num_states = 3, 2, 1
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
     ) -> None:
         super().__init__(config, input_size, seq_len, batch_size, dtype)
-        self.reset_block = np.ones_like(self.block[:-1])  # (T, K, B): [x; 1; r * h₋₁]
-        self.factors = np.empty_like(self.gates[: self.span])  # dgates less the gradient by h
-        self.spare = np.empty_like(self.h[0])  # scratch, and so is `product`
-        self.product = np.empty_like(self.h[0])
+        self.reset_h = np.empty_like(self.h[1:])  # (T, B, H): r * h₋₁
+        self.factors = np.empty_like(self.gates[:, : self.span])  # dgates less the gradient by h
+        self.spare = np.empty((batch_size, self.H), dtype)  # scratch
 
-    def step(self, W: Array, t: int) -> None:
-        D, H, h_before, h = self.D, self.H, self.h[t], self.h[t + 1]
-        gates, reset_block = self.gates[t], self.reset_block[t]
-        zr, candidate = gates[: 2 * H], gates[2 * H :]
-        sigmoid(np.matmul(W[: 2 * H], self.block[t], out=zr))
-        z, r = zr.reshape(2, H, -1)
-        reset_block[:D] = self.x[t]
-        np.multiply(r, h_before, out=reset_block[D + 1 :])
-        tanh(np.matmul(W[2 * H :], reset_block, out=candidate))
+    def step(self, recurrent: Array, t: int, received: Array) -> None:
+        h_before, h, reset_h = self.h[t], self.h[t + 1], self.reset_h[t]
+        gates = self.gates[:, t]
+        zr, candidate = gates[:2], gates[2]
+        np.matmul(h_before, recurrent[:2], out=zr)
+        zr += received[:2]
+        tanh(zr)
+        zr *= 0.5  # σ(x) = ½ + ½·tanh(x/2), and x is halved
+        zr += 0.5
+        z, r = zr
+        np.multiply(r, h_before, out=reset_h)
+        np.matmul(reset_h, recurrent[2], out=candidate)
+        candidate += received[2]
+        tanh(candidate)
         np.subtract(candidate, h_before, out=h)
         h *= z
         h += h_before
 
     def differentiate(self, start: int, end: int) -> None:
         h_before = self.h[start:end]
-        z, r, candidate = np.split(self.gates[start:end], 3, axis=1)
-        by_z, by_r, by_candidate = np.split(self.factors[: end - start], 3, axis=1)
+        z, r, candidate = self.gates[:, start:end]
+        by_z, by_r, by_candidate = self.factors[:, : end - start]
         np.multiply(candidate, candidate, out=by_candidate)
         np.subtract(1, by_candidate, out=by_candidate)
         by_candidate *= z
@@ -301,27 +378,25 @@ class GRU(Cell):
         np.subtract(1, z, out=z)  # from here on 1 − z
         np.multiply(candidate, z, out=by_z)
 
-    def step_backward(self, W_h_T: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        H, dgates = self.H, self.dgates[t]
-        not_z, r, _ = self.gates[t].reshape(3, H, -1)  # each until its gradient takes its place
-        dz, dr, dcandidate = dgates.reshape(3, H, -1)
-        by_z, by_r, by_candidate = self.factors[t % self.span].reshape(3, H, -1)
+        dgates = dz, dr, dcandidate = self.dgates[:, t]
+        not_z, r, _ = dgates  # each until its gradient takes its place
+        by_z, by_r, by_candidate = self.factors[:, t % self.span]
         dh_before = np.multiply(dh, not_z, out=self.spare)
         np.multiply(dh, by_candidate, out=dcandidate)
         np.multiply(dh, by_z, out=dz)
-        dreset = np.matmul(W_h_T[:, 2 * H :], dcandidate, out=dh)  # reset_block = [x; 1; r * h₋₁]
-        dh_before += np.multiply(dreset, r, out=self.product)
+        dreset = np.matmul(dcandidate, W_h[2], out=dh)  # by r * h₋₁
+        dh_before += np.multiply(dreset, r, out=self.product[0])
         np.multiply(dreset, by_r, out=dr)
-        dh_before += np.matmul(W_h_T[:, : 2 * H], dgates[: 2 * H], out=self.product)
+        for product in np.matmul(self.dgates[:2, t], W_h[:2], out=self.product[:2]):
+            dh_before += product
         self.spare = dh
         return (dh_before,)
 
-    def weight_gradient(self, dgates: Array, dW: Array, work: Array) -> None:
-        """Write dW as `Cell` does, with the reset blocks for the rows of h′."""
-        split, steps = 2 * self.H, dgates.shape[1] // self.gates.shape[-1]
-        np.matmul(dgates[:split], side_by_side(self.block[:steps], work).T, out=dW[:split])
-        np.matmul(dgates[split:], side_by_side(self.reset_block[:steps], work).T, out=dW[split:])
+    def _recurrent_gradient(self, dgates_T: Array, steps: int, dR: Array) -> None:
+        super()._recurrent_gradient(dgates_T[:2], steps, dR[:2])
+        np.matmul(dgates_T[2], self.reset_h[:steps].reshape(-1, self.H), out=dR[2])
 
 
 CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

@@ -1,6 +1,5 @@
 """Random numbers for the columns of a batch, the same however the columns are shared out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,21 +23,20 @@ class Draws:
 
     def random(self, shape: tuple[int, ...]) -> Array:
         """Draw floats from 0 to 1 (..., B)."""
-        return self._wanted(self.rng.random, shape)
+        if self.wanted is None:
+            return self.rng.random(shape)
+        columns, width = self.wanted
+        return self.rng.random((*shape[:-1], width))[..., columns]
 
     def mask(self, out: Array, rate: float) -> Array:
-        """Fill `out` (..., B) with a mask: 0 with probability `rate`, else 1 / (1 - rate)."""
-        return _to_mask(self._wanted(self._whole, out.shape), rate, out)
+        """Fill `out` (T, B, H) with a mask: 0 with probability `rate`, else 1 / (1 - rate)."""
+        columns, width = self.wanted or (slice(None), out.shape[1])
+        drawn = self._whole((len(out), width, out.shape[2]))
+        return _to_mask(drawn[:, columns], rate, out)
 
     def weight_mask(self, out: Array, rate: float) -> Array:
         """Fill `out` with a dropout mask for weights, which all columns share."""
         return _to_mask(self._whole(out.shape), rate, out)
-
-    def _wanted(self, draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
-        if self.wanted is None:
-            return draw(shape)
-        columns, width = self.wanted
-        return draw((*shape[:-1], width))[..., columns]
 
     def _whole(self, shape: tuple[int, ...]) -> Array:
         """Draw integers below _DRAWN, which is faster than drawing floats."""

@@ -1,6 +1,6 @@
 """Output recurrence: a network whose only memory is its own last output (Jordan 1986).
 
-Letters: T steps, B batch size (columns), V vocabulary size, D input size, H hidden size.
+Letters: T steps, B batch size, V vocabulary size, D input size, H hidden size.
 
 hₜ = tanh(W·[xₜ; 1; oₜ₋₁])
 oₜ = head·[1; hₜ]           the logits
@@ -13,12 +13,10 @@ last output is the input itself, so such a network sees a single token.
 The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none: (1, 0, V, B).
 """
 
-from functools import cached_property
-
 import numpy as np
 
 from charrnn.ids import EOS
-from charrnn.network.cells import side_by_side
+from charrnn.network.cells import LayerWeights
 from charrnn.network.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.network.parameters import input_size
 from charrnn.network.unrolled import Prior, Tape, Unrolled, write_one_hot
@@ -31,25 +29,17 @@ class UnrolledJordan(Unrolled):
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
         T, B, V, H = seq_len, batch_size, self.config.vocab_size, self.config.hidden_size
-        self.D = D = input_size(self.config, 0)
-        self.block = np.zeros((T + 1, D + 1 + V, B), self.dtype)  # [x; 1; o₋₁]
-        self.block[:, D] = 1
-        self.x = self.block[:T, :D]  # (T, D, B)
-        self.o = self.block[:, D + 1 :]  # (T+1, V, B): o[t] enters step t
-        self.outputs = np.empty((T, V, B), self.dtype)  # logits, not cleared at a document's start
-        self.h = np.empty((T, H, B), self.dtype)
+        self.D = input_size(self.config, 0)
+        self.o = np.empty((T + 1, B, V), self.dtype)  # o[t] enters step t
+        self.outputs = np.empty((T, B, V), self.dtype)  # logits, not cleared at a document's start
+        self.h = np.empty((T, B, H), self.dtype)
+        self.received = np.empty(T * B * H, self.dtype)  # what the inputs add to the sums in tanh
         # The backward pass turns both into gradients in place: by the outputs, by the sums in tanh.
         self.doutputs, self.dsums = self.outputs, self.h
 
-    @cached_property
-    def _gradient_work(self) -> Array:
-        """Scratch for gradients side by side: by h and by the outputs."""
-        return np.empty(max(self.h.size, self.outputs.size), self.dtype)
-
-    @cached_property
-    def _block_work(self) -> Array:
-        """Scratch for the blocks, side by side."""
-        return np.empty(self.block.size, self.dtype)
+    def _prepared(self, layer: int, weight: Array) -> LayerWeights:
+        one_hot = not self.config.embedding_size
+        return LayerWeights.of(weight, self.D, 1, sigmoids=0, one_hot=one_hot)
 
     @property
     def recurrent(self) -> bool:
@@ -57,28 +47,33 @@ class UnrolledJordan(Unrolled):
         return self.config.feedback == "logits"
 
     def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
+        (weights,), head = tape.weights, self.parameters["head.weight"]
+        (received,) = weights.receive(self._input(tape.inputs), self.received)
         if not self.recurrent:
-            self._run_in_parallel(tape, top)
+            self._run_in_parallel(tape, received, top)
             return state
-        (W,), head = tape.weights, self.parameters["head.weight"]
-        self.o[0] = state[0, 0]
+        (R,), head_T = weights.recurrent, head[:, 1:].T.copy()
+        self.o[0] = state[0, 0].T
         for t, kept in enumerate(tape.keep):
             if kept is not None:
                 self.o[t] *= kept
-            tanh(np.matmul(W, self.block[t], out=self.h[t]))
+            np.matmul(self.o[t], R, out=self.h[t])
+            self.h[t] += received[t]
+            tanh(self.h[t])
             top[t] = self.h[t] * tape.masks[0][t] if tape.masks else self.h[t]
-            np.matmul(head[:, 1:], top[t], out=self.outputs[t])
-            self.outputs[t] += head[:, :1]
+            np.matmul(top[t], head_T, out=self.outputs[t])
+            self.outputs[t] += head[:, 0]
             self.o[t + 1] = self.outputs[t]
-        after: Array = self.o[len(top)].copy()[None, None]
+        after: Array = self.o[len(top)].T.copy()[None, None]
         return after
 
-    def _run_in_parallel(self, tape: Tape, top: Array) -> None:
+    def _run_in_parallel(self, tape: Tape, received: Array, top: Array) -> None:
         """Run all steps at once: each is given the true output before it."""
-        (W,), steps = tape.weights, len(top)
+        (weights,), steps = tape.weights, len(top)
         write_one_hot(np.maximum(tape.inputs, EOS), self.o[:steps])
-        h = tanh(W @ side_by_side(self.block[:steps], self._block_work))
-        self.h[:steps] = h.reshape(len(W), steps, -1).transpose(1, 0, 2)
+        self.h[:steps] = self.o[:steps] @ weights.recurrent[0]
+        self.h[:steps] += received
+        tanh(self.h[:steps])
         top[:] = self.h[:steps] * tape.masks[0] if tape.masks else self.h[:steps]
 
     def _head_gradient(
@@ -86,31 +81,33 @@ class UnrolledJordan(Unrolled):
     ) -> tuple[Array, Array]:
         """Do as every network if the true output is fed back.
 
-        Otherwise the second result is the gradient by each output (T, V, B) from its own
+        Otherwise the second result is the gradient by each output (T, B, V) from its own
         prediction, to which later steps still add.
         """
         if not self.recurrent:
             return super()._head_gradient(tape, targets, scale, prior)
         nats = np.empty(targets.shape, self.dtype)
         for t, target in enumerate(targets):
-            nats[t] = cross_entropy(self.outputs[t], target)
-            cross_entropy_backward(self.doutputs[t], target, scale)
+            nats[t] = cross_entropy(self.outputs[t].T, target)
+            cross_entropy_backward(self.doutputs[t].T, target, scale)
         return nats, self.doutputs[: len(targets)]
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
-        steps = len(dtop)
+        steps, W, dW = len(dtop), tape.weights[0].matrix[0], self.gradients["layers.0.weight"]
         if self.recurrent:
             dstate = self._backward_through_time(tape, dtop, trace)
-            doutputs = side_by_side(dtop, self._gradient_work)
-            np.matmul(doutputs, tape.head.T, out=self.gradients["head.weight"])
+            doutputs = dtop.reshape(-1, self.config.vocab_size)
+            np.matmul(doutputs.T, tape.head, out=self.gradients["head.weight"])
         else:
             dstate = self._backward_in_parallel(tape, dtop)
-        dsums = side_by_side(self.dsums[:steps], self._gradient_work)
-        block = side_by_side(self.block[:steps], self._block_work)
-        np.matmul(dsums, block.T, out=self.gradients["layers.0.weight"])
+        dsums = self.dsums[:steps].reshape(-1, self.config.hidden_size)
+        x = self._entering(0, tape.inputs)
+        np.matmul(dsums.T, x.reshape(-1, self.D), out=dW[:, : self.D])
+        dsums.sum(axis=0, out=dW[:, self.D])
+        np.matmul(dsums.T, self.o[:steps].reshape(len(dsums), -1), out=dW[:, self.D + 1 :])
         if "embedding" in self.gradients:
-            dx = tape.weights[0][:, : self.D].T @ dsums
-            self._embed_backward(tape.inputs, dx.reshape(self.D, steps, -1).transpose(1, 0, 2))
+            dx = dsums @ W[:, : self.D]
+            self._embed_backward(tape.inputs, dx)
         return dstate
 
     def _backward_in_parallel(self, tape: Tape, dtop: Array) -> Array:
@@ -119,7 +116,7 @@ class UnrolledJordan(Unrolled):
             dtop *= tape.masks[0]
         dsums = tanh_derivative(self.h[: len(dtop)])
         dsums *= dtop
-        return np.empty((1, 0, self.config.vocab_size, dtop.shape[-1]), self.dtype)
+        return np.empty((1, 0, self.config.vocab_size, dtop.shape[1]), self.dtype)
 
     def _backward_through_time(
         self, tape: Tape, doutputs: Array, trace: list[Array] | None
@@ -129,21 +126,21 @@ class UnrolledJordan(Unrolled):
         Returns:
             Gradient by the output before the first step (1, 1, V, B).
         """
-        feedback_T = tape.weights[0][:, self.D + 1 :].T.copy()
-        head_T = self.parameters["head.weight"][:, 1:].T.copy()
+        feedback = tape.weights[0].matrix[0, :, self.D + 1 :]
+        head = self.parameters["head.weight"][:, 1:]
         do = np.zeros_like(doutputs[0])
         for t in reversed(range(len(doutputs))):
             doutputs[t] += do
-            dh = head_T @ doutputs[t]  # o = head·[1; h]
+            dh = doutputs[t] @ head  # o = [1, h]·headᵀ
             if tape.masks:
                 dh *= tape.masks[0][t]
-            tanh_derivative(self.h[t])  # h = tanh(W·block)
+            tanh_derivative(self.h[t])  # h = tanh(o₋₁·Rᵀ + x·Uᵀ + b)
             self.dsums[t] *= dh
-            do = feedback_T @ self.dsums[t]
+            do = self.dsums[t] @ feedback
             kept = tape.keep[t]
             if kept is not None:
                 do *= kept
             if trace is not None:
-                trace.append(do[None])
-        dstate: Array = do[None, None]
+                trace.append(do.T[None].copy())
+        dstate: Array = do.T[None, None].copy()
         return dstate

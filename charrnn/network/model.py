@@ -110,7 +110,8 @@ class CharRNN:
     def unroll(self, seq_len: int, batch_size: int, *, training: bool = False) -> Unrolled:
         """Allocate work buffers for chunks of at most T steps and exactly B columns.
 
-        `training` has no effect here; a network beside an n-gram model uses it.
+        Args:
+            training: the weights may change from call to call.
         """
         unrolled = UnrolledJordan if self.config.cell == "jordan" else Unrolled
-        return unrolled(self.parameters, seq_len, batch_size)
+        return unrolled(self.parameters, seq_len, batch_size, training=training)

@@ -1,7 +1,8 @@
 """A network unrolled over time: work buffers, the forward pass and the backward pass.
 
-Letters: T steps, B batch size (columns), V vocabulary size, E embedding size, H hidden size.
+Letters: T steps, B batch size, V vocabulary size, E embedding size, H hidden size.
 
+Inside, each stream is a row; logits and states have a column for each, as all other modules do.
 The state of a network is one array (num_layers, num_states, H, B): h, and for the lstm C, of every
 layer. It goes into each call and comes out of it.
 
@@ -11,7 +12,7 @@ goes from the forward pass to the backward pass; the rest of what that needs lie
 the cells.
 
 The input of a step is the token before it. Where that is <EOS> or IGNORE, a document starts: its
-input column is zero and so is its state.
+input adds nothing and its state is zero.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.ids import EOS
-from charrnn.network.cells import CELLS, Keep, side_by_side
+from charrnn.network.cells import CELLS, Keep, LayerWeights
 from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward
 from charrnn.network.parameters import Parameters, input_size, state_shape
@@ -37,53 +38,61 @@ _MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the
 class Tape:
     """What the forward pass over a chunk hands on to its backward pass.
 
-    All but `inputs` and `weights` are views of work buffers, which the next chunk overwrites.
+    All but `inputs` are views of work buffers, which the next chunk overwrites.
     """
 
     inputs: Array  # (T, B)
     keep: Keep
-    head: Array  # (1 + H, T·B), [1; h] of the top layer: what the head reads, a column a prediction
-    weights: list[Array]  # of each layer, as this chunk uses them: dropped ones are zero
+    head: Array  # (T·B, 1 + H), [1, h] of the top layer: what the head reads, a row a prediction
+    weights: list[LayerWeights]  # of each layer, as this chunk uses them: dropped ones are zero
     weight_masks: list[Array]  # recurrent dropout of each layer (gates·H, H); empty without
-    masks: list[Array]  # dropout of the output of each layer (T, H, B); empty without
+    masks: list[Array]  # dropout of the output of each layer (T, B, H); empty without
 
 
 class Unrolled:
-    """Recurrent layers and a linear + softmax head over at most T steps of exactly B columns.
+    """Recurrent layers and a linear + softmax head over at most T steps of exactly B rows.
 
     One object serves one thread at a time; several can share the parameters. Numbers that overflow
     become inf or nan without a warning, so callers check their results.
+
+    Args:
+        training: the parameters may change from call to call; otherwise only `gradient` looks at
+            them anew.
     """
 
-    def __init__(self, parameters: Parameters, seq_len: int, batch_size: int) -> None:
-        self.parameters, self.config = parameters, parameters.config
+    def __init__(
+        self, parameters: Parameters, seq_len: int, batch_size: int, *, training: bool = False
+    ) -> None:
+        self.parameters, self.config, self.training = parameters, parameters.config, training
         self.dtype = parameters.flat.dtype
         self.state_shape = *state_shape(self.config), batch_size
         H, V = self.config.hidden_size, self.config.vocab_size
-        self._head = np.ones((1 + H, seq_len, batch_size), self.dtype)  # [1; h] of the top layer
-        self.top = self._head[1:].transpose(1, 0, 2)  # (T, H, B), a view of these h
+        self._head = np.ones((seq_len, batch_size, 1 + H), self.dtype)  # [1, h] of the top layer
+        self.top = self._head[..., 1:]  # (T, B, H), a view of these h
         self._columns = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
         self._logits = np.empty(V * self._columns, self.dtype)  # of so many predictions
         self._make_layers(seq_len, batch_size)
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
         config = self.config
+        sizes = [input_size(config, layer) for layer in range(config.num_layers)]
         self.cells = [
-            CELLS[config.cell](config, input_size(config, layer), seq_len, batch_size, self.dtype)
-            for layer in range(config.num_layers)
+            CELLS[config.cell](config, size, seq_len, batch_size, self.dtype) for size in sizes
         ]
-        self.x = self.cells[0].x  # (T, D, B)
+        self.x = [  # (T, B, D) what enters each layer above the first
+            np.empty((seq_len, batch_size, size), self.dtype) for size in sizes[1:]
+        ]
 
     @cached_property
     def _masks(self) -> list[Array]:
-        """Dropout masks of the outputs of each layer, (T, H, B) each."""
+        """Dropout masks of the outputs of each layer, (T, B, H) each."""
         return [np.empty(self.top.shape, self.dtype) for _ in range(self.config.num_layers)]
 
     @cached_property
     def _weight_masks(self) -> list[Array]:
         """Dropout masks of the recurrent weights of each layer, (gates·H, H) each."""
-        shape = self.cells[0].num_gates * self.config.hidden_size, self.config.hidden_size
-        return [np.empty(shape, self.dtype) for _ in self.cells]
+        H = self.config.hidden_size
+        return [np.empty((cell.num_gates * H, H), self.dtype) for cell in self.cells]
 
     @cached_property
     def gradients(self) -> Parameters:
@@ -91,19 +100,15 @@ class Unrolled:
         return Parameters(self.config, self.dtype)
 
     @cached_property
-    def _gradient_work(self) -> Array:
-        """Scratch for gradients side by side: by h of the top layer, then by each layer's gates."""
-        return np.empty(max(cell.dgates.size for cell in self.cells), self.dtype)
+    def _dinputs(self) -> Array:
+        """Gradient by what enters the head, then by what enters each layer."""
+        widest = max(self.config.hidden_size, self.config.embedding_size)
+        return np.empty(self.top[..., 0].size * widest, self.dtype)
 
     @cached_property
-    def _block_work(self) -> Array:
-        """Scratch for the blocks [x; 1; h] of a layer, side by side."""
-        return np.empty(max(cell.block[1:].size for cell in self.cells), self.dtype)
-
-    @cached_property
-    def _dtop(self) -> Array:
-        """Gradient by h of the top layer (T, H, B)."""
-        return np.empty(self.top.shape, self.dtype)
+    def _one_hot(self) -> Array:
+        """One-hot inputs (T, B, V)."""
+        return np.empty((*self.top.shape[:2], self.config.vocab_size), self.dtype)
 
     def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
         """Read the inputs without predicting anything.
@@ -120,31 +125,48 @@ class Unrolled:
         return self._read(inputs, state, dropout)[1]
 
     def _read(
-        self, inputs: Array, state: Array, dropout: Draws | None = None
+        self, inputs: Array, state: Array, dropout: Draws | None = None, *, anew: bool = False
     ) -> tuple[Tape, Array]:
-        """Run the layers; returns the tape of the chunk and the state after it."""
-        self._embed(inputs)
-        tape = self._tape(inputs, dropout)
+        """Run the layers; returns the tape of the chunk and the state after it.
+
+        Args:
+            anew: look at the parameters, which may have changed.
+        """
         with np.errstate(all="ignore"):
+            tape = self._tape(inputs, dropout, anew)
             return tape, self._run_layers(tape, state, self.top[: len(inputs)])
 
-    def _tape(self, inputs: Array, dropout: Draws | None) -> Tape:
+    def _tape(self, inputs: Array, dropout: Draws | None, anew: bool) -> Tape:
         """Collect what a chunk needs before its first step; draws the dropout masks."""
         config, H = self.config, self.config.hidden_size
-        head = self._head[:, : len(inputs)].reshape(1 + H, -1)
+        head = self._head[: len(inputs)].reshape(-1, 1 + H)
         tape = Tape(inputs, self._keep(inputs), head, [], [], [])
         for layer in range(config.num_layers):
-            weight = self.parameters[f"layers.{layer}.weight"]
             if dropout is not None and config.recurrent_dropout:  # Merity et al. 2018
                 mask = dropout.weight_mask(self._weight_masks[layer], config.recurrent_dropout)
-                weight = weight.copy()
+                weight = self.parameters[f"layers.{layer}.weight"].copy()
                 weight[:, -H:] *= mask
                 tape.weight_masks.append(mask)
-            tape.weights.append(weight)
+                tape.weights.append(self._prepared(layer, weight))
             if dropout is not None and config.dropout:
                 mask = self._masks[layer][: len(inputs)]
                 tape.masks.append(dropout.mask(mask, config.dropout))
+        tape.weights = tape.weights or (self._weights() if self.training or anew else self._frozen)
         return tape
+
+    def _weights(self) -> list[LayerWeights]:
+        """The weights of all layers, as they are now."""
+        names = (f"layers.{layer}.weight" for layer in range(self.config.num_layers))
+        return [self._prepared(layer, self.parameters[name]) for layer, name in enumerate(names)]
+
+    @cached_property
+    def _frozen(self) -> list[LayerWeights]:
+        """The weights of all layers, as they were when they were first used."""
+        return self._weights()
+
+    def _prepared(self, layer: int, weight: Array) -> LayerWeights:
+        one_hot = layer == 0 and not self.config.embedding_size
+        return self.cells[layer].weights(weight, input_size(self.config, layer), one_hot=one_hot)
 
     def forward(
         self,
@@ -160,7 +182,7 @@ class Unrolled:
         """
         tape, state = self._read(inputs, state)
         with np.errstate(all="ignore"):
-            logits = self.parameters["head.weight"] @ tape.head
+            logits = self.parameters["head.weight"] @ tape.head.T
             if prior is not None:
                 logits += prior(slice(None))
         return logits.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
@@ -203,7 +225,7 @@ class Unrolled:
             The loss of each target (T, B) in nats, the state after the last step, and the gradient
             by the state before the first one.
         """
-        tape, state = self._read(inputs, state, dropout)
+        tape, state = self._read(inputs, state, dropout, anew=True)
         with np.errstate(all="ignore"):
             nats, dtop = self._head_gradient(tape, targets, scale, prior)
             dstate = self._layers_backward(tape, dtop, trace)
@@ -212,11 +234,11 @@ class Unrolled:
     def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
         """Yield slices of the predictions with their logits (V, N), as many as the buffer holds."""
         weight, V = self.parameters["head.weight"], self.config.vocab_size
-        for start in range(0, head.shape[1], self._columns):
-            columns = head[:, start : start + self._columns]
-            part = slice(start, start + columns.shape[1])
-            logits = self._logits[: V * columns.shape[1]].reshape(V, -1)
-            np.matmul(weight, columns, out=logits)
+        for start in range(0, len(head), self._columns):
+            rows = head[start : start + self._columns]
+            part = slice(start, start + len(rows))
+            logits = self._logits[: V * len(rows)].reshape(V, -1)
+            np.matmul(weight, rows.T, out=logits)
             if prior is not None:
                 logits += prior(part)
             yield part, logits
@@ -227,88 +249,100 @@ class Unrolled:
         """Fill the gradient of the head.
 
         Returns:
-            The loss of each target (T, B), and the gradient by h of the top layer (T, H, B).
+            The loss of each target (T, B), and the gradient by h of the top layer (T, B, H).
         """
         weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
-        W_T = weight[:, 1:].T.copy()
         nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
-        dhead = self._gradient_work[: weight[0, 1:].size * targets.size].reshape(-1, targets.size)
+        dtop = self._dinput(len(targets), self.config.hidden_size)
+        dhead = dtop.reshape(targets.size, -1)
         gradient[:] = 0
         for part, logits in self._predictions(tape.head, prior):
             nats[part] = cross_entropy(logits, flat[part])
             dlogits = cross_entropy_backward(logits, flat[part], scale)
-            gradient += dlogits @ tape.head[:, part].T
-            dhead[:, part] = W_T @ dlogits
-        dtop = self._dtop[: len(targets)]
-        dtop[:] = dhead.reshape(-1, *targets.shape).transpose(1, 0, 2)
+            gradient += dlogits @ tape.head[part]
+            np.matmul(dlogits.T, weight[:, 1:], out=dhead[part])
         return nats.reshape(targets.shape), dtop
 
+    def _dinput(self, steps: int, size: int) -> Array:
+        """A view (T, B, size) of the work buffer for gradients by inputs."""
+        B = self.top.shape[1]
+        return self._dinputs[: steps * B * size].reshape(steps, B, size)
+
     def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
-        """Run the layers, from x to h of the top one (T, H, B); returns the state afterwards."""
-        outputs = [cell.x[: len(top)] for cell in self.cells[1:]] + [top]
-        after = np.empty_like(state)
+        """Run the layers, up to h of the top one (T, B, H); returns the state afterwards."""
+        x, after = self._input(tape.inputs), []
+        outputs = [x[: len(top)] for x in self.x] + [top]
         for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
-            cell.forward(tape.weights[layer], tape.keep, state[layer], out, after[layer])
+            after.append(cell.forward(tape.weights[layer], x, tape.keep, state[layer], out))
             if tape.masks:
                 out *= tape.masks[layer]
-        return after
+            x = out
+        return np.stack(after)
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
-        """Run the layers backwards, from the gradient by the top h (T, H, B) to the embedding.
+        """Run the layers backwards, from the gradient by the top h (T, B, H) to the embedding.
 
         Returns:
             The gradient by the state before the first step.
         """
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
-            cell, name = self.cells[layer], f"layers.{layer}.weight"
+            cell, dW = self.cells[layer], self.gradients[f"layers.{layer}.weight"]
             if tape.masks:
                 dout *= tape.masks[layer]
             top = layer == len(self.cells) - 1
-            W = tape.weights[layer]
+            W = tape.weights[layer].matrix
             dstate.append(cell.backward(W, tape.keep, dout, trace if top else None))
-            dgates = side_by_side(cell.dgates[:steps], self._gradient_work)
-            cell.weight_gradient(dgates, self.gradients[name], self._block_work)
+            cell.weight_gradient(self._entering(layer, tape.inputs), dW)
             if tape.weight_masks:
-                recurrent = self.gradients[name][:, -self.config.hidden_size :]
-                recurrent *= tape.weight_masks[layer]
+                dW[:, -self.config.hidden_size :] *= tape.weight_masks[layer]
             if layer or "embedding" in self.gradients:
-                dout = cell.input_gradient(W, dgates)
+                dout = self._dinput(steps, cell.D)
+                cell.input_gradient(W, dout)
         if "embedding" in self.gradients:
             self._embed_backward(tape.inputs, dout)
         return np.stack(dstate[::-1])
+
+    def _entering(self, layer: int, inputs: Array) -> Array:
+        """What entered a layer (T, B, D)."""
+        if layer:
+            return self.x[layer - 1][: len(inputs)]
+        x = self._input(inputs)
+        return x if x.ndim == 3 else write_one_hot(x, self._one_hot[: len(inputs)])
 
     def _keep(self, inputs: Array) -> list[Array | None]:
         going_on = inputs > EOS  # (T, B)
         if going_on.all():
             return [None] * len(inputs)
-        return [None if row.all() else row for row in going_on.astype(self.dtype)]
+        rows = going_on.astype(self.dtype)[..., None]
+        return [None if row.all() else row for row in rows]
 
-    def _embed(self, inputs: Array) -> None:
-        """Write the input columns: one-hot or embedded, zero where a document starts."""
-        x, ids = self.x[: len(inputs)], np.maximum(inputs, EOS)
-        if "embedding" in self.parameters:
-            rows = self.parameters["embedding"][ids]  # (T, B, E)
-            rows[np.equal(ids, EOS)] = 0
-            x[:] = rows.transpose(0, 2, 1)
-        else:
-            write_one_hot(ids, x)
+    def _input(self, inputs: Array) -> Array:
+        """What enters the first layer: ids (T, B), or embedded (T, B, E) with zeros for <EOS>."""
+        ids = np.maximum(inputs, EOS)
+        if "embedding" not in self.parameters:
+            found: Array = ids
+            return found
+        rows: Array = self.parameters["embedding"][ids]
+        rows[np.equal(ids, EOS)] = 0
+        return rows
 
     def _embed_backward(self, inputs: Array, dx: Array) -> None:
-        """Sum the columns of dx (T, E, B) into the row of the token that each belongs to."""
+        """Sum the rows of dx (T, B, E) into the row of the token that each belongs to."""
         gradient = self.gradients["embedding"]
         gradient[:] = 0
         ids = np.maximum(inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
         tokens, first = np.unique(ids[order], return_index=True)
-        columns = dx.transpose(0, 2, 1).reshape(ids.size, -1)[order]
-        gradient[tokens] = np.add.reduceat(columns, first, axis=0)
+        rows = dx.reshape(ids.size, -1)[order]
+        gradient[tokens] = np.add.reduceat(rows, first, axis=0)
         gradient[EOS] = 0
 
 
-def write_one_hot(ids: Array, out: Array) -> None:
-    """Fill `out` (T, V, B) with the one-hot columns of the ids (T, B), zeros for <EOS>."""
+def write_one_hot(ids: Array, out: Array) -> Array:
+    """Fill `out` (T, B, V) with the one-hot rows of the ids (T, B), zeros for <EOS>."""
     T, B = ids.shape
     out[:] = 0
-    out[np.arange(T)[:, None], ids, np.arange(B)] = 1
-    out[:, EOS] = 0
+    out[np.arange(T)[:, None], np.arange(B), ids] = 1
+    out[..., EOS] = 0
+    return out

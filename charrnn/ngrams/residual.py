@@ -104,11 +104,12 @@ class ResidualRNN:
         """Allocate work buffers for chunks of at most T steps and exactly B columns.
 
         Args:
-            training: leave each target out of the counts.
+            training: the weights may change from call to call; leave each target out of the counts.
         """
         left_out = self.left_out if training else None
         ngram = left_out.ngram if left_out else self.ngram
-        return UnrolledResidual(self.network.unroll(seq_len, batch_size), ngram, left_out)
+        network = self.network.unroll(seq_len, batch_size, training=training)
+        return UnrolledResidual(network, ngram, left_out)
 
 
 class UnrolledResidual:

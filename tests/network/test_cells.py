@@ -7,6 +7,7 @@ import pytest
 
 from charrnn.config import ModelConfig
 from charrnn.network.cells import CELLS, Cell, side_by_side
+from charrnn.network.unrolled import write_one_hot
 
 pytestmark = pytest.mark.figures
 
@@ -43,22 +44,26 @@ def oracle_step(cell: str, activation: str, W: Array, x: Array, state: Array) ->
 
 
 def make(cell: str, activation: str, T: int = T, B: int = B) -> tuple[Cell, Array, Array, Array]:
-    """A cell with random weights, inputs and state."""
+    """A cell with random weights, inputs (T, B, D) and state."""
     rng = np.random.default_rng(1)
     config = ModelConfig(vocab_size=D, cell=cell, activation=activation, hidden_size=H)
     made = CELLS[cell](config, D, T, B, np.dtype(np.float64))
     W = rng.standard_normal((made.num_gates * H, D + 1 + H)) / 2
-    x = rng.standard_normal((T, D, B))
+    x = rng.standard_normal((T, B, D))
     return made, W, x, rng.standard_normal((made.num_states, H, B)) / 2
 
 
 def run(
     cell: Cell, W: Array, x: Array, state: Array, keep: list[Array | None]
 ) -> tuple[Array, Array]:
-    cell.x[: len(x)] = x
-    out, after = np.empty((len(x), H, x.shape[-1])), np.empty_like(state)
-    cell.forward(W, keep, state, out, after)
+    out = np.empty((len(x), x.shape[1], H))
+    after = cell.forward(cell.weights(W, D, one_hot=x.ndim == 2), x, keep, state, out)
     return out, after
+
+
+def by_gate(cell: Cell, W: Array) -> Array:
+    """W as a matrix (H, K) for each gate."""
+    return W.reshape(cell.num_gates, H, -1)
 
 
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)
@@ -67,15 +72,15 @@ def test_forward_agrees_with_the_oracle(name: str, activation: str) -> None:
     starts = {(2, 1), (4, 0), (4, 1)}  # (step, column) where a document begins
     keep: list[Array | None] = [None] * T
     for t in {t for t, _ in starts}:
-        keep[t] = np.array([float((t, b) not in starts) for b in range(B)])
+        keep[t] = np.array([[float((t, b) not in starts)] for b in range(B)])
     out, last = run(cell, W, x, state, keep)
     for b in range(B):
         column = state[:, :, b]
         for t in range(T):
             if (t, b) in starts:
                 column = np.zeros_like(column)
-            column = oracle_step(name, activation, W, x[t, :, b], column)
-            np.testing.assert_allclose(out[t, :, b], column[0], atol=1e-12)
+            column = oracle_step(name, activation, W, x[t, b], column)
+            np.testing.assert_allclose(out[t, b], column[0], atol=1e-12)
         np.testing.assert_allclose(last[:, :, b], column, atol=1e-12)
 
 
@@ -88,18 +93,18 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
     monkeypatch.setattr("charrnn.network.cells._SPAN_NUMBERS", span * rows * B)
     cell, W, x, state = make(name, activation)
     assert cell.span == span
-    keep: list[Array | None] = [None, None, np.array([1.0, 0.0, 1.0]), None, None]
-    weights = np.random.default_rng(2).standard_normal((T, H, B))
+    keep: list[Array | None] = [None, None, np.array([[1.0], [0.0], [1.0]]), None, None]
+    weights = np.random.default_rng(2).standard_normal((T, B, H))
 
     def loss() -> float:
         return float((run(cell, W, x, state, keep)[0] * weights).sum())
 
     loss()
-    dW = np.empty_like(W)
-    dstate = cell.backward(W, keep, weights)
-    dgates = side_by_side(cell.dgates, np.empty(cell.dgates.size))
-    cell.weight_gradient(dgates, dW, np.empty(cell.block.size))
-    for array, gradient in ((x, cell.input_gradient(W, dgates)), (state, dstate), (W, dW)):
+    dW, dx, matrix = np.empty_like(W), np.empty_like(x), by_gate(cell, W)
+    dstate = cell.backward(matrix, keep, weights)
+    cell.weight_gradient(x, dW)
+    cell.input_gradient(matrix, dx)
+    for array, gradient in ((x, dx), (state, dstate), (W, dW)):
         numeric = numerical_gradient(loss, array)
         assert np.abs(gradient).max() > 1e-3
         np.testing.assert_allclose(gradient, numeric, atol=1e-7)
@@ -121,13 +126,13 @@ def numerical_gradient(loss: Callable[[], float], array: Array, e: float = 1e-6)
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)
 def test_no_gradient_crosses_the_start_of_a_document(name: str, activation: str) -> None:
     cell, W, x, state = make(name, activation)
-    start: Array = np.zeros(B)
+    start: Array = np.zeros((B, 1))
     keep: list[Array | None] = [None, None, start, None, None]
     run(cell, W, x, state, keep)
-    dout = np.zeros((T, H, B))
+    dout, dx, matrix = np.zeros((T, B, H)), np.empty_like(x), by_gate(cell, W)
     dout[2:] = 1
-    dstate = cell.backward(W, keep, dout)
-    dx = cell.input_gradient(W, side_by_side(cell.dgates, np.empty(cell.dgates.size)))
+    dstate = cell.backward(matrix, keep, dout)
+    cell.input_gradient(matrix, dx)
     assert not dstate.any()
     assert not dx[:2].any()
     assert dx[2:].any()
@@ -153,7 +158,25 @@ def test_the_state_that_comes_out_is_no_view_of_a_buffer() -> None:
         np.testing.assert_array_equal(last, before)
 
 
-def test_side_by_side_puts_steps_next_to_each_other() -> None:
-    array = np.arange(24).reshape(2, 3, 4)
-    expected = np.concatenate(list(array), axis=1)
-    np.testing.assert_array_equal(side_by_side(array, np.empty(30)), expected)
+@pytest.mark.parametrize("span", [1, 2, T])
+@pytest.mark.parametrize(("name", "activation"), VARIANTS)
+def test_ids_are_one_hot_inputs(
+    name: str, activation: str, span: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = CELLS[name].num_gates * H
+    monkeypatch.setattr("charrnn.network.cells._SPAN_NUMBERS", span * rows * B)
+    cell, W, _, state = make(name, activation)
+    ids = np.random.default_rng(3).integers(0, D, (T, B))
+    assert (ids == 0).any()  # <EOS>, which adds nothing
+    one_hot = write_one_hot(ids, np.empty((T, B, D)))
+    expected, expected_last = run(cell, W, one_hot, state, [None] * T)
+    out, last = run(cell, W, ids, state, [None] * T)
+    np.testing.assert_allclose(out, expected, atol=1e-12)
+    np.testing.assert_allclose(last, expected_last, atol=1e-12)
+
+
+def test_side_by_side_is_a_view_with_one_step_below_the_other() -> None:
+    array = np.arange(24).reshape(2, 3, 2, 2)
+    expected = [np.concatenate(list(steps)) for steps in array]
+    np.testing.assert_array_equal(side_by_side(array), expected)
+    assert np.shares_memory(side_by_side(array), array)

@@ -19,10 +19,10 @@ def test_columns_have_the_same_numbers_whoever_draws_the_others() -> None:
         together = whole.random((3, 5))
         apart = [parts[0].random((3, 2)), parts[1].random((3, 3))]
         np.testing.assert_array_equal(np.concatenate(apart, axis=-1), together)
-        mask = whole.mask(np.empty((4, 5), np.float32), 0.3)
-        masks = [parts[0].mask(np.empty((4, 2), np.float32), 0.3)]
-        masks += [parts[1].mask(np.empty((4, 3), np.float32), 0.3)]
-        np.testing.assert_array_equal(np.concatenate(masks, axis=-1), mask)
+        mask = whole.mask(np.empty((4, 5, 6), np.float32), 0.3)
+        masks = [parts[0].mask(np.empty((4, 2, 6), np.float32), 0.3)]
+        masks += [parts[1].mask(np.empty((4, 3, 6), np.float32), 0.3)]
+        np.testing.assert_array_equal(np.concatenate(masks, axis=1), mask)
 
 
 def test_a_mask_of_weights_is_the_same_for_all_columns() -> None:
@@ -34,7 +34,7 @@ def test_a_mask_of_weights_is_the_same_for_all_columns() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_a_mask_drops_its_share_and_keeps_the_mean(rate: float) -> None:
-    out = np.empty((100, 1000), np.float32)
+    out = np.empty((100, 10, 100), np.float32)
     assert draws().mask(out, rate) is out
     assert np.mean(out == 0) == pytest.approx(rate, abs=0.01)
     assert np.unique(out).tolist() == [0, np.float32(1 / (1 - rate))]

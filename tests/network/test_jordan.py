@@ -48,7 +48,7 @@ def oracle_step(model: CharRNN, token: int, o: Array) -> Array:
 def test_forward_agrees_with_the_oracle(feedback: str, embedding_size: int) -> None:
     model = make(cell="jordan", feedback=feedback, embedding_size=embedding_size)
     (inputs, _), state = chunk_with_boundaries(), random_state(model)
-    logits, last = model.unroll(T, B).forward(inputs, state)
+    logits, last = model.unroll(T, B, training=True).forward(inputs, state)
     for b in range(B):
         o = state[0, 0, :, b] if feedback == "logits" else np.zeros(V)
         for t in range(T):
@@ -61,7 +61,7 @@ def test_forward_agrees_with_the_oracle(feedback: str, embedding_size: int) -> N
 @feedbacks
 def test_the_state_is_the_last_output_where_that_is_fed_back(feedback: str) -> None:
     model, (inputs, _) = make(cell="jordan", feedback=feedback), chunk_with_boundaries()
-    logits, state = model.unroll(T, B).forward(inputs, model.zero_state(B))
+    logits, state = model.unroll(T, B, training=True).forward(inputs, model.zero_state(B))
     if feedback == "target":
         assert state.shape == (1, 0, V, B)
     else:
@@ -73,7 +73,7 @@ def test_only_outputs_that_are_fed_back_tell_of_the_past(feedback: str) -> None:
     model = make(cell="jordan", feedback=feedback)
     inputs = np.random.default_rng(6).integers(1, V, (T, B))
     inputs[-1] = 3  # the same last token after different ones
-    logits, _ = model.unroll(T, B).forward(inputs, model.zero_state(B))
+    logits, _ = model.unroll(T, B, training=True).forward(inputs, model.zero_state(B))
     spread = np.ptp(logits[-1], axis=1).max()
     assert spread > 1e-3 if feedback == "logits" else spread < 1e-12
 
@@ -81,7 +81,7 @@ def test_only_outputs_that_are_fed_back_tell_of_the_past(feedback: str) -> None:
 @feedbacks
 def test_only_outputs_that_are_fed_back_send_gradients_to_the_past(feedback: str) -> None:
     model, (inputs, targets) = make(cell="jordan", feedback=feedback), chunk_with_boundaries()
-    whole, one, state = model.unroll(T, B), model.unroll(1, B), random_state(model)
+    whole, one, state = model.unroll(T, B, training=True), model.unroll(1, B), random_state(model)
     whole.gradient(inputs, targets, state)
     alone = np.zeros_like(model.parameters.flat)
     for t in range(T):

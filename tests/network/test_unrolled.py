@@ -72,7 +72,7 @@ def assert_numerical(
 @every_network
 def test_every_gradient_is_the_numerical_one(network: dict[str, Any], embedding_size: int) -> None:
     model = make(**network, embedding_size=embedding_size)
-    unrolled, (inputs, targets) = model.unroll(T, B), chunk_with_boundaries()
+    unrolled, (inputs, targets) = model.unroll(T, B, training=True), chunk_with_boundaries()
     state = random_state(model)
 
     def loss() -> float:
@@ -92,7 +92,7 @@ def test_every_gradient_is_the_numerical_one(network: dict[str, Any], embedding_
 @every_network
 def test_the_scale_is_that_of_every_gradient(network: dict[str, Any]) -> None:
     model, (inputs, targets) = make(**network), chunk_with_boundaries()
-    unrolled, state = model.unroll(T, B), random_state(model)
+    unrolled, state = model.unroll(T, B, training=True), random_state(model)
     nats, _, dstate = unrolled.gradient(inputs, targets, state)
     gradient = unrolled.gradients.flat.copy()
     scaled_nats, _, scaled_dstate = unrolled.gradient(inputs, targets, state, scale=0.25)
@@ -111,7 +111,7 @@ THINNED: list[dict[str, Any]] = [
 @pytest.mark.parametrize("network", THINNED, ids=str)
 def test_gradients_with_dropout_are_those_of_the_thinned_network(network: dict[str, Any]) -> None:
     model = make(**network)
-    unrolled, (inputs, targets) = model.unroll(T, B), chunk_with_boundaries()
+    unrolled, (inputs, targets) = model.unroll(T, B, training=True), chunk_with_boundaries()
     state = random_state(model)
 
     def loss() -> float:
@@ -126,7 +126,7 @@ def test_gradients_with_dropout_are_those_of_the_thinned_network(network: dict[s
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = make(hidden_size=200, dropout=0.25)
-    unrolled = model.unroll(T, B)
+    unrolled = model.unroll(T, B, training=True)
     unrolled.run(chunk_with_boundaries()[0], model.zero_state(B), Draws(np.random.default_rng(0)))
     mask = unrolled._masks[0]
     assert set(np.unique(mask)) == {0, 1 / 0.75}
@@ -139,7 +139,7 @@ def test_without_a_generator_nothing_is_dropped(kind: str) -> None:
     (inputs, targets), plain = chunk_with_boundaries(), make(cell="lstm", num_layers=2)
     model = make(cell="lstm", num_layers=2, **{kind: 0.5})
     state = random_state(plain)
-    unrolled, expected = model.unroll(T, B), plain.unroll(T, B)
+    unrolled, expected = model.unroll(T, B, training=True), plain.unroll(T, B, training=True)
     unrolled.gradient(inputs, targets, state, dropout=Draws(np.random.default_rng(0)))
     dropped = unrolled.gradients.flat.copy()
     for each in (unrolled, expected):
@@ -152,7 +152,7 @@ def test_without_a_generator_nothing_is_dropped(kind: str) -> None:
 def test_step_by_step_equals_all_at_once(network: dict[str, Any]) -> None:
     model, (inputs, _) = make(**network), chunk_with_boundaries()
     one, state = model.unroll(1, B), random_state(model)
-    logits, last = model.unroll(T, B).forward(inputs, state)
+    logits, last = model.unroll(T, B, training=True).forward(inputs, state)
     for t in range(T):
         step, state = one.forward(inputs[t : t + 1], state)
         np.testing.assert_allclose(step[0], logits[t], atol=1e-12)
@@ -162,8 +162,8 @@ def test_step_by_step_equals_all_at_once(network: dict[str, Any]) -> None:
 @every_network
 def test_two_chunks_with_the_state_carried_equal_one(network: dict[str, Any]) -> None:
     model, (inputs, _) = make(**network), chunk_with_boundaries()
-    expected, last = model.unroll(T, B).forward(inputs, random_state(model))
-    half = model.unroll(T, B)
+    expected, last = model.unroll(T, B, training=True).forward(inputs, random_state(model))
+    half = model.unroll(T, B, training=True)
     first, state = half.forward(inputs[: T // 2], random_state(model))
     np.testing.assert_allclose(first, expected[: T // 2], atol=1e-12)
     second, state = half.forward(inputs[T // 2 :], state)
@@ -176,7 +176,7 @@ def test_two_chunks_with_the_state_carried_equal_one(network: dict[str, Any]) ->
 def test_columns_are_independent(network: dict[str, Any], embedding_size: int) -> None:
     model, (inputs, _) = make(**network, embedding_size=embedding_size), chunk_with_boundaries()
     state = random_state(model)
-    together, _ = model.unroll(T, B).forward(inputs, state)
+    together, _ = model.unroll(T, B, training=True).forward(inputs, state)
     for b in range(B):
         alone, _ = model.unroll(T, 1).forward(inputs[:, b : b + 1], state[..., b : b + 1])
         np.testing.assert_allclose(alone[:, :, 0], together[:, :, b], atol=1e-12)
@@ -185,7 +185,7 @@ def test_columns_are_independent(network: dict[str, Any], embedding_size: int) -
 @every_network
 def test_a_shorter_chunk_fits_the_same_buffers(network: dict[str, Any]) -> None:
     model, (inputs, targets) = make(**network), chunk_with_boundaries()
-    long, short, state = model.unroll(T, B), model.unroll(2, B), random_state(model)
+    long, short, state = model.unroll(T, B, training=True), model.unroll(2, B), random_state(model)
     long.gradient(inputs, targets, state)
     for found, expected in zip(
         long.gradient(inputs[:2], targets[:2], state),
@@ -204,15 +204,15 @@ def test_nothing_before_the_start_of_a_document_matters(
 ) -> None:
     model, (inputs, _) = make(**network, embedding_size=embedding_size), chunk_with_boundaries()
     inputs[3] = start
-    logits, _ = model.unroll(T, B).forward(inputs, random_state(model))
-    fresh, _ = model.unroll(T, B).forward(inputs[3:], model.zero_state(B))
+    logits, _ = model.unroll(T, B, training=True).forward(inputs, random_state(model))
+    fresh, _ = model.unroll(T, B, training=True).forward(inputs[3:], model.zero_state(B))
     np.testing.assert_allclose(logits[3:], fresh, atol=1e-12)
 
 
 @every_network
 def test_what_comes_out_is_no_view_of_a_buffer(network: dict[str, Any]) -> None:
     model, (inputs, targets) = make(**network), chunk_with_boundaries()
-    unrolled = model.unroll(T, B)
+    unrolled = model.unroll(T, B, training=True)
     found = [
         *unrolled.forward(inputs, random_state(model)),
         *unrolled.gradient(inputs, targets, random_state(model)),
@@ -237,7 +237,7 @@ def test_the_first_input_is_a_zero_column() -> None:
 def test_zero_weights_predict_a_uniform_distribution(network: dict[str, Any]) -> None:
     model, (inputs, targets) = make(**network), chunk_with_boundaries()
     model.parameters.flat[:] = 0
-    log_probs, _ = model.unroll(T, B).log_probs(inputs, targets, model.zero_state(B))
+    log_probs, _ = model.unroll(T, B, training=True).log_probs(inputs, targets, model.zero_state(B))
     np.testing.assert_allclose(log_probs[targets != IGNORE], -np.log(V), rtol=1e-6)
     assert not log_probs[targets == IGNORE].any()
 
@@ -247,10 +247,10 @@ def test_a_large_vocabulary_goes_through_the_head_in_parts(
     network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, (inputs, targets) = make(**network), chunk_with_boundaries()
-    whole = model.unroll(T, B)
+    whole = model.unroll(T, B, training=True)
     expected, _, _ = whole.gradient(inputs, targets, model.zero_state(B))
     monkeypatch.setattr("charrnn.network.unrolled._MAX_LOGITS", 5 * V)
-    parts = model.unroll(T, B)
+    parts = model.unroll(T, B, training=True)
     nats, _, _ = parts.gradient(inputs, targets, model.zero_state(B))
     assert parts._logits.size == 5 * V
     np.testing.assert_allclose(nats, expected, atol=1e-12)
@@ -262,6 +262,6 @@ def test_a_large_vocabulary_goes_through_the_head_in_parts(
 @every_network
 def test_reading_without_predicting_leaves_the_same_state(network: dict[str, Any]) -> None:
     model, (inputs, _) = make(**network), chunk_with_boundaries()
-    _, expected = model.unroll(T, B).forward(inputs, random_state(model))
-    found = model.unroll(T, B).run(inputs, random_state(model))
+    _, expected = model.unroll(T, B, training=True).forward(inputs, random_state(model))
+    found = model.unroll(T, B, training=True).run(inputs, random_state(model))
     np.testing.assert_array_equal(found, expected)
