@@ -16,8 +16,8 @@ steps at once, as many as stay in the cache: small arrays cost more in calls tha
 
 A cell owns the work buffers for chunks of at most T steps. Weights and state come in with each
 call, and nothing is remembered from one chunk to the next. Within a chunk the order is `forward`,
-then at most one `backward`, which overwrites the gates by their gradients, then `weight_gradient`
-and `input_gradient`.
+then at most one `backward`, which overwrites the gates, then `weight_gradient` and
+`input_gradient`.
 """
 
 from abc import ABC, abstractmethod
@@ -46,7 +46,7 @@ class LayerWeights:
     Those of gates with a sigmoid are halved, as σ(x) = ½ + ½·tanh(x/2).
     """
 
-    matrix: Array  # W (G, H, K), for the backward pass
+    matrix: Array  # W (G·H, K), for the backward pass
     inputs: Array  # Uᵀ (G, D, H); of one-hot inputs Uᵀ + b
     bias: Array  # b (G, 1, H)
     recurrent: Array  # Rᵀ (G, R, H)
@@ -61,17 +61,16 @@ class LayerWeights:
             sigmoids: how many gates, the first ones, have a sigmoid.
             one_hot: inputs are ids, and <EOS> adds nothing.
         """
-        matrix = W.reshape(gates, -1, W.shape[1])
         scale = np.ones((gates, 1, 1), W.dtype)
         scale[:sigmoids] = 0.5
         inputs, bias, recurrent = (
             np.multiply(part.transpose(0, 2, 1), scale, order="C")
-            for part in np.split(matrix, [D, D + 1], axis=2)
+            for part in np.split(W.reshape(gates, -1, W.shape[1]), [D, D + 1], axis=2)
         )
         if one_hot:
             inputs[:, EOS] = 0
             inputs += bias
-        return cls(matrix, inputs, bias, recurrent)
+        return cls(W, inputs, bias, recurrent)
 
     def receive(self, inputs: Array, work: Array) -> Array:
         """What inputs (T, B, D), or ids (T, B), add to the gates (G, T, B, H).
@@ -83,7 +82,7 @@ class LayerWeights:
         out = work[: G * T * B * H].reshape(G, T, B, H)
         if inputs.ndim == 2:
             return np.take(self.inputs, inputs, axis=1, out=out, mode="clip")
-        np.matmul(inputs.reshape(T * B, -1), self.inputs, out=side_by_side(out))
+        np.matmul(inputs.reshape(T * B, -1), self.inputs, out=out.reshape(G, T * B, H))
         out += self.bias[:, None]
         return out
 
@@ -105,10 +104,11 @@ class Cell(ABC):
         self.h = np.empty((T + 1, B, H), dtype)  # h[t] enters step t
         self.states = (self.h,)
         self.gates = np.empty((G, T, B, H), dtype)
-        self.dgates = self.gates  # the same memory: backward turns gates into gradients in place
+        self.dgates = np.empty(
+            (T, B, G * H), dtype
+        )  # gradient by the gates, all of a step in one row
         self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[:, 0].size))
         self._received = np.empty(0, dtype)  # what inputs add to the gates of some steps
-        self.product = np.empty((G, B, H), dtype)  # scratch
 
     @classmethod
     def weights(cls, W: Array, D: int, *, one_hot: bool) -> LayerWeights:
@@ -135,10 +135,10 @@ class Cell(ABC):
     def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         """Turn the gradient by states[·][t+1] into the one by states[·][t].
 
-        Fills dgates[:, t], the gradient by the sums in the gates, and overwrites `dstate`.
+        Fills dgates[t], the gradient by the sums in the gates, and overwrites `dstate`.
 
         Args:
-            W_h: the recurrent weights (G, H, H).
+            W_h: the recurrent weights (G·H, H).
             t: a step whose factors `differentiate` has computed.
             dstate: (B, H) each.
         """
@@ -159,8 +159,8 @@ class Cell(ABC):
         """
         steps, looked_up = len(keep), inputs.ndim == 2
         span = self.span if looked_up else steps
-        if self._received.size < span * self.product.size:
-            self._received = np.empty(span * self.product.size, self.product.dtype)
+        if self._received.size < span * self.gates[:, 0].size:
+            self._received = np.empty(span * self.gates[:, 0].size, self.gates.dtype)
         for own, given in zip(self.states, state, strict=True):
             own[0] = given.T
         for t, kept in enumerate(keep):
@@ -179,7 +179,7 @@ class Cell(ABC):
         """Backpropagate through the steps of the last forward.
 
         Args:
-            W: the weights (G, H, K) given to forward.
+            W: the weights (G·H, K) given to forward.
             keep: as given to forward.
             dout: (T, B, H), gradient by the outputs.
             trace: receives the gradient by the state before each step (num_states, H, B), the last
@@ -190,7 +190,7 @@ class Cell(ABC):
         Returns:
             Gradient by the state before the first step (num_states, H, B).
         """
-        W_h = W[:, :, self.D + 1 :]
+        W_h = W[:, self.D + 1 :]
         dstate = tuple(np.zeros(own[0].shape, own.dtype) for own in self.states)
         last = len(keep) - 1
         for t in range(last, -1, -1):
@@ -207,34 +207,22 @@ class Cell(ABC):
                 trace.append(np.stack([down.T for down in dstate]))
         return np.stack([down.T for down in dstate])
 
-    def weight_gradient(self, inputs: Array, dW: Array) -> None:
+    def weight_gradient(self, block: Array, dW: Array) -> None:
         """Write dW = Σₜ dgatesₜᵀ·[xₜ, 1, hₜ₋₁] over the steps of the last backward.
 
         Args:
-            inputs: (T, B, D) x.
+            block: (T, B, K) of which x is filled; this fills the rest.
             dW: like W (G·H, K).
         """
-        steps, into = len(inputs), dW.reshape(self.num_gates, self.H, -1)
-        dgates_T = side_by_side(self.dgates[:, :steps]).transpose(0, 2, 1)
-        np.matmul(dgates_T, inputs.reshape(-1, self.D), out=into[:, :, : self.D])
-        dgates_T.sum(axis=2, out=into[:, :, self.D])
-        self._recurrent_gradient(dgates_T, steps, into[:, :, self.D + 1 :])
-
-    def _recurrent_gradient(self, dgates_T: Array, steps: int, dR: Array) -> None:
-        """Write the gradient by R (G, H, H), from that by the gates (G, H, T·B)."""
-        np.matmul(dgates_T, self.h[:steps].reshape(-1, self.H), out=dR)
+        block[..., self.D] = 1
+        block[..., self.D + 1 :] = self.h[: len(block)]
+        dgates = self.dgates[: len(block)].reshape(-1, len(dW))
+        np.matmul(dgates.T, block.reshape(len(dgates), -1), out=dW)
 
     def input_gradient(self, W: Array, out: Array) -> None:
-        """Write the gradient by x (T, B, D) = Σ over the gates of dgates·U."""
-        T, B, D = out.shape
-        products = side_by_side(self.dgates[:, :T]) @ W[:, :, :D]
-        products.sum(axis=0, out=out.reshape(T * B, D))
-
-
-def side_by_side(array: Array) -> Array:
-    """View (G, T, B, N) as (G, T·B, N), in which one product sums over time."""
-    G, T, B, N = array.shape
-    return array.reshape(G, T * B, N)
+        """Write the gradient by x (T, B, D) = dgates·U."""
+        dgates = self.dgates[: len(out)].reshape(-1, len(W))
+        np.matmul(dgates, W[:, : self.D], out=out.reshape(-1, self.D))
 
 
 class RNN(Cell):
@@ -258,8 +246,8 @@ class RNN(Cell):
 
     def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        self.dgates[0, t] *= dh  # holds φ′
-        return (np.matmul(self.dgates[0, t], W_h[0], out=dh),)
+        np.multiply(self.gates[0, t], dh, out=self.dgates[t])  # the gate holds φ′
+        return (np.matmul(self.dgates[t], W_h, out=dh),)
 
 
 class LSTM(Cell):
@@ -314,15 +302,15 @@ class LSTM(Cell):
 
     def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         dh, dC = dstate
-        dgates, factors = self.dgates[:, t], self.factors[:, t % self.span]
+        factors = self.factors[:, t % self.span]
+        dgates = self.dgates[t].reshape(-1, 4, self.H).transpose(1, 0, 2)  # (4, B, H)
         dC += np.multiply(dh, self.tanh_C[t], out=self.spare)
-        f = dgates[1]  # still, until the line after next
-        dC_before = np.multiply(dC, f, out=self.spare)
+        dC_before = np.multiply(dC, self.gates[1, t], out=self.spare)
         np.multiply(factors[:2], dC, out=dgates[:2])
         np.multiply(factors[2], dh, out=dgates[2])
         np.multiply(factors[3], dC, out=dgates[3])
         self.spare = dC
-        return np.matmul(dgates, W_h, out=self.product).sum(axis=0, out=dh), dC_before
+        return np.matmul(self.dgates[t], W_h, out=dh), dC_before
 
 
 class GRU(Cell):
@@ -343,7 +331,8 @@ class GRU(Cell):
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         self.reset_h = np.empty_like(self.h[1:])  # (T, B, H): r * h₋₁
         self.factors = np.empty_like(self.gates[:, : self.span])  # dgates less the gradient by h
-        self.spare = np.empty((batch_size, self.H), dtype)  # scratch
+        self.spare = np.empty((batch_size, self.H), dtype)  # scratch, and so is `product`
+        self.product = np.empty_like(self.spare)
 
     def step(self, recurrent: Array, t: int, received: Array) -> None:
         h_before, h, reset_h = self.h[t], self.h[t + 1], self.reset_h[t]
@@ -380,23 +369,27 @@ class GRU(Cell):
 
     def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
-        dgates = dz, dr, dcandidate = self.dgates[:, t]
-        not_z, r, _ = dgates  # each until its gradient takes its place
+        H, dgates = self.H, self.dgates[t]
+        dzr, dcandidate = dgates[:, : 2 * H], dgates[:, 2 * H :]
+        not_z, r, _ = self.gates[:, t]
         by_z, by_r, by_candidate = self.factors[:, t % self.span]
         dh_before = np.multiply(dh, not_z, out=self.spare)
         np.multiply(dh, by_candidate, out=dcandidate)
-        np.multiply(dh, by_z, out=dz)
-        dreset = np.matmul(dcandidate, W_h[2], out=dh)  # by r * h₋₁
-        dh_before += np.multiply(dreset, r, out=self.product[0])
-        np.multiply(dreset, by_r, out=dr)
-        for product in np.matmul(self.dgates[:2, t], W_h[:2], out=self.product[:2]):
-            dh_before += product
+        np.multiply(dh, by_z, out=dzr[:, :H])
+        dreset = np.matmul(dcandidate, W_h[2 * H :], out=dh)  # by r * h₋₁
+        dh_before += np.multiply(dreset, r, out=self.product)
+        np.multiply(dreset, by_r, out=dzr[:, H:])
+        dh_before += np.matmul(dzr, W_h[: 2 * H], out=self.product)
         self.spare = dh
         return (dh_before,)
 
-    def _recurrent_gradient(self, dgates_T: Array, steps: int, dR: Array) -> None:
-        super()._recurrent_gradient(dgates_T[:2], steps, dR[:2])
-        np.matmul(dgates_T[2], self.reset_h[:steps].reshape(-1, self.H), out=dR[2])
+    def weight_gradient(self, block: Array, dW: Array) -> None:
+        """Write dW as `Cell` does, with r * hₜ₋₁ for the rows of h′."""
+        split = 2 * self.H
+        super().weight_gradient(block, dW)
+        block[..., self.D + 1 :] = self.reset_h[: len(block)]
+        dcandidates = self.dgates[: len(block)].reshape(-1, len(dW))[:, split:]
+        np.matmul(dcandidates.T, block.reshape(len(dcandidates), -1), out=dW[split:])
 
 
 CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

@@ -93,7 +93,7 @@ class UnrolledJordan(Unrolled):
         return nats, self.doutputs[: len(targets)]
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
-        steps, W, dW = len(dtop), tape.weights[0].matrix[0], self.gradients["layers.0.weight"]
+        steps, W, dW = len(dtop), tape.weights[0].matrix, self.gradients["layers.0.weight"]
         if self.recurrent:
             dstate = self._backward_through_time(tape, dtop, trace)
             doutputs = dtop.reshape(-1, self.config.vocab_size)
@@ -101,10 +101,10 @@ class UnrolledJordan(Unrolled):
         else:
             dstate = self._backward_in_parallel(tape, dtop)
         dsums = self.dsums[:steps].reshape(-1, self.config.hidden_size)
-        x = self._entering(0, tape.inputs)
-        np.matmul(dsums.T, x.reshape(-1, self.D), out=dW[:, : self.D])
-        dsums.sum(axis=0, out=dW[:, self.D])
-        np.matmul(dsums.T, self.o[:steps].reshape(len(dsums), -1), out=dW[:, self.D + 1 :])
+        block = self._block(0, tape.inputs)
+        block[..., self.D] = 1
+        block[..., self.D + 1 :] = self.o[:steps]
+        np.matmul(dsums.T, block.reshape(len(dsums), -1), out=dW)
         if "embedding" in self.gradients:
             dx = dsums @ W[:, : self.D]
             self._embed_backward(tape.inputs, dx)
@@ -126,7 +126,7 @@ class UnrolledJordan(Unrolled):
         Returns:
             Gradient by the output before the first step (1, 1, V, B).
         """
-        feedback = tape.weights[0].matrix[0, :, self.D + 1 :]
+        feedback = tape.weights[0].matrix[:, self.D + 1 :]
         head = self.parameters["head.weight"][:, 1:]
         do = np.zeros_like(doutputs[0])
         for t in reversed(range(len(doutputs))):

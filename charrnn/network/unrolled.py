@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from charrnn.config import ModelConfig
 from charrnn.ids import EOS
 from charrnn.network.cells import CELLS, Keep, LayerWeights
 from charrnn.network.draws import Draws
@@ -106,9 +107,10 @@ class Unrolled:
         return np.empty(self.top[..., 0].size * widest, self.dtype)
 
     @cached_property
-    def _one_hot(self) -> Array:
-        """One-hot inputs (T, B, V)."""
-        return np.empty((*self.top.shape[:2], self.config.vocab_size), self.dtype)
+    def _blocks(self) -> Array:
+        """Work buffer for the blocks [x, 1, h] of a layer."""
+        widest = max(self.parameters[name].shape[1] for name in _layer_names(self.config))
+        return np.empty(self.top[..., 0].size * widest, self.dtype)
 
     def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
         """Read the inputs without predicting anything.
@@ -156,8 +158,8 @@ class Unrolled:
 
     def _weights(self) -> list[LayerWeights]:
         """The weights of all layers, as they are now."""
-        names = (f"layers.{layer}.weight" for layer in range(self.config.num_layers))
-        return [self._prepared(layer, self.parameters[name]) for layer, name in enumerate(names)]
+        names = enumerate(_layer_names(self.config))
+        return [self._prepared(layer, self.parameters[name]) for layer, name in names]
 
     @cached_property
     def _frozen(self) -> list[LayerWeights]:
@@ -293,7 +295,7 @@ class Unrolled:
             top = layer == len(self.cells) - 1
             W = tape.weights[layer].matrix
             dstate.append(cell.backward(W, tape.keep, dout, trace if top else None))
-            cell.weight_gradient(self._entering(layer, tape.inputs), dW)
+            cell.weight_gradient(self._block(layer, tape.inputs), dW)
             if tape.weight_masks:
                 dW[:, -self.config.hidden_size :] *= tape.weight_masks[layer]
             if layer or "embedding" in self.gradients:
@@ -303,12 +305,16 @@ class Unrolled:
             self._embed_backward(tape.inputs, dout)
         return np.stack(dstate[::-1])
 
-    def _entering(self, layer: int, inputs: Array) -> Array:
-        """What entered a layer (T, B, D)."""
-        if layer:
-            return self.x[layer - 1][: len(inputs)]
-        x = self._input(inputs)
-        return x if x.ndim == 3 else write_one_hot(x, self._one_hot[: len(inputs)])
+    def _block(self, layer: int, inputs: Array) -> Array:
+        """A work buffer (T, B, K) that begins with what entered the layer."""
+        D, K = input_size(self.config, layer), self.parameters[f"layers.{layer}.weight"].shape[1]
+        block = self._blocks[: inputs.size * K].reshape(*inputs.shape, K)
+        x = self.x[layer - 1][: len(inputs)] if layer else self._input(inputs)
+        if x.ndim == 2:
+            write_one_hot(x, block[..., :D])
+        else:
+            block[..., :D] = x
+        return block
 
     def _keep(self, inputs: Array) -> list[Array | None]:
         going_on = inputs > EOS  # (T, B)
@@ -337,6 +343,10 @@ class Unrolled:
         rows = dx.reshape(ids.size, -1)[order]
         gradient[tokens] = np.add.reduceat(rows, first, axis=0)
         gradient[EOS] = 0
+
+
+def _layer_names(config: ModelConfig) -> list[str]:
+    return [f"layers.{layer}.weight" for layer in range(config.num_layers)]
 
 
 def write_one_hot(ids: Array, out: Array) -> Array:

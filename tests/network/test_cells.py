@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import ModelConfig
-from charrnn.network.cells import CELLS, Cell, side_by_side
+from charrnn.network.cells import CELLS, Cell
 from charrnn.network.unrolled import write_one_hot
 
 pytestmark = pytest.mark.figures
@@ -61,11 +61,6 @@ def run(
     return out, after
 
 
-def by_gate(cell: Cell, W: Array) -> Array:
-    """W as a matrix (H, K) for each gate."""
-    return W.reshape(cell.num_gates, H, -1)
-
-
 @pytest.mark.parametrize(("name", "activation"), VARIANTS)
 def test_forward_agrees_with_the_oracle(name: str, activation: str) -> None:
     cell, W, x, state = make(name, activation)
@@ -100,10 +95,12 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
         return float((run(cell, W, x, state, keep)[0] * weights).sum())
 
     loss()
-    dW, dx, matrix = np.empty_like(W), np.empty_like(x), by_gate(cell, W)
-    dstate = cell.backward(matrix, keep, weights)
-    cell.weight_gradient(x, dW)
-    cell.input_gradient(matrix, dx)
+    dW, dx = np.empty_like(W), np.empty_like(x)
+    dstate = cell.backward(W, keep, weights)
+    block = np.empty((T, B, W.shape[1]))
+    block[..., :D] = x
+    cell.weight_gradient(block, dW)
+    cell.input_gradient(W, dx)
     for array, gradient in ((x, dx), (state, dstate), (W, dW)):
         numeric = numerical_gradient(loss, array)
         assert np.abs(gradient).max() > 1e-3
@@ -129,10 +126,10 @@ def test_no_gradient_crosses_the_start_of_a_document(name: str, activation: str)
     start: Array = np.zeros((B, 1))
     keep: list[Array | None] = [None, None, start, None, None]
     run(cell, W, x, state, keep)
-    dout, dx, matrix = np.zeros((T, B, H)), np.empty_like(x), by_gate(cell, W)
+    dout, dx = np.zeros((T, B, H)), np.empty_like(x)
     dout[2:] = 1
-    dstate = cell.backward(matrix, keep, dout)
-    cell.input_gradient(matrix, dx)
+    dstate = cell.backward(W, keep, dout)
+    cell.input_gradient(W, dx)
     assert not dstate.any()
     assert not dx[:2].any()
     assert dx[2:].any()
@@ -173,10 +170,3 @@ def test_ids_are_one_hot_inputs(
     out, last = run(cell, W, ids, state, [None] * T)
     np.testing.assert_allclose(out, expected, atol=1e-12)
     np.testing.assert_allclose(last, expected_last, atol=1e-12)
-
-
-def test_side_by_side_is_a_view_with_one_step_below_the_other() -> None:
-    array = np.arange(24).reshape(2, 3, 2, 2)
-    expected = [np.concatenate(list(steps)) for steps in array]
-    np.testing.assert_array_equal(side_by_side(array), expected)
-    assert np.shares_memory(side_by_side(array), array)
