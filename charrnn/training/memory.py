@@ -33,20 +33,18 @@ def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
     """About how many bytes a network takes in training, without the text.
 
     Weights, two gradients (twice where several chunks make an update), two moments of Adam, the
-    best weights and a copy; for each step and
-    stream the block [x; 1; h] and the gates of each layer, and the copies for the gradient of one.
+    best weights and a copy; for each step and stream the gates of each layer and their gradients,
+    h, what its inputs are and add, unless they are looked up, and the block [x, 1, h] of one layer.
     """
     if model.cell == "ngram":
         return 0
     P = sum(math.prod(shape) for shape in parameter_shapes(model).values())
     H, V, G = model.hidden_size, model.vocab_size, _GATES[model.cell]
     D = model.embedding_size or V
-    layers = sum(
-        inputs + 1 + H * (1 + G + _LAYER[model.cell] + (model.dropout > 0))
-        for inputs in (D, *[H] * (model.num_layers - 1))
-    )
-    copies = max(D, H) + 1 + H * (1 + G)
-    head = 1 + 2 * H + (2 * V if model.cell == "jordan" else 0)
+    layers = model.num_layers * H * (1 + 2 * G + _LAYER[model.cell] + (model.dropout > 0))
+    layers += (model.num_layers - (not model.embedding_size)) * G * H + (model.num_layers - 1) * H
+    copies = max(D, H) + 1 + H + max(model.embedding_size, H)
+    head = 1 + H + (2 * V if model.cell == "jordan" else 0)
     weights = P * (7 if train.accumulate == 1 else 9)
     return _BYTES * (weights + train.seq_len * train.batch_size * (layers + copies + head))
 
