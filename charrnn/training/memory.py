@@ -15,7 +15,7 @@ _BYTES = 4  # of a number
 _GATES = {"rnn": 1, "lstm": 4, "gru": 3, "jordan": 1}
 _COUNTING = 45  # bytes a token while n-grams are counted
 _COUNTED = 130  # bytes a k-gram until a model is made of it
-_LAYER = {"rnn": 0, "lstm": 2, "gru": 0, "jordan": 0}  # numbers a unit beside block and gates
+_LAYER = {"rnn": 0, "lstm": 2, "gru": 1, "jordan": 0}  # numbers a unit beside h and gates
 
 
 def check_memory(model: ModelConfig, train: TrainConfig) -> None:
