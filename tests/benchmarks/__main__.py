@@ -1,18 +1,13 @@
 """`python -m tests.benchmarks [NAME]...`: run benchmarks and print a table of each."""
 
 import argparse
-import os
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from charrnn.parallel import threads
-
-AVX2 = {
-    "OPENBLAS_CORETYPE": "Haswell",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "ATEN_CPU_CAPABILITY": "avx2",
-}
+from tests.benchmarks import rows
+from tests.benchmarks.harness import Comparison, Side, compare, fastest, warn_if_busy
+from tests.benchmarks.side import Task
 
 
 def parse() -> argparse.Namespace:
@@ -21,15 +16,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, default=5, help="A B pairs of each comparison")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each A and each B")
+    parser.add_argument("--rows", default="", metavar="TEXT", help="only rows with TEXT in them")
+    parser.add_argument(
+        "--one-thread", action="store_true", help="also hold both sides to one thread"
+    )
+    parser.add_argument("--lines", type=int, default=10_000, help="number of lines in scoring")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in limit")
     parser.add_argument(
         "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for ngrams"
-    )
-    parser.add_argument(
-        "--instructions",
-        choices=["native", "avx2", "as-is"],
-        default="native",
-        help="what charrnn's BLAS and PyTorch may both use; as-is leaves the environment alone",
     )
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
@@ -37,92 +31,139 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def prepare(instructions: str) -> None:
-    """Settle what has to be settled before NumPy and PyTorch are imported."""
-    if instructions != "as-is":
-        for name in AVX2:
-            os.environ.pop(name, None)
-    if instructions == "avx2":
-        os.environ.update(AVX2)
-    threads.use_one_blas_thread()
+def print_roof() -> float:
+    """Print what the machine can do, and return the roof of all cores in flop a second."""
+    found = {}
+    for threads in (1, None):
+        with Side("charrnn", {"kind": "roof", "threads": threads}) as side:
+            found[threads] = max(side.rate(0.5) for _ in range(3))
+            facts = side.facts
+    print(f"NumPy {facts['numpy']}, {facts['blas']}")
+    one, every = found[1] / 1e9, found[None] / 1e9
+    print(f"roof: {one:.0f} GFLOP/s on one core, {every:.0f} on all {facts['threads']}", flush=True)
+    return found[None]
+
+
+def against_torch(options: argparse.Namespace, wanted: Iterable[rows.Row]) -> None:
+    """Print rows against PyTorch, each side in a process of its own."""
+    roof, told = print_roof(), False
+    for name, task in _wanted(wanted, options):
+        with (
+            Side("charrnn", task) as ours,
+            fastest("torch", rows.ways(task), options.seconds) as theirs,
+        ):
+            if not told:
+                told = True
+                version, threads = theirs.facts["torch"], theirs.facts["threads"]
+                print(f"threads: charrnn {ours.facts['threads']}, PyTorch {version} {threads}")
+                print(f"{_header('charrnn', 'PyTorch')}   roof  PyTorch's way", flush=True)
+            found = compare(ours, theirs, options.rounds, options.seconds)
+            share = found.rate * ours.facts["flop"] / roof
+            print(f"{name:<34}{found}  {share:4.0%}  {rows.chosen(theirs.task)}", flush=True)
+
+
+def against_itself(
+    options: argparse.Namespace, titles: tuple[str, str], wanted: Iterable[tuple[str, Task, Task]]
+) -> None:
+    """Print rows in which charrnn does two things, each in a process of its own."""
+    print(_header(*titles))
+    for name, first, second in wanted:
+        if options.rows in name:
+            with Side("charrnn", first) as ours, Side("charrnn", second) as theirs:
+                found = compare(ours, theirs, options.rounds, options.seconds)
+                print(f"{name:<34}{found}", flush=True)
+
+
+def _header(ours: str, theirs: str) -> str:
+    return f"{'characters a second':<34}{ours:>11} {theirs:>11}  ratio (min to max)"
+
+
+def _wanted(found: Iterable[rows.Row], options: argparse.Namespace) -> Iterable[rows.Row]:
+    """The rows that were asked for, those of one thread below each."""
+    for name, task in found:
+        if options.rows in name:
+            yield name, task
+            if options.one_thread:
+                yield "  one thread each", task | {"threads": 1}
 
 
 def training(options: argparse.Namespace) -> None:
-    """Training steps against PyTorch, and the share of the roof."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import harness, training
-
-    with Workers() as workers:
-        roof = harness.roof(workers, 2)
-        print(f"roof: {roof / 1e9:.0f} GFLOP/s on two cores, sgemm of 2048 cubed")
-        found = training.against_torch(workers, options.rounds, options.seconds)
-        for name, ratio, rate in found:
-            print(f"{name:<30} {ratio} of PyTorch, {rate / roof:4.0%} of the roof", flush=True)
+    """Training against PyTorch."""
+    against_torch(options, rows.TRAINING)
 
 
-def plain(options: argparse.Namespace) -> None:
-    """Training against a plain NumPy loop."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import training
-
-    with Workers() as workers:
-        for name, ratio in training.against_plain_loop(workers, options.rounds, options.seconds):
-            print(f"{name:<40} {ratio} of a plain NumPy loop", flush=True)
+def recipe(options: argparse.Namespace) -> None:
+    """Training with n-grams, dropout and weight decay, against the bare network."""
+    against_itself(options, ("recipe", "bare"), rows.recipe())
 
 
 def sampling(options: argparse.Namespace) -> None:
-    """Sampling against PyTorch, and against the bare matrix products."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import inference
-
-    with Workers() as workers:
-        found = inference.sampling(workers, options.rounds, options.seconds)
-        for name, ratio, bare in found:
-            print(f"{name:<26} {ratio} of PyTorch; products alone {bare}", flush=True)
+    """Sampling against PyTorch."""
+    against_torch(options, rows.sampling())
 
 
 def ngrams(options: argparse.Namespace) -> None:
-    """Sampling one text: what the n-gram model beside a network costs."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import inference
-
-    with Workers() as workers:
-        ratio = inference.beside_ngrams(
-            options.checkpoint, workers, options.rounds, options.seconds
-        )
-    print(f"{options.checkpoint.stem}: {ratio} of the time of the network alone", flush=True)
+    """Sampling one text: a network with its n-gram model against the network alone."""
+    task = {"kind": "sampling", "checkpoint": str(options.checkpoint), "streams": 1}
+    pair = task | {"ngram": True}, task | {"ngram": False}
+    against_itself(options, ("with", "without"), [(options.checkpoint.stem, *pair)])
 
 
 def scoring(options: argparse.Namespace) -> None:
     """Scoring lines against PyTorch."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import harness, inference
-
-    with Workers() as workers:
-        roof = harness.roof(workers, 2)
-        for name, ratio, rate in inference.scoring(workers, options.rounds, options.seconds):
-            print(f"{name:<26} {ratio} of PyTorch, {rate / roof:4.0%} of the roof", flush=True)
-
-
-def large_file(options: argparse.Namespace) -> None:
-    """Scoring large files with the bundled model, in one stream and in eight."""
-    from tests.benchmarks import processes
-
-    for megabytes, streams in ((1, 1), (4, 1), (4, 8), (50, 8)):
-        seconds, peak = processes.score_a_large_file(megabytes, "--streams", str(streams))
-        print(
-            f"{megabytes} MB, {streams} streams: {seconds:.0f} s, peak {peak >> 20} MB", flush=True
-        )
+    against_torch(options, rows.scoring(options.lines))
 
 
 def busy(options: argparse.Namespace) -> None:
-    """Training beside a process that keeps a core busy, by the rate of one thread there."""
-    from statistics import median
+    """Training beside a process that keeps a core busy, against an idle machine."""
+    from tests.benchmarks.processes import busy_core
 
-    from tests.benchmarks import processes
+    name, task = rows.training(rows.model("lstm", 2, 256))
+    print(_header("busy", "idle"))
+    for program, way in (("charrnn", task), ("torch", task | {"onednn": True})):
+        with Side(program, way) as side:
+            side.rate(options.seconds / 2)
+            beside, idle = [], []
+            for _ in range(options.rounds):
+                idle.append(side.rate(options.seconds))
+                with busy_core():
+                    beside.append(side.rate(options.seconds))
+        print(f"{f'{program}, {name}':<34}{Comparison(beside, idle)}", flush=True)
 
-    found = processes.beside_a_busy_process(options.rounds, options.seconds)
-    print(f"two threads by one: {median(found):.2f} (min {min(found):.2f}, max {max(found):.2f})")
+
+def plain(options: argparse.Namespace) -> None:
+    """Training against a plain NumPy loop, of one stream and of as many."""
+    print(_header("charrnn", "loop"))
+    name, task = rows.training(rows.model("rnn", 1, 256))
+    for streams in (1, task["batch_size"]):
+        loop = task | {"batch_size": streams}
+        with Side("charrnn", task) as ours, Side("plain", loop) as theirs:
+            found = compare(ours, theirs, options.rounds, options.seconds)
+            print(f"{f'{name}, its streams: {streams}':<34}{found}", flush=True)
+
+
+def growth(options: argparse.Namespace) -> None:
+    """How the throughput of training depends on each size."""
+    for name, task in rows.growth():
+        with Side("charrnn", task) as side:
+            side.rate(options.seconds / 2)
+            rate = statistics.median(side.rate(options.seconds) for _ in range(options.rounds))
+            flop = rate * side.facts["flop"] / 1e9
+            print(f"{name:<20} {rate:>9,.0f} characters/s, {flop:6.1f} GFLOP/s", flush=True)
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Peak memory of training."""
+    from tests.benchmarks.processes import peak_memory_of
+
+    for name, task in rows.TRAINING:
+        if options.rows in name:
+            peaks = []
+            for program, way in (("charrnn", task), ("torch", task | {"onednn": True})):
+                with Side(program, way) as side:
+                    side.rate(options.seconds)
+                    peaks.append(peak_memory_of(side.pid) >> 20)
+            print(f"{name:<34}{peaks[0]:>6} MB, PyTorch {peaks[1]} MB", flush=True)
 
 
 def command(options: argparse.Namespace) -> None:
@@ -134,22 +175,15 @@ def command(options: argparse.Namespace) -> None:
     print(f"charrnn --help: {processes.help_after_typer():.3f} s more than importing Typer")
 
 
-def memory(options: argparse.Namespace) -> None:
-    """Peak memory of training."""
+def large_file(options: argparse.Namespace) -> None:
+    """Scoring large files with the bundled model, in one stream and in eight."""
     from tests.benchmarks import processes
 
-    for name, ours, theirs in processes.training_memory():
-        print(f"{name}: {ours >> 20} MB, PyTorch {theirs >> 20} MB", flush=True)
-
-
-def growth(options: argparse.Namespace) -> None:
-    """How the throughput of training depends on each size."""
-    from charrnn.parallel.threads import Workers
-    from tests.benchmarks import growth
-
-    with Workers() as workers:
-        for line in growth.table(workers, options.seconds):
-            print(line, flush=True)
+    for megabytes, streams in ((1, 1), (4, 1), (4, 8), (50, 8)):
+        seconds, peak = processes.score_a_large_file(megabytes, "--streams", str(streams))
+        print(
+            f"{megabytes} MB, {streams} streams: {seconds:.0f} s, peak {peak >> 20} MB", flush=True
+        )
 
 
 def scaling(options: argparse.Namespace) -> None:
@@ -183,15 +217,15 @@ def limit(options: argparse.Namespace) -> None:
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
-        training, plain, sampling, ngrams, scoring, large_file, busy, command, memory, growth,
-        scaling, limit,
+        training, recipe, sampling, ngrams, scoring, busy, plain, growth, memory, command,
+        large_file, scaling, limit,
     )
 }  # fmt: skip
 
 
 if __name__ == "__main__":
     wanted = parse()
-    prepare(wanted.instructions)
     for name in wanted.names or BENCHMARKS:
         print(f"\n{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        warn_if_busy()
         BENCHMARKS[name](wanted)

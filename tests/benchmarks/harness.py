@@ -1,60 +1,133 @@
-"""Two programs timed in turn, so that what else the machine does meets both alike."""
+"""Sides in processes of their own, timed in turn, so that what else the machine does meets both."""
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+from tests.benchmarks.side import Facts, Task
 
-from charrnn.parallel.threads import Workers
+_PAUSE = 0.05  # seconds for threads of the other side that still spin
+_BUSY = 0.05  # share of the cores that others may use
 
-Step = Callable[[], object]
 
-_ROOF = 2048  # rows and columns of the product that measures the roof
+class Side:
+    """A program in a process of its own, which works only while its rate is asked for.
+
+    Args:
+        program: charrnn, torch or plain.
+        task: what it does.
+    """
+
+    def __init__(self, program: str, task: Task) -> None:
+        self.task = task
+        command = [sys.executable, "-m", f"{__package__}.side", program, json.dumps(task)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What it says of itself when it is ready."""
+        found: Facts = self._answer()
+        return found
+
+    def rate(self, seconds: float) -> float:
+        """Units a second, mostly characters, over about so many seconds."""
+        assert self.facts
+        assert self._process.stdin is not None
+        time.sleep(_PAUSE)
+        print(seconds, file=self._process.stdin, flush=True)
+        return float(self._answer())
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        raise SystemExit(f"a side has ended: {self.task}")
+
+    def __enter__(self) -> "Side":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()  # closes its standard input, which ends it
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """How many times faster the first of two programs is, round by round."""
+class Comparison:
+    """The rates of two sides, round by round."""
 
-    rounds: list[float]
-    seconds: float  # of one call of the first program, the median
+    ours: Sequence[float]
+    theirs: Sequence[float]
 
     @property
-    def median(self) -> float:
-        """Of all rounds."""
-        return statistics.median(self.rounds)
+    def ratios(self) -> list[float]:
+        """How many times faster the first side is."""
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def rate(self) -> float:
+        """That of the first side, the median."""
+        return statistics.median(self.ours)
 
     def __str__(self) -> str:
-        low, high = min(self.rounds), max(self.rounds)
-        return f"{self.median:5.2f}x  (min {low:.2f}, max {high:.2f})"
+        ratios = self.ratios
+        return (
+            f"{self.rate:>11,.0f} {statistics.median(self.theirs):>11,.0f} "
+            f"{statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
-def rate(step: Step, seconds: float) -> float:
-    """Seconds of one call, over as many calls as fit into `seconds`."""
-    start, calls = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < seconds or not calls:
-        step()
-        calls += 1
-    return spent / calls
-
-
-def compare(ours: Step, theirs: Step, rounds: int, seconds: float) -> Ratio:
+def compare(ours: Side, theirs: Side, rounds: int, seconds: float) -> Comparison:
     """Time A B A B ..., each for `seconds` a round, after a round to warm up."""
-    for step in (ours, theirs):
-        rate(step, seconds / 2)
-    pairs = [(rate(ours, seconds), rate(theirs, seconds)) for _ in range(rounds)]
-    return Ratio([b / a for a, b in pairs], statistics.median(a for a, _ in pairs))
+    sides = ours, theirs
+    for side in sides:
+        side.rate(seconds / 2)
+    pairs = [[side.rate(seconds) for side in sides] for _ in range(rounds)]
+    return Comparison(*zip(*pairs, strict=True))
 
 
-def roof(workers: Workers, threads: int) -> float:
-    """Flop a second of one float32 product of 2048³, its columns shared out among the threads."""
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((2, _ROOF, _ROOF)).astype(np.float32)
-    parts = [part.copy() for part in np.array_split(b, threads, axis=1)]
+def fastest(program: str, tasks: Iterable[Task], seconds: float) -> Side:
+    """The fastest of several ways to do the same, as measured twice in turn; the others end."""
+    sides = [Side(program, task) for task in tasks]
+    for side in sides:
+        assert side.facts  # nothing is measured while others still start
+    for side in sides:
+        side.rate(seconds / 4)
+    rates = [max(side.rate(seconds / 2) for _ in range(2)) for side in sides]
+    best = sides[rates.index(max(rates))]
+    for side in sides:
+        if side is not best:
+            side.__exit__()
+    return best
 
-    def product() -> None:
-        workers.map(lambda part: a @ part, parts)
 
-    return 2 * _ROOF**3 / min(rate(product, 0.5) for _ in range(3))
+def warn_if_busy(seconds: float = 1.0) -> None:
+    """Say so if other processes use the cores, over the next `seconds`."""
+    if not (stat := Path("/proc/stat")).exists():
+        share = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
+    else:
+        before = _jiffies(stat.read_text())
+        time.sleep(seconds)
+        idle, total = (b - a for a, b in zip(before, _jiffies(stat.read_text()), strict=True))
+        share = 1 - idle / total if total else 0.0
+    if share > _BUSY:
+        print(f"WARNING: the machine is busy: others use {share:.0%} of it", flush=True)
+
+
+def _jiffies(stat: str) -> tuple[int, int]:
+    """Idle ticks and all ticks since the machine started, from the text of /proc/stat."""
+    numbers = [int(number) for number in stat.split("\n", 1)[0].split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)  # idle and waiting for a disk

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.config import TrainConfig
-from charrnn.parallel.threads import Workers
-from tests.benchmarks.harness import rate
-from tests.benchmarks.workload import configured, our_step
 
 # The peak of this process alone; what getrusage tells may be that of the process it came from.
 _PEAK = "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
@@ -47,24 +45,14 @@ def peak_memory(code: str) -> int:
     return int(done.stdout.splitlines()[-1]) << 10
 
 
-def training_memory() -> Iterator[tuple[str, int, int]]:
-    """(what, bytes of charrnn, bytes of PyTorch) of a few training steps, import included."""
-    for num_layers, hidden_size, batch_size in ((2, 256, 50), (2, 512, 64)):
-        shape = f"*configured('lstm', {num_layers}, {hidden_size}, {batch_size}, {batch_size})"
-        ours = (
-            "from charrnn.parallel.threads import Workers, use_one_blas_thread\n"
-            "use_one_blas_thread()\n"
-            "from tests.benchmarks.workload import configured, our_step\n"
-            f"step = our_step({shape}, Workers())\n"
-        )
-        theirs = (
-            "from tests.benchmarks.peers import torch_step\n"
-            "from tests.benchmarks.workload import configured\n"
-            f"step = torch_step({shape}, 1.0)\n"
-        )
-        run = "for _ in range(5): step()"
-        name = f"lstm {num_layers}x{hidden_size}, batch {batch_size}, seq {batch_size}"
-        yield name, peak_memory(ours + run), peak_memory(theirs + run)
+def peak_memory_of(pid: int) -> int:
+    """Peak resident bytes of a process and of those that it has started, where there is a /proc."""
+    folder = Path("/proc", str(pid))
+    peak = re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text())
+    children = [
+        int(child) for file in folder.glob("task/*/children") for child in file.read_text().split()
+    ]
+    return (int(peak[1]) << 10 if peak else 0) + sum(map(peak_memory_of, children))
 
 
 @contextlib.contextmanager
@@ -78,17 +66,6 @@ def busy_core() -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def beside_a_busy_process(rounds: int, seconds: float) -> list[float]:
-    """The rate of lstm 2x256, batch 64 on all threads by that on one, a core being busy."""
-    model, train = configured("lstm", 2, 256, 64, 64)
-    with Workers() as many, Workers(1) as one, busy_core():
-        steps = our_step(model, train, many), our_step(model, train, one)
-        for step in steps:
-            rate(step, seconds / 2)
-        pairs = [[rate(step, seconds) for step in steps] for _ in range(rounds)]
-    return [single / threaded for threaded, single in pairs]
 
 
 def whole_command() -> tuple[float, float]:

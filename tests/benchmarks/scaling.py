@@ -20,12 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.config import ModelConfig
 from charrnn.network.parameters import Parameters
 from charrnn.parallel.processes import World, world
-from charrnn.parallel.threads import Workers
-from tests.benchmarks.harness import Step, rate
-from tests.benchmarks.workload import configured, our_step
+from charrnn.parallel.threads import Workers, one_blas_thread
+from tests.benchmarks import rows
+from tests.benchmarks.charrnn_side import training
+from tests.benchmarks.harness import Side
+from tests.benchmarks.side import Step, Task
 
 MODELS = {"lstm 1x256": (1, 256), "lstm 2x1024": (2, 1024)}
 STREAMS = 32  # a rank, where the batch grows with the ranks
@@ -59,26 +61,26 @@ NETWORKS = (
 )
 
 
-def configured_as(name: str, batch_size: int) -> tuple[ModelConfig, TrainConfig]:
-    """A model and its training, in chunks of 64 steps."""
-    return configured("lstm", *MODELS[name], batch_size, 64)
+def task_of(name: str, batch_size: int) -> Task:
+    """The training of a model in chunks of 64 steps."""
+    return rows.training(rows.model("lstm", *MODELS[name]), batch_size, 64)[1]
 
 
 def alone(name: str, batch_size: int, threads: int, seconds: float) -> float:
     """Seconds of a step of one process."""
-    with Workers(threads) as workers:
-        step = our_step(*configured_as(name, batch_size), workers)
-        step()
-        return rate(step, seconds)
+    task = task_of(name, batch_size) | {"threads": threads}
+    with Side("charrnn", task) as side:
+        side.rate(seconds / 4)
+        return float(batch_size * task["seq_len"] / side.rate(seconds))
 
 
 def as_ranks(seconds: float) -> dict[str, float]:
     """What ranks measure together: a step of each model, and Allreduce of its parameters."""
     ranks, found = world(), {}
-    with Workers(1, ranks) as workers:
+    with one_blas_thread(), Workers(1, ranks) as workers:
         for name in MODELS:
-            config = configured_as(name, STREAMS * ranks.size)
-            found[name] = _rate_of_all(our_step(*config, workers), seconds, ranks)
+            step, _ = training(task_of(name, STREAMS * ranks.size), workers)
+            found[name] = _rate_of_all(step, seconds, ranks)
             found[f"{name} sum"] = _rate_of_all(_sum(_num_bytes(name), ranks), seconds, ranks)
     found["small sum"] = _rate_of_all(_sum(16, ranks), seconds / 4, ranks)
     return found
@@ -86,11 +88,16 @@ def as_ranks(seconds: float) -> dict[str, float]:
 
 def _sum(num_bytes: int, ranks: World) -> Step:
     array = np.zeros(num_bytes // 4, np.float32)
-    return lambda: ranks.sum(array)
+
+    def step() -> float:
+        ranks.sum(array)
+        return num_bytes
+
+    return step
 
 
 def _rate_of_all(step: Step, seconds: float, ranks: World) -> float:
-    """As `rate`, with as many calls at every rank."""
+    """Seconds of a step, with as many calls at every rank."""
     step()
     calls = ranks.broadcast(math.ceil(seconds / max(rate_of(step, 1), 1e-6)))
     return rate_of(step, calls)
@@ -105,7 +112,7 @@ def rate_of(step: Step, calls: int) -> float:
 
 
 def _num_bytes(name: str) -> int:
-    return Parameters(configured_as(name, 1)[0]).flat.nbytes
+    return Parameters(ModelConfig(**rows.model("lstm", *MODELS[name]))).flat.nbytes
 
 
 def of_two_ranks(seconds: float) -> dict[str, float]:

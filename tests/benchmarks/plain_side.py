@@ -1,18 +1,39 @@
-"""A plain NumPy loop, as the first scripts of this kind wrote it."""
+"""The side of a plain NumPy loop, as the first scripts of this kind wrote it.
+
+It finds the environment as it is: NumPy's BLAS runs as many threads as it likes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from itertools import cycle
 
 import numpy as np
 
-from charrnn.config import ModelConfig
+from tests.benchmarks.side import Facts, Step, Task
 
 Array = np.ndarray
+
+
+@contextlib.contextmanager
+def prepared(task: Task) -> Iterator[tuple[Step, Facts]]:
+    """A step of training on random tokens."""
+    V, shape = task["vocab_size"], (task["seq_len"] + 1, task["batch_size"])
+    rng, loop = np.random.default_rng(0), PlainLoop(V, task["hidden_size"])
+    chunks = cycle([rng.integers(2, V, shape) for _ in range(20)])
+
+    def step() -> float:
+        tokens = next(chunks)
+        loop.step(tokens[:-1], tokens[1:])
+        return tokens[1:].size
+
+    yield step, {"numpy": np.__version__}
 
 
 class PlainLoop:
     """A tanh RNN as the first NumPy scripts wrote it: step by step, a product for the input and one
     for the state, gradients summed at every step, Adagrad."""
 
-    def __init__(self, config: ModelConfig, learning_rate: float = 1e-2) -> None:
-        V, H = config.vocab_size, config.hidden_size
+    def __init__(self, V: int, H: int, learning_rate: float = 1e-2) -> None:
         rng = np.random.default_rng(0)
         shapes = {"Wxh": (H, V), "Whh": (H, H), "Why": (V, H), "bh": (H, 1), "by": (V, 1)}
         self.weights = {
