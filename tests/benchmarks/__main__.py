@@ -54,12 +54,14 @@ def against_torch(options: argparse.Namespace, wanted: Iterable[rows.Row]) -> No
         ):
             if not told:
                 told = True
-                version, threads = theirs.facts["torch"], theirs.facts["threads"]
-                print(f"threads: charrnn {ours.facts['threads']}, PyTorch {version} {threads}")
+                print(
+                    f"charrnn's threads: {ours.facts['threads']}; PyTorch {theirs.facts['torch']}"
+                )
                 print(f"{_header('charrnn', 'PyTorch')}   roof  PyTorch's way", flush=True)
             found = compare(ours, theirs, options.rounds, options.seconds)
+            way = rows.chosen(theirs.task, theirs.facts["threads"])
             share = found.rate * ours.facts["flop"] / roof
-            print(f"{name:<34}{found}  {share:4.0%}  {rows.chosen(theirs.task)}", flush=True)
+            print(f"{name:<34}{found}  {share:4.0%}  {way}", flush=True)
 
 
 def against_itself(
@@ -98,8 +100,11 @@ def recipe(options: argparse.Namespace) -> None:
 
 
 def sampling(options: argparse.Namespace) -> None:
-    """Sampling against PyTorch."""
+    """Sampling against PyTorch; one text also against its bare matrix products on one core."""
     against_torch(options, rows.sampling())
+    single = [(name, task) for name, task in rows.sampling() if task["streams"] == 1]
+    pairs = [(name, task, task | {"kind": "products"}) for name, task in single]
+    against_itself(options, ("charrnn", "products"), pairs)
 
 
 def ngrams(options: argparse.Namespace) -> None:

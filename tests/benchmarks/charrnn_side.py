@@ -129,6 +129,21 @@ def _random_model(task: Task) -> CharRNN:
     return CharRNN(config).initialize(np.random.default_rng(0))
 
 
+def products(task: Task, workers: Workers) -> tuple[Step, float]:
+    """Nothing but the matrix products of sampling one text, on one core: the least it can cost."""
+    model = _random_model(task)
+    weights = [array for name, array in model.parameters.items() if name != "embedding"]
+    columns = [np.zeros((weight.shape[1], 1), np.float32) for weight in weights]
+
+    def step() -> float:
+        for _ in range(CHARS):
+            for weight, column in zip(weights, columns, strict=True):
+                weight @ column
+        return CHARS
+
+    return step, 2.0 * _multiplied(model)
+
+
 def scoring(task: Task, workers: Workers) -> tuple[Step, float]:
     """log P of every token of every line as `charrnn score` finds it, and the flop of one."""
     model, rng = _random_model(task), np.random.default_rng(0)
@@ -159,6 +174,7 @@ def roof(task: Task, workers: Workers) -> tuple[Step, float]:
 _KINDS: dict[str, Callable[[Task, Workers], tuple[Step, float]]] = {
     "training": training,
     "sampling": sampling,
+    "products": products,
     "scoring": scoring,
     "roof": roof,
 }

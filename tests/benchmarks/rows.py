@@ -81,13 +81,11 @@ def ways(task: Task) -> list[Task]:
     return [task | dict(zip(choices, way, strict=True)) for way in product(*choices.values())]
 
 
-def chosen(task: Task) -> str:
-    """Which way a task of PyTorch goes, in words."""
-    words = ["oneDNN on" if task["onednn"] else "oneDNN off"]
+def chosen(task: Task, threads: int) -> str:
+    """The way of a task of PyTorch, in words."""
+    words = ["oneDNN on" if task["onednn"] else "oneDNN off", f"threads: {threads}"]
     if "stepwise" in task:
-        words.append(task["stepwise"])
-    if task.get("threads"):
-        words.append("1 thread")
+        words.append(f"nn.{task['stepwise']}")
     if "columns" in task:
         words.append(f"{task['columns']} lines at a time")
     return ", ".join(words)

@@ -26,7 +26,9 @@ def prepared(task: Task) -> Iterator[tuple[Step, Facts]]:
 
     `threads` is the number of cores unless the task says otherwise.
     """
-    torch.set_num_threads(task.get("threads") or len(os.sched_getaffinity(0)))
+    can_tell = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
+    torch.set_num_threads(task.get("threads") or cores)
     torch.backends.mkldnn.set_flags(task["onednn"])
     facts = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     step = {"training": training, "sampling": sampling, "scoring": scoring}[task["kind"]]
