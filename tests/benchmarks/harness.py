@@ -46,7 +46,6 @@ class Side:
 
     def rate(self, seconds: float) -> float:
         """Units a second, mostly characters, over about so many seconds."""
-        assert self.facts
         assert self._process.stdin is not None
         time.sleep(_PAUSE)
         print(seconds, file=self._process.stdin, flush=True)
@@ -56,9 +55,11 @@ class Side:
         assert self._process.stdout is not None
         if line := self._process.stdout.readline():
             return json.loads(line)
+        self._process.communicate()
         raise SystemExit(f"a side has ended: {self.task}")
 
     def __enter__(self) -> "Side":
+        assert self.facts  # nothing is measured while this side starts
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -103,11 +104,11 @@ def fastest(program: str, tasks: Iterable[Task], seconds: float) -> Side:
     """The fastest of several ways to do the same, as measured twice in turn; the others end."""
     sides = [Side(program, task) for task in tasks]
     for side in sides:
-        assert side.facts  # nothing is measured while others still start
+        side.__enter__()
     for side in sides:
         side.rate(seconds / 4)
-    rates = [max(side.rate(seconds / 2) for _ in range(2)) for side in sides]
-    best = sides[rates.index(max(rates))]
+    rounds = [[side.rate(seconds / 2) for side in sides] for _ in range(2)]
+    best = max(zip(map(max, *rounds), sides, strict=True), key=lambda pair: pair[0])[1]
     for side in sides:
         if side is not best:
             side.__exit__()
