@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.parallel.threads import default_threads
 from tests.benchmarks import harness, rows
-from tests.benchmarks.harness import Comparison, Side, compare, fastest, warn_if_busy
+from tests.benchmarks.harness import Comparison, Side, compare, fastest, used_by_others, warning
 from tests.benchmarks.side import Task, line_lengths, rate
 
 FOLDER = Path(harness.__file__).parent
@@ -109,12 +109,14 @@ def test_both_sides_can_be_held_to_one_thread() -> None:
     assert rows.chosen(rows.ways(SMALL)[0], 2) == "oneDNN on, threads: 2"
 
 
-def test_a_busy_machine_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for ticks, said in ((100, ""), (300, "WARNING: the machine is busy: others use 67% of it\n")):
-        looks = iter(["cpu 0 0 0 0 0 0 0 0\ncpu0 ...", f"cpu {ticks - 100} 0 0 90 10 0 0 0\n"])
-        monkeypatch.setattr(Path, "exists", lambda path: True)
-        monkeypatch.setattr(Path, "read_text", lambda path, looks=looks: next(looks))
-        warn_if_busy(0.0)
-        assert capsys.readouterr().out == said
+@pytest.mark.parametrize(("busy", "share"), [(0, 0.0), (200, 2 / 3)])
+def test_what_others_use_is_seen(busy: int, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter(["cpu 0 0 0 0 0 0 0 0\ncpu0 ...", f"cpu {busy} 0 0 90 10 0 0 0\n"])
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr(Path, "read_text", lambda path: next(looks))
+    assert used_by_others(0.0) == pytest.approx(share)
+
+
+def test_a_busy_machine_is_told() -> None:
+    assert warning(0.02) == ""
+    assert warning(2 / 3) == "WARNING: the machine is busy: others use 67% of it"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.benchmarks import rows
-from tests.benchmarks.harness import Comparison, Side, compare, fastest, warn_if_busy
+from tests.benchmarks.harness import Comparison, Side, compare, fastest, used_by_others, warning
 from tests.benchmarks.side import Task
 
 
@@ -61,7 +61,7 @@ def against_torch(options: argparse.Namespace, wanted: Iterable[rows.Row]) -> No
             found = compare(ours, theirs, options.rounds, options.seconds)
             way = rows.chosen(theirs.task, theirs.facts["threads"])
             share = found.rate * ours.facts["flop"] / roof
-            print(f"{name:<34}{found}  {share:4.0%}  {way}", flush=True)
+            print(f"{name:<34}{found}  {share:4.0%}  {way}  {warning(found.others)}", flush=True)
 
 
 def against_itself(
@@ -73,7 +73,7 @@ def against_itself(
         if options.rows in name:
             with Side("charrnn", first) as ours, Side("charrnn", second) as theirs:
                 found = compare(ours, theirs, options.rounds, options.seconds)
-                print(f"{name:<34}{found}", flush=True)
+                print(f"{name:<34}{found}  {warning(found.others)}", flush=True)
 
 
 def _header(ours: str, theirs: str) -> str:
@@ -232,5 +232,6 @@ if __name__ == "__main__":
     wanted = parse()
     for name in wanted.names or BENCHMARKS:
         print(f"\n{name}: {BENCHMARKS[name].__doc__}", flush=True)
-        warn_if_busy()
+        if said := warning(used_by_others(1.0)):
+            print(said, flush=True)
         BENCHMARKS[name](wanted)

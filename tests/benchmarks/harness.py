@@ -15,7 +15,8 @@ from typing import Any
 from tests.benchmarks.side import Facts, Task
 
 _PAUSE = 0.05  # seconds for threads of the other side that still spin
-_BUSY = 0.05  # share of the cores that others may use
+_BUSY = 0.1  # share of the cores that others may use
+_LOOK = 0.2  # seconds of each round in which nothing is measured, to see what others do
 
 
 class Side:
@@ -72,6 +73,7 @@ class Comparison:
 
     ours: Sequence[float]
     theirs: Sequence[float]
+    others: float = 0.0  # the share of the cores that other processes used meanwhile
 
     @property
     def ratios(self) -> list[float]:
@@ -93,11 +95,15 @@ class Comparison:
 
 def compare(ours: Side, theirs: Side, rounds: int, seconds: float) -> Comparison:
     """Time A B A B ..., each for `seconds` a round, after a round to warm up."""
-    sides = ours, theirs
-    for side in sides:
+    for side in (ours, theirs):
         side.rate(seconds / 2)
-    pairs = [[side.rate(seconds) for side in sides] for _ in range(rounds)]
-    return Comparison(*zip(*pairs, strict=True))
+    first, second, others = [], [], []
+    for _ in range(rounds):
+        first.append(ours.rate(seconds))
+        second.append(theirs.rate(seconds))
+        time.sleep(_PAUSE)
+        others.append(used_by_others(_LOOK))
+    return Comparison(first, second, statistics.mean(others))
 
 
 def fastest(program: str, tasks: Iterable[Task], seconds: float) -> Side:
@@ -115,17 +121,19 @@ def fastest(program: str, tasks: Iterable[Task], seconds: float) -> Side:
     return best
 
 
-def warn_if_busy(seconds: float = 1.0) -> None:
-    """Say so if other processes use the cores, over the next `seconds`."""
+def used_by_others(seconds: float) -> float:
+    """The share of the cores that other processes use, over the next `seconds`."""
     if not (stat := Path("/proc/stat")).exists():
-        share = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
-    else:
-        before = _jiffies(stat.read_text())
-        time.sleep(seconds)
-        idle, total = (b - a for a, b in zip(before, _jiffies(stat.read_text()), strict=True))
-        share = 1 - idle / total if total else 0.0
-    if share > _BUSY:
-        print(f"WARNING: the machine is busy: others use {share:.0%} of it", flush=True)
+        return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
+    before = _jiffies(stat.read_text())
+    time.sleep(seconds)
+    idle, total = (b - a for a, b in zip(before, _jiffies(stat.read_text()), strict=True))
+    return 1 - idle / total if total else 0.0
+
+
+def warning(share: float) -> str:
+    """What to print where others use so much of the cores; nothing if it is little."""
+    return f"WARNING: the machine is busy: others use {share:.0%} of it" if share > _BUSY else ""
 
 
 def _jiffies(stat: str) -> tuple[int, int]:
