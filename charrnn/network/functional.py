@@ -1,6 +1,6 @@
 """The elementwise mathematics of the network, each function with its derivative below it.
 
-V vocabulary size, N predictions side by side. Everything works in place on work buffers.
+V vocabulary size, N predictions, each a row. Everything works in place on work buffers.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ import numpy as np
 from charrnn.ids import IGNORE
 
 Array = np.ndarray
+
+_SAFE = 32.0  # exp of logits up to here neither overflows nor underflows
 
 
 def sigmoid(x: Array) -> Array:
@@ -59,36 +61,44 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 }
 
 
-def cross_entropy(logits: Array, targets: Array) -> Array:
+def cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """Compute -log P of each target under softmax(logits), 0 where the target is IGNORE.
 
     Args:
-        logits: (V, N), one column per prediction; overwritten with softmax(logits).
+        logits: (N, V), one row per prediction; overwritten with numbers in proportion to
+            softmax(logits), so that nothing passes over all of them just to divide.
         targets: (N,) ids.
 
     Returns:
-        (N,) nats.
+        (N,) nats, and the sum (N,) of each row of these numbers.
     """
-    chosen = np.maximum(targets, 0), np.arange(len(targets))
-    logits -= logits.max(axis=0)
-    nats = -logits[chosen]
-    probs = np.exp(logits, out=logits)
-    total = probs.sum(axis=0)
-    probs /= total
+    largest = logits.max(axis=1)
+    shift = np.where(np.abs(largest) > _SAFE, largest, 0)
+    if shift.any():
+        logits -= shift[:, None]
+    nats = -logits[np.arange(len(targets)), np.maximum(targets, 0)]
+    np.exp(logits, out=logits)
+    total = logits @ np.ones(logits.shape[1], logits.dtype)  # half the time of logits.sum(axis=1)
     nats += np.log(total)
-    return np.where(targets == IGNORE, 0, nats)
+    return np.where(targets == IGNORE, 0, nats), total
 
 
-def cross_entropy_backward(probs: Array, targets: Array, scale: float) -> Array:
-    """Turn probabilities into d(scale · sum of -log P)/dlogits in place: scale · (p - onehot).
+def cross_entropy_backward(exps: Array, total: Array, targets: Array, scale: float) -> Array:
+    """Prepare d(scale · sum of -log P)/dlogits = scale · (p - onehot), which is factor * exps.
+
+    Products with the gradient apply the factor to their smaller side.
 
     Args:
-        probs: (V, N) as cross_entropy leaves them.
-        targets: (N,) ids; the columns of IGNORE become zero.
+        exps: (N, V) as cross_entropy leaves them; the numbers at the targets change.
+        total: (N,) its second result.
+        targets: (N,) ids; the factor of IGNORE is zero.
+
+    Returns:
+        The factor (N, 1).
     """
-    probs[np.maximum(targets, 0), np.arange(len(targets))] -= 1
-    probs *= np.where(targets == IGNORE, 0, scale).astype(probs.dtype)
-    return probs
+    exps[np.arange(len(targets)), np.maximum(targets, 0)] -= total
+    factor: Array = np.where(targets == IGNORE, 0, scale / total)[:, None]
+    return factor
 
 
 def sample_categorical(weights: Array, uniforms: Array) -> Array:

@@ -88,8 +88,8 @@ class UnrolledJordan(Unrolled):
             return super()._head_gradient(tape, targets, scale, prior)
         nats = np.empty(targets.shape, self.dtype)
         for t, target in enumerate(targets):
-            nats[t] = cross_entropy(self.outputs[t].T, target)
-            cross_entropy_backward(self.doutputs[t].T, target, scale)
+            nats[t], total = cross_entropy(self.outputs[t], target)
+            self.doutputs[t] *= cross_entropy_backward(self.doutputs[t], total, target, scale)
         return nats, self.doutputs[: len(targets)]
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:

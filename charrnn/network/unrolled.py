@@ -32,7 +32,7 @@ Array = np.ndarray
 Prior = Callable[[slice], Array]
 """Returns what to add to the logits (V, N) of a slice of the predictions; see residual.py."""
 
-_MAX_LOGITS = 1 << 21  # numbers in the work buffer of logits, however large the vocabulary
+_MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, however large the vocabulary
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ class Unrolled:
         H, V = self.config.hidden_size, self.config.vocab_size
         self._head = np.ones((seq_len, batch_size, 1 + H), self.dtype)  # [1, h] of the top layer
         self.top = self._head[..., 1:]  # (T, B, H), a view of these h
-        self._columns = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
-        self._logits = np.empty(V * self._columns, self.dtype)  # of so many predictions
+        rows = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
+        self._logits = np.empty((rows, V), self.dtype)  # of so many predictions
         self._make_layers(seq_len, batch_size)
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
@@ -197,7 +197,7 @@ class Unrolled:
         found, flat = np.empty(targets.size, self.dtype), targets.ravel()
         with np.errstate(all="ignore"):
             for part, logits in self._predictions(tape.head, prior):
-                found[part] = -cross_entropy(logits, flat[part])
+                found[part] = -cross_entropy(logits, flat[part])[0]
         return found.reshape(targets.shape), state
 
     def gradient(
@@ -234,15 +234,13 @@ class Unrolled:
         return nats, state, dstate
 
     def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
-        """Yield slices of the predictions with their logits (V, N), as many as the buffer holds."""
-        weight, V = self.parameters["head.weight"], self.config.vocab_size
-        for start in range(0, len(head), self._columns):
-            rows = head[start : start + self._columns]
-            part = slice(start, start + len(rows))
-            logits = self._logits[: V * len(rows)].reshape(V, -1)
-            np.matmul(weight, rows.T, out=logits)
+        """Yield slices of the predictions with their logits (N, V), as many as the buffer holds."""
+        for start in range(0, len(head), len(self._logits)):
+            part = slice(start, min(start + len(self._logits), len(head)))
+            logits = self._logits[: part.stop - start]
+            np.matmul(head[part], self.parameters["head.weight"].T, out=logits)
             if prior is not None:
-                logits += prior(part)
+                logits += prior(part).T
             yield part, logits
 
     def _head_gradient(
@@ -253,16 +251,19 @@ class Unrolled:
         Returns:
             The loss of each target (T, B), and the gradient by h of the top layer (T, B, H).
         """
-        weight, gradient = self.parameters["head.weight"], self.gradients["head.weight"]
+        W, gradient = self.parameters["head.weight"][:, 1:], self.gradients["head.weight"]
         nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
         dtop = self._dinput(len(targets), self.config.hidden_size)
         dhead = dtop.reshape(targets.size, -1)
-        gradient[:] = 0
         for part, logits in self._predictions(tape.head, prior):
-            nats[part] = cross_entropy(logits, flat[part])
-            dlogits = cross_entropy_backward(logits, flat[part], scale)
-            gradient += dlogits @ tape.head[part]
-            np.matmul(dlogits.T, weight[:, 1:], out=dhead[part])
+            nats[part], total = cross_entropy(logits, flat[part])
+            factor = cross_entropy_backward(logits, total, flat[part], scale)
+            if part.start == 0:
+                np.matmul(logits.T, factor * tape.head[part], out=gradient)
+            else:
+                gradient += logits.T @ (factor * tape.head[part])
+            np.matmul(logits, W, out=dhead[part])
+            dhead[part] *= factor
         return nats.reshape(targets.shape), dtop
 
     def _dinput(self, steps: int, size: int) -> Array:
@@ -339,9 +340,11 @@ class Unrolled:
         gradient[:] = 0
         ids = np.maximum(inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
-        tokens, first = np.unique(ids[order], return_index=True)
+        tokens, counts = np.unique(ids, return_counts=True)
         rows = dx.reshape(ids.size, -1)[order]
-        gradient[tokens] = np.add.reduceat(rows, first, axis=0)
+        # Sums over runs of rows, as differences of sums from the first row on: `reduceat` is slow.
+        sums = rows.cumsum(axis=0, dtype=np.float64)[counts.cumsum() - 1]
+        gradient[tokens] = np.diff(sums, axis=0, prepend=0)
         gradient[EOS] = 0
 
 

@@ -252,7 +252,7 @@ class NGram:
     def logs(probs: Array) -> Array:
         """log P (V, N) from P (N, V), which is overwritten."""
         np.maximum(probs, _TINY, out=probs)
-        found: Array = np.log(probs.T, out=np.empty(probs.T.shape, probs.dtype))
+        found: Array = np.log(probs, out=probs).T
         return found
 
     def add_longer(

@@ -33,44 +33,53 @@ def test_the_derivative_of_an_activation_is_the_numerical_one(name: str) -> None
     np.testing.assert_allclose(analytic, numeric, atol=1e-9)
 
 
-def random_logits(V: int, N: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((V, N)) * 3
+def random_logits(N: int, V: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((N, V)) * 3
+
+
+SHIFTS = np.array([0.0, 300, -300, 31, -31, 1e5])[:, None]  # which no probability depends on
 
 
 def test_cross_entropy_is_minus_log_softmax() -> None:
-    logits, targets = random_logits(5, 4), np.array([0, 4, 2, IGNORE])
-    expected = np.log(np.exp(logits).sum(axis=0))
+    logits, targets = random_logits(4, 5), np.array([0, 4, 2, IGNORE])
+    expected = np.log(np.exp(logits).sum(axis=1))
     for n, target in enumerate(targets):
-        expected[n] -= logits[target, n]
+        expected[n] -= logits[n, target]
     expected[3] = 0
-    np.testing.assert_allclose(cross_entropy(logits.copy(), targets), expected, atol=1e-12)
+    for shift in SHIFTS:
+        nats, _ = cross_entropy(logits + shift, targets)
+        np.testing.assert_allclose(nats, expected, atol=1e-9)
 
 
-def test_cross_entropy_leaves_the_probabilities() -> None:
-    logits = random_logits(7, 3)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=0)
-    cross_entropy(logits, np.zeros(3, int))
-    np.testing.assert_allclose(logits, expected, atol=1e-12)
+def test_cross_entropy_leaves_numbers_in_proportion_to_the_probabilities() -> None:
+    logits = random_logits(len(SHIFTS), 7)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    logits += SHIFTS
+    _, total = cross_entropy(logits, np.zeros(len(logits), int))
+    np.testing.assert_allclose(logits / total[:, None], expected, atol=1e-9)
+    np.testing.assert_allclose(logits.sum(axis=1), total, rtol=1e-12)
 
 
 def test_cross_entropy_of_huge_logits_is_finite() -> None:
-    logits = np.array([[1e30], [-1e30], [0]], np.float32)
-    assert cross_entropy(logits, np.array([0]))[0] == 0
+    logits = np.array([[1e30, -1e30, 0], [-1e30, -1e30, -1e30], [80, 0, 80]], np.float32)
+    nats, total = cross_entropy(logits, np.array([0, 1, 2]))
+    np.testing.assert_allclose(nats, [0, np.log(3), np.log(2)], rtol=1e-6)
+    assert total.max() < 1e20
 
 
 def test_cross_entropy_backward_is_the_derivative() -> None:
-    logits, targets = random_logits(4, 4), np.array([0, 3, IGNORE, 1])
+    logits, targets = random_logits(4, 4) + SHIFTS[:4], np.array([0, 3, IGNORE, 1])
     e, numeric = 1e-6, np.empty_like(logits)
     for place in np.ndindex(logits.shape):
         step = np.zeros_like(logits)
         step[place] = e
-        up, down = (cross_entropy(logits + s, targets).sum() for s in (step, -step))
+        up, down = (cross_entropy(logits + s, targets)[0].sum() for s in (step, -step))
         numeric[place] = (up - down) / (2 * e)
-    cross_entropy(logits, targets)
-    analytic = cross_entropy_backward(logits, targets, 1.0)
-    np.testing.assert_allclose(analytic, numeric, atol=1e-8)
-    assert not analytic[:, 2].any()
-    assert analytic[:, 0].any()
+    _, total = cross_entropy(logits, targets)
+    analytic = cross_entropy_backward(logits, total, targets, 1.0) * logits
+    np.testing.assert_allclose(analytic, numeric, atol=1e-7)
+    assert not analytic[2].any()
+    assert analytic[0].any()
 
 
 WEIGHTS = np.array([0.0, 0.4, 0.0, 1.0, 0.6, 0.0])

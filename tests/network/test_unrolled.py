@@ -252,7 +252,7 @@ def test_a_large_vocabulary_goes_through_the_head_in_parts(
     monkeypatch.setattr("charrnn.network.unrolled._MAX_LOGITS", 5 * V)
     parts = model.unroll(T, B, training=True)
     nats, _, _ = parts.gradient(inputs, targets, model.zero_state(B))
-    assert parts._logits.size == 5 * V
+    assert parts._logits.shape == (5, V)
     np.testing.assert_allclose(nats, expected, atol=1e-12)
     np.testing.assert_allclose(parts.gradients.flat, whole.gradients.flat, atol=1e-12)
     log_probs, _ = parts.log_probs(inputs, targets, model.zero_state(B))
