@@ -1,23 +1,49 @@
 """What an n-gram model would predict at a place of its own text, had it not seen that place.
 
-Letters: n the order, V vocabulary size, N positions.
+Letters: n the order, V vocabulary size, N positions, M k-grams of all lengths.
 
 A model that was counted on a text knows the text by heart: a network trained beside it there would
 learn to trust it far more than it deserves. So each position's own occurrence is taken out of the
 counts, in every length k of the back-off. At the longest context of the position its k-gram counts
 one less; at the next shorter one too if it was the only one, since there c counts the different
 tokens before; and so on, but for single tokens, which stay in the vocabulary.
+
+All this depends on the longest context and the token that followed alone. Training asks for it in
+every pass, so it is computed once for each, as far as there is room.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from charrnn.config import ModelConfig
+from charrnn.ngrams.corrections import Corrections, expand
 from charrnn.ngrams.kneser_ney import Counts, fit
-from charrnn.ngrams.ngram import NONE
+from charrnn.ngrams.ngram import NONE, TINY
 
 Array = np.ndarray
+
+_MOST = 1 << 24  # corrections that are kept, 8 bytes each
+_BLOCK = 1 << 14  # distributions prepared at a time
+
+
+@dataclass(frozen=True)
+class _Without:
+    """What is left of the model at some positions once their own occurrences are taken out.
+
+    Attributes:
+        start: (N,) the longest context that has a row in the table and counts as before.
+        gamma: (n, N) γ of each context.
+        scale: (n, N) what to multiply its α by.
+        change: (n, N) what to add to the α of the token that followed, before it is multiplied.
+    """
+
+    start: Array
+    gamma: Array
+    scale: Array
+    change: Array
 
 
 class LeaveOneOut:
@@ -41,6 +67,18 @@ class LeaveOneOut:
         missing = config.order - len(counted)
         discounts = [grams.discounts for grams in counted] + [np.zeros(4)] * missing
         self.discounts = np.array(discounts, np.float32)  # (n, 4)
+        # Of each length the first node, then the end; of each node the one less its first token.
+        self.firsts = np.cumsum([1, *(len(grams.keys) for grams in counted)])
+        longer = zip([0, *self.firsts], counted, strict=False)
+        self.suffixes = np.concatenate([[0], *(first + grams.shorter for first, grams in longer)])
+        self.suffixes = self.suffixes.astype(np.int32)
+        # What `distributions` says of every k-gram that is left out, then of every context before
+        # a token that never followed it; None where that is too much to keep.
+        self.corrections = Corrections.joined(
+            np.log(np.maximum(self.ngram.table, TINY)),
+            (self._corrected(*chain) for chain in self._chains()),
+            _MOST,
+        )
 
     def distributions(self, contexts: Array, targets: Array) -> Array:
         """log P (V, N) of every token after contexts (n, N), where targets (N,) followed.
@@ -48,9 +86,71 @@ class LeaveOneOut:
         In contexts that an unknown token or a fresh start has cut short, the occurrence that is
         taken out of the counts is another one of the same k-gram.
         """
+        if self.corrections is not None:
+            longest = contexts.max(axis=0)  # as longer ones have larger numbers
+            own = self.ngram.descend(longest, targets)
+            plain = self.ngram.size + 1 + longest
+            return self.corrections.log_probs(np.where(own == NONE, plain, own)).T
         ngram = self.ngram
-        nodes = ngram.descend(contexts, targets)
-        counts = self.counts[nodes]  # (n, N), 0 where there is no such k-gram
+        without = self._without(contexts, ngram.descend(contexts, targets))
+        probs = ngram.table[without.start]
+        weights = ngram.add_longer(probs, contexts, without.start, without.gamma, without.scale)
+        change = without.change * np.where(contexts > without.start, weights, 0)
+        probs[np.arange(len(targets)), targets] += change.sum(axis=0)
+        return ngram.logs(probs)
+
+    def _chains(self) -> Iterator[tuple[Array, Array]]:
+        """Contexts (n, N) and own k-grams (n, N) of every k-gram, then of every context."""
+        n, edges = self.ngram.config.order, [0, *self.firsts]
+        for own in (True, False):
+            for k, (first, stop) in enumerate(pairwise(edges[: None if own else n + 1])):
+                for start in range(first, stop, _BLOCK):
+                    nodes = np.arange(start, min(start + _BLOCK, stop))
+                    grams = np.full((n + 1, len(nodes)), NONE)
+                    grams[k] = nodes
+                    for shorter in range(k - 1, -1, -1):
+                        grams[shorter] = self.suffixes[grams[shorter + 1]]
+                    contexts = grams[:-1]
+                    if own and k:
+                        parents = self.ngram.keys[grams[1:]] // self.ngram.vocab_size
+                        contexts = np.where(grams[1:] == NONE, NONE, parents)
+                    yield contexts, grams[1:] if own else np.full_like(contexts, NONE)
+
+    def _corrected(self, contexts: Array, own: Array) -> tuple[Array, ...]:
+        """A part of `Corrections` from contexts (n, N) and own k-grams (n, N).
+
+        What has come after a context has come after every shorter one too, so that the children
+        of the shortest context that is longer than the one in the table are all to be corrected.
+        """
+        ngram, without, columns = self.ngram, self._without(contexts, own), np.arange(own.shape[1])
+        start, first_child, alpha = without.start, ngram.first_child, ngram.alpha
+        longer, left, weights = ngram.weights(contexts, start, without.gamma, without.scale)
+        low = longer.argmax(axis=0)
+        nodes = contexts[low, columns] * longer.any(axis=0)
+        first = first_child[nodes]
+        counts = np.where(nodes, first_child[nodes + 1] - first, 0)
+        offset = counts.cumsum() - counts - first  # from a child to its correction
+        positions, children = expand(first, counts)
+        tokens = ngram.tokens[children]
+        probs = (left[positions] * ngram.table[start[positions], tokens]).astype(np.float64)
+        # Children of longer contexts are corrections of the child with the same token.
+        levels, places = np.nonzero(longer)
+        nodes = contexts[longer]
+        owners, children = expand(first_child[nodes], first_child[nodes + 1] - first_child[nodes])
+        places, depths, found = places[owners], (levels - low[places])[owners], children
+        for depth in range(len(contexts)):
+            found = np.where(depths > depth, self.suffixes[found + 1] - 1, found)
+        values = weights[longer][owners] * alpha[children]
+        probs += np.bincount(offset[places] + found, values, len(probs))
+        there = np.flatnonzero((own[low, columns] != NONE) & (counts > 0))
+        change = (without.change * np.where(longer, weights, 0)).sum(axis=0)
+        probs[(offset + own[low, columns] - 1)[there]] += change[there]
+        values = np.log(np.maximum(probs, TINY)).astype(np.float32)
+        return start, np.log(np.maximum(left, TINY)), counts, tokens, values
+
+    def _without(self, contexts: Array, nodes: Array) -> _Without:
+        """Take the k-grams `nodes` (n, N) after contexts (n, N) out of the counts."""
+        ngram, counts = self.ngram, self.counts[nodes]  # 0 where there is no such k-gram
         there = contexts != NONE
         # Whether the k-gram counts one less: if it does so at all longer contexts, each time the
         # last one.
@@ -65,10 +165,6 @@ class LeaveOneOut:
         with np.errstate(all="ignore"):
             scale = np.where(rest > 0, totals / rest, 0)
             gamma = np.where(rest > 0, (gamma * totals - before + after) / rest, 1)
-            change = np.where(less, (before - after - 1) / totals, 0)  # of the k-gram's own α
+            change = np.where(less, (before - after - 1) / totals, 0)
         start = np.where((contexts < len(ngram.table)) & ~less, contexts, 0).max(axis=0)
-        probs = ngram.table[start]
-        weights = ngram.add_longer(probs, contexts, start, gamma, scale)
-        change *= np.where(contexts > start, weights, 0)
-        probs[np.arange(len(targets)), targets] += change.sum(axis=0)
-        return ngram.logs(probs)
+        return _Without(start, gamma, scale, change)

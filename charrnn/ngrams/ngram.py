@@ -37,7 +37,8 @@ _MAX_NGRAMS = 1 << 31  # int32 numbers them
 _DENSE = 1 << 20  # numbers in the table of whole distributions
 _BLOCK = 1 << 16  # contexts, or their children, that are prepared at a time
 _FEW = 8  # children, that are faster added one by one
-_TINY = 1e-12  # a smaller probability is what rounding leaves of one
+_MOST_SLOTS = 1 << 22  # four bytes each
+TINY = 1e-12  # a smaller probability is what rounding leaves of one
 
 
 class NGram:
@@ -176,7 +177,7 @@ class NGram:
             for gamma, longer in zip(self.left_by(contexts), found, strict=True):
                 probs *= gamma
                 probs += np.where(longer == NONE, 0, self.alpha[longer - 1])
-            return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, _TINY))), state
+            return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, TINY))), state
 
     def contexts_after(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
@@ -198,9 +199,22 @@ class NGram:
         """Find the children of nodes (..., N) that tokens (N,) lead to, else NONE."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
         keys += tokens.astype(self.keys.dtype)  # of another type all of them would be converted
-        places: Array = self.keys.searchsorted(keys)
-        places[self.keys[places] != keys] = NONE
-        return places
+        found: Array = self.slots.take(_hashes(keys, len(self.slots))).astype(np.int64)
+        missed = np.flatnonzero(self.keys.take(found) != keys)
+        sought = keys.reshape(-1)[missed]
+        places = self.keys.searchsorted(sought)
+        found.reshape(-1)[missed] = np.where(self.keys.take(places) == sought, places, NONE)
+        return found
+
+    @cached_property
+    def slots(self) -> Array:
+        """A node by each hash of a key, 0 where there is none: most children are found at once."""
+        size = min(_MOST_SLOTS, 2 << self.size.bit_length())
+        slots = np.zeros(size, np.int32)
+        for start in range(1, self.size + 1, _BLOCK):
+            keys = self.keys[start : min(start + _BLOCK, self.size + 1)]
+            slots[_hashes(keys, size)] = np.arange(start, start + len(keys))
+        return slots
 
     def state_after(self, token: int, state: Sequence[float]) -> list[int]:
         """The state (n - 1,) after a single token, as in sampling one text.
@@ -233,7 +247,7 @@ class NGram:
                         probs[token] += share
                 else:
                     probs[tokens] += alpha
-        found: Array = np.log(np.maximum(probs, _TINY))
+        found: Array = np.log(np.maximum(probs, TINY))
         return found
 
     def left_by(self, contexts: Array) -> Array:
@@ -251,7 +265,7 @@ class NGram:
     @staticmethod
     def logs(probs: Array) -> Array:
         """log P (V, N) from P (N, V), which is overwritten."""
-        np.maximum(probs, _TINY, out=probs)
+        np.maximum(probs, TINY, out=probs)
         found: Array = np.log(probs, out=probs).T
         return found
 
@@ -270,12 +284,8 @@ class NGram:
         Returns:
             (n, N) what the α of each context were multiplied by in the end.
         """
-        longer = (contexts > start) & (contexts < self.num_contexts)
-        # Of a context remains what all longer ones leave to it.
-        left = np.ones((len(contexts) + 1, len(start)), np.float32)
-        np.cumprod(np.where(longer, gamma, 1)[::-1], axis=0, out=left[-2::-1])
-        probs *= left[0][:, None]
-        weights = left[1:] * scale
+        longer, left, weights = self.weights(contexts, start, gamma, scale)
+        probs *= left[:, None]
         nodes, (_, positions) = contexts[longer], np.nonzero(longer)
         first = self.first_child[nodes]
         counts = self.first_child[nodes + 1] - first
@@ -284,6 +294,21 @@ class NGram:
         values = np.repeat(weights[longer], counts) * self.alpha[children]
         np.add.at(probs.reshape(-1), places, values)
         return weights
+
+    def weights(
+        self, contexts: Array, start: Array, gamma: Array, scale: Array | float
+    ) -> tuple[Array, Array, Array]:
+        """What P after longer contexts consists of; all arguments are those of `add_longer`.
+
+        Returns:
+            (n, N) which contexts have α to add, (N,) what to multiply P after `start` by, and
+            (n, N) what to multiply these α by.
+        """
+        longer = (contexts > start) & (contexts < self.num_contexts)
+        # Of a context remains what all longer ones leave to it.
+        left = np.ones((len(contexts) + 1, len(start)), np.float32)
+        np.cumprod(np.where(longer, gamma, 1)[::-1], axis=0, out=left[-2::-1])
+        return longer, left[0], left[1:] * scale
 
     @cached_property
     def table(self) -> Array:
@@ -301,6 +326,13 @@ class NGram:
         table = np.repeat(root, size, axis=0)
         self.add_longer(table, contexts, np.zeros(size, np.int64), self.left_by(contexts), 1.0)
         return table
+
+
+def _hashes(keys: Array, size: int) -> Array:
+    """Numbers below `size`, a power of two, that spread the keys (Knuth 1973, section 6.4)."""
+    shift = np.uint32(33 - size.bit_length())
+    found: Array = (keys.astype(np.uint32) * np.uint32(2654435769)) >> shift
+    return found
 
 
 def _is_deeper(first_child: Array, order: int) -> bool:

@@ -111,3 +111,23 @@ def test_a_position_sees_no_other() -> None:
     for place in range(0, len(targets), 7):
         alone = left_out.distributions(contexts[:, [place]], targets[[place]])
         np.testing.assert_array_equal(alone[:, 0], together[:, place])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40, 10**6])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_what_is_kept_is_what_would_be_computed(
+    n: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.ngrams.ngram._DENSE", rows * V)
+    tokens, rng = corpus()[1].copy(), np.random.default_rng(0)
+    tokens[rng.random(len(tokens)) < 0.1] = UNK
+    kept = make(corpus()[0], n)
+    contexts, targets = places(kept, np.maximum(tokens, 0))
+    found = kept.distributions(contexts, targets)
+    monkeypatch.setattr("charrnn.ngrams.leave_one_out._MOST", -1)
+    monkeypatch.setattr("charrnn.ngrams.leave_one_out._BLOCK", 7)
+    computing = make(corpus()[0], n)
+    assert kept.corrections is not None
+    assert computing.corrections is None
+    expected = computing.distributions(contexts, targets)
+    np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-6)

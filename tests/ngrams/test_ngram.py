@@ -120,6 +120,18 @@ def test_one_child_is_found_like_many() -> None:
     assert model.size > (expected != NONE).sum() > 20
 
 
+@pytest.mark.parametrize("slots", [2, 16, 1024])
+def test_children_are_found_however_often_their_keys_collide(
+    slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.ngrams.ngram._MOST_SLOTS", slots)
+    model = make(3)
+    numbers = {key: node for node, key in enumerate(model.keys[1:-1].tolist(), start=1)}
+    nodes, tokens = np.indices((model.size + 2, V)).reshape(2, -1) - [[1], [0]]
+    expected = [numbers.get(key, NONE) for key in (nodes * V + tokens).tolist()]
+    np.testing.assert_array_equal(model.descend(nodes, tokens), expected)
+
+
 @orders
 def test_columns_are_independent(order: int) -> None:
     model, (inputs, _) = make(order), text()
