@@ -122,7 +122,7 @@ def train(
     request = Request(text, output or _default_output(text), chosen)
     _check_outputs(request.output, log, text)
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(Workers(threads, world()))
+        workers = stack.enter_context(Workers(threads, world(), forks=True))
         speaks = workers.world.speaks
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         with nothing_to_save():

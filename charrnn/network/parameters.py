@@ -48,15 +48,18 @@ class Parameters(dict[str, Array]):
     """Arrays by name, all of them views of one contiguous vector `flat`."""
 
     def __init__(self, config: ModelConfig, dtype: np.dtype | type = np.float32) -> None:
-        shapes = parameter_shapes(config)
-        sizes = [rows * columns for rows, columns in shapes.values()]
+        super().__init__()
         self.config = config
-        self.flat = np.zeros(sum(sizes), dtype)
-        parts = np.split(self.flat, np.cumsum(sizes)[:-1])
-        super().__init__(
-            (name, part.reshape(shape))
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        )
+        sizes = [rows * columns for rows, columns in parameter_shapes(config).values()]
+        self.lie_in(np.zeros(sum(sizes), dtype))
+
+    def lie_in(self, flat: Array) -> None:
+        """Make all arrays views of another vector of this size, whose values they take."""
+        self.flat, start = flat, 0
+        for name, (rows, columns) in parameter_shapes(self.config).items():
+            stop = start + rows * columns
+            self[name] = flat[start:stop].reshape(rows, columns)
+            start = stop
 
 
 def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:

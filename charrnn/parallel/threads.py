@@ -12,8 +12,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from charrnn.parallel.helpers import FORKS, Helpers
 from charrnn.parallel.processes import ALONE, World
 
 if TYPE_CHECKING:  # `charrnn --help` has no use for it, nor the time
@@ -54,14 +55,32 @@ class Workers:
         threads: how many work at once; None means one a core, shared with the other processes on
             this machine. With one, or where the system has no room for more, no thread is started.
         world: the processes of the run.
+        forks: share what `fork` is called for with copies of this process too, where the system
+            has safe ones. No thread but those here may be busy then.
     """
 
-    def __init__(self, threads: int | None = None, world: World = ALONE) -> None:
+    def __init__(
+        self, threads: int | None = None, world: World = ALONE, *, forks: bool = False
+    ) -> None:
         self.world = world
         number = threads or max(1, default_threads() // world.neighbours)
         self._pool = _started(number) if number > 1 else None
         self.threads = number if self._pool else 1
         self._stopping = threading.Event()
+        self.forks = forks and FORKS and self.threads > 1 and world.size == 1
+        self._helpers: list[Helpers] = []
+
+    def fork(
+        self, function: Callable[[Any], Any], number: int, before: Callable[[], None]
+    ) -> Helpers:
+        """Start helpers for work of so many items at a time; none where threads are to do it.
+
+        Args:
+            before: called by a helper before its share.
+        """
+        size = min(self.threads, number) - 1 if self.forks else 0
+        self._helpers.append(Helpers(function, size, before))
+        return self._helpers[-1]
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """function(item) for every item on the threads, results in the order of the items.
@@ -97,6 +116,8 @@ class Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for helpers in self._helpers:
+            helpers.close()
         if self._pool is not None:
             self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
 

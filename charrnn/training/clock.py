@@ -120,6 +120,7 @@ def measure(
         times.append(found)
         if workers.world.broadcast(time.perf_counter() - start > limit) and len(times) > 1:
             break
+    shards.close()
     seconds: float
     seconds, *others = map(statistics.median, zip(*(times[1:] or times), strict=True))
     with_ngram, without = (

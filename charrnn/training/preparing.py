@@ -260,7 +260,7 @@ def _chars_per_minute(workers: Workers) -> float:
     model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
     config = TrainConfig(steps=1)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
-    with Workers(workers.threads) as own:
+    with Workers(workers.threads, forks=workers.forks) as own:
         pace = measure(model, Batches(tokens, config), None, config, own, _SPEED_SECONDS)
     return 60 * config.tokens_per_step / pace.step_seconds if pace.step_seconds else 0.0
 

@@ -1,4 +1,4 @@
-"""The gradient of a batch, whose shares threads and processes work on side by side.
+"""The gradient of a batch, whose shares threads and processes compute side by side.
 
 Letters: T steps, B batch size (streams side by side).
 """
@@ -16,6 +16,7 @@ from charrnn.errors import ConfigError, setting
 from charrnn.ids import IGNORE
 from charrnn.network.draws import Draws
 from charrnn.ngrams.residual import Network
+from charrnn.parallel.helpers import Helpers, shared_zeros
 from charrnn.parallel.processes import ALONE, World
 from charrnn.parallel.threads import Workers
 from charrnn.training.batches import Chunk
@@ -29,7 +30,7 @@ _MOST_COLUMNS = 64  # wider ones win nothing more
 
 @dataclass(frozen=True)
 class _Piece:
-    """What one thread works on: columns of one shard that are this process's.
+    """What one thread or helper works on: columns of one shard that are this process's.
 
     Args:
         shard: which one.
@@ -41,14 +42,47 @@ class _Piece:
     dropout: Draws
     sampling: Draws
 
+    def generators(self) -> list[Any]:
+        """The states of its random generators."""
+        return [draws.rng.bit_generator.state for draws in (self.dropout, self.sampling)]
+
+    def restore(self, generators: Sequence[Any]) -> None:
+        """Draw on from such states; KeyError, TypeError or ValueError where they are none."""
+        for draws, state in zip((self.dropout, self.sampling), generators, strict=True):
+            draws.rng.bit_generator.state = state
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the gradient of a piece depends on, but for the weights.
+
+    Args:
+        piece: which of this process's.
+        chunks: its columns of each.
+        state: its columns before the first chunk.
+        scale: factor of the gradient.
+        drawn: the share of the inputs that the model draws itself.
+        generators: the states of its random generators.
+    """
+
+    piece: int
+    chunks: list[Chunk]
+    state: Array
+    scale: float
+    drawn: float
+    generators: list[Any]
+
 
 class Shards:
-    """A model unrolled once for each share of the batch, so that threads can work side by side.
+    """A model unrolled once for each share of the batch, so that several can work side by side.
 
     How a batch is cut into shards depends on its size alone; each has random generators of its own,
     and gradients are summed in the order of the shards: the number of threads changes no result.
-    Processes share the columns evenly. Where they cut through a shard, each draws for all of its
-    columns, so that their number changes nothing but the rounding of sums.
+    Processes of MPI share the columns evenly. Where they cut through a shard, each draws for all of
+    its columns, so that their number changes nothing but the rounding of sums.
+
+    The threads of a process are those of its workers, or helpers where these fork; `close` ends the
+    helpers.
 
     Raises:
         ConfigError: there are more processes than columns.
@@ -60,7 +94,7 @@ class Shards:
                 f"{setting('batch_size')} must be at least {world.size}, a stream for each "
                 f"process, not {config.batch_size}"
             )
-        self.world, self.batch_size = world, config.batch_size
+        self.model, self.world, self.batch_size = model, world, config.batch_size
         self.pieces = list(_pieces(config, world.share(config.batch_size)))
         sizes = [piece.columns.stop - piece.columns.start for piece in self.pieces]
         self.unrolled = [model.unroll(config.seq_len, size, training=True) for size in sizes]
@@ -68,6 +102,14 @@ class Shards:
             ScheduledSampling(model, size, piece.sampling)
             for size, piece in zip(sizes, self.pieces, strict=True)
         ]
+        self._weights = model.parameters.flat  # which helpers read, before they are started
+        self._helpers: Helpers | None = None
+
+    def close(self) -> None:
+        """End the helpers; the next gradient starts others."""
+        if self._helpers is not None:
+            self._helpers.close()
+            self._helpers = None
 
     @property
     def num_streams(self) -> int:
@@ -76,10 +118,7 @@ class Shards:
 
     def generators(self) -> dict[str, Any]:
         """The states of all generators that draw anything in training, by the shard."""
-        own = {
-            str(piece.shard): [draws.rng.bit_generator.state for draws in _draws(piece)]
-            for piece in self.pieces
-        }
+        own = {str(piece.shard): piece.generators() for piece in self.pieces}
         return {shard: states for part in self.world.gather(own) for shard, states in part.items()}
 
     def restore(self, generators: Mapping[str, Sequence[Any]]) -> None:
@@ -89,8 +128,7 @@ class Shards:
             KeyError, TypeError, ValueError: they are none, or not of as many shards.
         """
         for piece in self.pieces:
-            for draws, state in zip(_draws(piece), generators[str(piece.shard)], strict=True):
-                draws.rng.bit_generator.state = state
+            piece.restore(generators[str(piece.shard)])
 
     def gradient(
         self, chunks: Sequence[Chunk], state: Array, workers: Workers, drawn: float = 0.0
@@ -110,42 +148,73 @@ class Shards:
             and the state after the last chunk.
         """
         usual = self.batch_size * sum(len(targets) for _, targets in chunks)  # few are IGNORE
-
-        def run(piece: int) -> tuple[float, Array, Array]:
-            return self._piece_gradient(piece, chunks, state, 1 / usual, drawn)
-
-        results = workers.map(run, range(len(self.pieces)))
-        (nats, gradient, _), *others = results
+        tasks = [
+            _Task(
+                number,
+                [(inputs[:, own.columns], targets[:, own.columns]) for inputs, targets in chunks],
+                state[..., own.columns],
+                1 / usual,
+                drawn,
+                own.generators(),
+            )
+            for number, own in enumerate(self.pieces)
+        ]
+        results = self._map(tasks, workers)
+        for piece, (*_, generators) in zip(self.pieces, results, strict=True):
+            piece.restore(generators)
+        gradient, *others = (unrolled.gradients.flat for unrolled in self.unrolled)
         for other in others:
-            gradient += other[1]
+            gradient += other
         tokens = sum(int(np.count_nonzero(targets != IGNORE)) for _, targets in chunks)
-        sums = np.array([math.fsum(nats for nats, _, _ in results), tokens])
+        sums = np.array([math.fsum(nats for nats, *_ in results), tokens])
         self.world.sum(sums)
         self.world.sum(gradient)
         nats, tokens = float(sums[0]), int(sums[1])
         if 0 < tokens < usual:
             gradient *= usual / tokens
-        return nats, tokens, gradient, np.concatenate([state for *_, state in results], axis=-1)
+        return nats, tokens, gradient, np.concatenate([state for _, state, _ in results], axis=-1)
 
-    def _piece_gradient(
-        self, piece: int, chunks: Sequence[Chunk], state: Array, scale: float, drawn: float
-    ) -> tuple[float, Array, Array]:
-        """Nats, gradient and state of the columns of one piece."""
-        columns, unrolled = self.pieces[piece].columns, self.unrolled[piece]
-        state, sums, total = state[..., columns], [], unrolled.gradients.flat
-        for number, (inputs, targets) in enumerate(chunks):
-            inputs, targets = inputs[:, columns], targets[:, columns]
-            if drawn > 0:
-                inputs = self.sampling[piece].replace(inputs, state, drawn)
+    def _map(self, tasks: list[_Task], workers: Workers) -> list[tuple[float, Array, list[Any]]]:
+        """`_work` on all tasks: with helpers, or on threads where there are none."""
+        if self._helpers is None:
+            if workers.forks and len(tasks) > 1:
+                self._share_memory()
+            self._helpers = workers.fork(self._work, len(tasks), self._read_weights)
+        if not self._helpers:
+            return workers.map(self._work, tasks)
+        self._weights[:] = self.model.parameters.flat
+        return self._helpers.map(tasks)
+
+    def _share_memory(self) -> None:
+        """Have helpers read the weights, and write their gradients, where this process looks."""
+        dtype = self.model.parameters.flat.dtype
+        self._weights, *gradients = (
+            shared_zeros(self.model.size, dtype) for _ in (self.model, *self.unrolled)
+        )
+        for unrolled, flat in zip(self.unrolled, gradients, strict=True):
+            unrolled.gradients.lie_in(flat)
+
+    def _read_weights(self) -> None:
+        """In a helper: take the weights as they are now."""
+        self.model.parameters.flat[:] = self._weights
+
+    def _work(self, task: _Task) -> tuple[float, Array, list[Any]]:
+        """Leave a gradient in the buffer of its piece; the nats, state and generators after it."""
+        piece, unrolled, state = self.pieces[task.piece], self.unrolled[task.piece], task.state
+        piece.restore(task.generators)
+        sums, gradient, total = [], unrolled.gradients.flat, None
+        for inputs, targets in task.chunks:
+            if task.drawn > 0:
+                inputs = self.sampling[task.piece].replace(inputs, state, task.drawn)
             nats, state, _ = unrolled.gradient(
-                inputs, targets, state, scale=scale, dropout=self.pieces[piece].dropout
+                inputs, targets, state, scale=task.scale, dropout=piece.dropout
             )
             sums.append(float(nats.sum(dtype=np.float64)))
-            if number:
-                total += unrolled.gradients.flat
-            elif len(chunks) > 1:
-                total = unrolled.gradients.flat.copy()
-        return math.fsum(sums), total, state
+            if total is not None:
+                gradient += total
+            if len(task.chunks) > 1:
+                total = gradient.copy()
+        return math.fsum(sums), state, piece.generators()
 
 
 def _pieces(config: TrainConfig, own: slice) -> Iterator[_Piece]:
@@ -165,7 +234,3 @@ def _pieces(config: TrainConfig, own: slice) -> Iterator[_Piece]:
                 Draws(dropouts[shard], wanted),
                 Draws(samplings[shard], wanted),
             )
-
-
-def _draws(piece: _Piece) -> tuple[Draws, Draws]:
-    return piece.dropout, piece.sampling

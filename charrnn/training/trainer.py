@@ -103,6 +103,8 @@ class Trainer:
         except DivergedError:
             self._take_best()
             raise
+        finally:
+            self.shards.close()
         self._take_best()
 
     def _step(self, chunks: list[Chunk]) -> Progress:

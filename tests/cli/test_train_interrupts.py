@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from charrnn.cli.train_interrupts import Interrupted, Interrupts
+from charrnn.parallel.helpers import FORKS
 from charrnn.storage import checkpoint
 from charrnn.training import run as run_module
 from charrnn.training import trainer, validator
@@ -96,3 +98,54 @@ def test_after_that_signals_are_as_before() -> None:
     with nothing_to_save():
         assert signal.set_wakeup_fd(before) != before
     assert signal.set_wakeup_fd(before) == before
+
+
+HELPED = (
+    *("train", "text.txt", "--hidden-size", "8", "--threads", "2", "--batch-size", "32"),
+    *("--steps", "200", "--evaluations", "2"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FORKS, reason="the system has no safe fork")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_helper_and_the_run_goes_on(
+    run: Run, folder: Path, number: signal.Signals
+) -> None:
+    (folder / "text.txt").write_text(TEXT * 50)
+    log = folder / "log.jsonl"
+    whole = run(*HELPED, "-o", "whole.npz", "--json").objects()[0]
+    process = start(
+        *HELPED, "-o", "m.npz", "--log", "log.jsonl", cwd=folder, start_new_session=True
+    )
+    while not log.exists() or not log.stat().st_size:
+        assert process.poll() is None
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    if number == signal.SIGKILL:  # as the system does where memory is short: one process only
+        process.kill()
+        assert finish(process).code == -number
+    else:  # as a terminal does: all
+        os.killpg(process.pid, number)
+        stopped = finish(process)
+        assert stopped.code == 128 + number
+        assert stopped.err.splitlines()[-1].endswith("--resume")
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{children[0]}/fd").exists() and _state(children[0]) != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    resumed = run("train", "--resume", "-o", "m.npz", "--threads", "1", "--json").objects()[0]
+    for figures in (whole, resumed):
+        for changing in ("checkpoint", "seconds", "chars_per_sec"):
+            del figures[changing]
+    assert resumed == whole
+    found, expected = (checkpoint.load(folder / name).model for name in ("m.npz", "whole.npz"))
+    np.testing.assert_equal({**found.arrays}, {**expected.arrays})
+
+
+def _state(process: str) -> str:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"

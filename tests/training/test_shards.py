@@ -1,5 +1,7 @@
 """The gradient of a batch that is cut into shards, or of several chunks."""
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.ids import IGNORE
 from charrnn.network.model import CharRNN
+from charrnn.parallel.helpers import FORKS
 from charrnn.parallel.threads import Workers
 from charrnn.training.scheduled_sampling import ScheduledSampling
 from charrnn.training.shards import Shards
-from tests.training.trainers import V, with_ngram
+from tests.training.trainers import V, make, with_ngram
 
 pytestmark = pytest.mark.figures
 
@@ -49,6 +52,7 @@ def test_the_gradient_of_several_chunks_is_that_of_one_as_long() -> None:
     shards = Shards(model, TrainConfig(steps=1, batch_size=37, seq_len=4, accumulate=2))
     chunks = [(tokens[:4], tokens[1:5]), (tokens[4:8], tokens[5:])]
     nats, count, gradient, after = shards.gradient(chunks, state, Workers(1))
+    gradient = gradient.copy()
     expected = np.zeros_like(gradient)
     sums = [0.0, 0]
     for chunk in chunks:
@@ -84,3 +88,30 @@ def test_what_the_model_draws_itself_is_a_constant_to_the_gradient(
     assert nats == pytest.approx(expected.sum())
     np.testing.assert_allclose(gradient, whole.gradients.flat, atol=1e-12)
     np.testing.assert_allclose(after, expected_after, atol=1e-12)
+
+
+@pytest.mark.skipif(not FORKS, reason="the system has no safe fork")
+@pytest.mark.parametrize("killed", [False, True])
+def test_helpers_change_nothing_and_a_run_goes_on_without_them(killed: bool) -> None:
+    options: dict[str, Any] = {"batch_size": 40, "dropout": 0.3, "ngram": 3, "steps": 8}
+    whole, last = make(**options), make(**options)
+    list(whole.train())
+    with Workers(2, forks=True) as workers:
+        first = make(workers=workers, **options)
+        steps = first.train()
+        for _ in range(3):
+            next(steps)
+        helpers = first.shards._helpers
+        assert helpers is not None
+        assert len(helpers) == 1
+        if killed:
+            os.kill(helpers._helpers[0].process, signal.SIGKILL)
+            next(steps)
+            assert not helpers
+            next(steps)
+        last.restore(first.snapshot())
+        list(steps)
+        assert not helpers
+    list(last.train())
+    for trainer in (first, last):
+        np.testing.assert_array_equal(trainer.model.parameters.flat, whole.model.parameters.flat)

@@ -64,17 +64,21 @@ def test_it_learns_from_the_last_token_alone_what_that_one_tells() -> None:
         *({"cell": cell, "scheduled_sampling": 1.0} for cell in ("rnn", "lstm", "gru", "jordan")),
         {"ngram": 3, "dropout": 0.3, "unk_rate": 0.05},
         {"ngram": 3, "scheduled_sampling": 1.0},
+        {"cell": "rnn", "dropout": 0.3, "accumulate": 2},
+        {"cell": "gru", "ngram": 3, "recurrent_dropout": 0.3, "embedding_size": 3},
     ],
 )
-def test_a_seed_gives_the_same_weights_on_any_number_of_threads(options: dict[str, Any]) -> None:
+def test_a_seed_gives_the_same_weights_on_any_number_of_threads_and_processes(
+    options: dict[str, Any],
+) -> None:
     weights = []
-    for threads in (1, 2, 3):
-        with Workers(threads) as workers:
+    for threads, forks in ((1, False), (2, False), (3, False), (2, True)):
+        with Workers(threads, forks=forks) as workers:
             trainer = make(workers=workers, batch_size=40, steps=8, **options)
             run(trainer)
             weights.append(trainer.model.parameters.flat)
-    np.testing.assert_array_equal(weights[0], weights[1])
-    np.testing.assert_array_equal(weights[0], weights[2])
+    for others in weights[1:]:
+        np.testing.assert_array_equal(weights[0], others)
     other = make(batch_size=40, steps=8, seed=1, **options)
     run(other)
     assert (other.model.parameters.flat != weights[0]).any()
