@@ -47,11 +47,14 @@ def test_they_are_views_of_one_vector(
     network: dict[str, Any], rows: int, state: tuple[int, int, int]
 ) -> None:
     parameters = Parameters(config(network))
-    parameters.flat[:] = np.arange(parameters.flat.size)
-    in_order = np.concatenate([array.ravel() for array in parameters.values()])
-    np.testing.assert_array_equal(in_order, parameters.flat)
-    for array in parameters.values():
-        assert np.shares_memory(array, parameters.flat)
+    for flat in (parameters.flat, np.empty_like(parameters.flat)):
+        parameters.lie_in(flat)
+        assert parameters.flat is flat
+        flat[:] = np.arange(flat.size)
+        in_order = np.concatenate([array.ravel() for array in parameters.values()])
+        np.testing.assert_array_equal(in_order, flat)
+        for array in parameters.values():
+            assert np.shares_memory(array, flat)
 
 
 @networks

@@ -6,6 +6,8 @@ import threading
 import pytest
 
 from charrnn.parallel import threads
+from charrnn.parallel.helpers import FORKS
+from charrnn.parallel.processes import World
 from charrnn.parallel.threads import Workers, default_threads
 
 
@@ -51,6 +53,27 @@ def test_an_error_stops_the_items_that_are_running_or_wait(error: type[BaseExcep
         assert len(started) < 9
         workers.check()  # nothing is stopped any more
         assert workers.map(lambda item: item, range(3)) == [0, 1, 2]
+
+
+def test_work_is_forked_only_where_that_is_asked_for_and_safe() -> None:
+    world = World()
+    world.size = 2
+    for workers in (Workers(2), Workers(1, forks=True), Workers(2, world, forks=True)):
+        with workers:
+            assert not workers.forks
+            assert not workers.fork(abs, 5, lambda: None)
+
+
+@pytest.mark.skipif(not FORKS, reason="the system has no safe fork")
+def test_helpers_are_one_less_than_cores_or_items_and_end_with_the_work() -> None:
+    with Workers(3, forks=True) as workers:
+        found = [workers.fork(lambda _: os.getpid(), number, lambda: None) for number in (2, 5)]
+        assert [len(helpers) for helpers in found] == [1, 2]
+        pids = {pid for helpers in found for pid in helpers.map(range(3))} - {os.getpid()}
+        assert len(pids) == 3
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_there_is_at_least_one_thread() -> None:
