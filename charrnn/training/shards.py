@@ -26,6 +26,7 @@ Array = np.ndarray
 
 _SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
 _MOST_COLUMNS = 64  # wider ones win nothing more
+_MOST_WEIGHTS = 1 << 21  # of a model for helpers; threads share larger ones in the cache
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,11 @@ class Shards:
     def _map(self, tasks: list[_Task], workers: Workers) -> list[tuple[float, Array, list[Any]]]:
         """`_work` on all tasks: with helpers, or on threads where there are none."""
         if self._helpers is None:
-            if workers.forks and len(tasks) > 1:
+            helped = workers.forks and len(tasks) > 1 and self.model.size <= _MOST_WEIGHTS
+            if helped:
                 self._share_memory()
-            self._helpers = workers.fork(self._work, len(tasks), self._read_weights)
+            number = len(tasks) if helped else 1
+            self._helpers = workers.fork(self._work, number, self._read_weights)
         if not self._helpers:
             return workers.map(self._work, tasks)
         self._weights[:] = self.model.parameters.flat
