@@ -33,7 +33,7 @@ _ROOF = 2048  # rows and columns of the product that measures the roof
 @contextlib.contextmanager
 def prepared(task: Task) -> Iterator[tuple[Step, Facts]]:
     """A step of the task, by all cores unless `threads` says otherwise."""
-    with Workers(task.get("threads"), world()) as workers:
+    with Workers(task.get("threads"), world(), forks=True) as workers:
         step, flop = _KINDS[task["kind"]](task, workers)
         yield (
             step,
