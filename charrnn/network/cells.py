@@ -28,6 +28,7 @@ import numpy as np
 
 from charrnn.config import ModelConfig
 from charrnn.ids import EOS
+from charrnn.network.blocks import column_blocks, multiply, multiply_parts, row_parts
 from charrnn.network.functional import ACTIVATIONS, tanh
 
 Array = np.ndarray
@@ -49,10 +50,12 @@ class LayerWeights:
     matrix: Array  # W (G·H, K), for the backward pass
     inputs: Array  # Uᵀ (G, D, H); of one-hot inputs Uᵀ + b
     bias: Array  # b (G, 1, H)
-    recurrent: Array  # Rᵀ (G, R, H)
+    recurrent: Array  # Rᵀ (G, R, H) in blocks of its columns
 
     @classmethod
-    def of(cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool) -> "LayerWeights":
+    def of(
+        cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool, rows: int
+    ) -> "LayerWeights":
         """Prepare weights (G·H, K).
 
         Args:
@@ -60,6 +63,7 @@ class LayerWeights:
             gates: G.
             sigmoids: how many gates, the first ones, have a sigmoid.
             one_hot: inputs are ids, and <EOS> adds nothing.
+            rows: B.
         """
         scale = np.ones((gates, 1, 1), W.dtype)
         scale[:sigmoids] = 0.5
@@ -70,7 +74,7 @@ class LayerWeights:
         if one_hot:
             inputs[:, EOS] = 0
             inputs += bias
-        return cls(W, inputs, bias, recurrent)
+        return cls(W, inputs, bias, column_blocks(recurrent, rows))
 
     def receive(self, inputs: Array, work: Array) -> Array:
         """What inputs (T, B, D), or ids (T, B), add to the gates (G, T, B, H).
@@ -93,6 +97,7 @@ class Cell(ABC):
     num_gates: int  # blocks of H rows in W
     num_sigmoids: int  # how many of them, the first ones, have a sigmoid
     num_states: int  # state arrays (B, H): h, and for the lstm C
+    groups: tuple[slice, ...]  # gates whose gradients go back through one product
 
     states: tuple[Array, ...]  # each (T+1, B, H); what a step changes and the next one reads
 
@@ -104,16 +109,15 @@ class Cell(ABC):
         self.h = np.empty((T + 1, B, H), dtype)  # h[t] enters step t
         self.states = (self.h,)
         self.gates = np.empty((G, T, B, H), dtype)
-        self.dgates = np.empty(
-            (T, B, G * H), dtype
-        )  # gradient by the gates, all of a step in one row
+        self.dgates = np.empty((T, B, G * H), dtype)  # gradient by the gates, a step's in one row
+        self.products = np.empty((G, B, H), dtype)  # scratch
         self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[:, 0].size))
         self._received = np.empty(0, dtype)  # what inputs add to the gates of some steps
 
-    @classmethod
-    def weights(cls, W: Array, D: int, *, one_hot: bool) -> LayerWeights:
+    def weights(self, W: Array, *, one_hot: bool) -> LayerWeights:
         """Prepare weights (G·H, K) as `LayerWeights.of` does."""
-        return LayerWeights.of(W, D, cls.num_gates, sigmoids=cls.num_sigmoids, one_hot=one_hot)
+        G, sigmoids, rows = self.num_gates, self.num_sigmoids, self.gates.shape[2]
+        return LayerWeights.of(W, self.D, G, sigmoids=sigmoids, one_hot=one_hot, rows=rows)
 
     @abstractmethod
     def step(self, recurrent: Array, t: int, received: Array) -> None:
@@ -132,13 +136,13 @@ class Cell(ABC):
         """
 
     @abstractmethod
-    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Sequence[Array], t: int, *dstate: Array) -> tuple[Array, ...]:
         """Turn the gradient by states[·][t+1] into the one by states[·][t].
 
         Fills dgates[t], the gradient by the sums in the gates, and overwrites `dstate`.
 
         Args:
-            W_h: the recurrent weights (G·H, H).
+            W_h: the recurrent weights (·, H) of each group of gates, in parts of their rows.
             t: a step whose factors `differentiate` has computed.
             dstate: (B, H) each.
         """
@@ -190,7 +194,8 @@ class Cell(ABC):
         Returns:
             Gradient by the state before the first step (num_states, H, B).
         """
-        W_h = W[:, self.D + 1 :]
+        by_gate = W.reshape(self.num_gates, self.H, -1)[:, :, self.D + 1 :]
+        W_h = [self._parts(by_gate[group]) for group in self.groups]
         dstate = tuple(np.zeros(own[0].shape, own.dtype) for own in self.states)
         last = len(keep) - 1
         for t in range(last, -1, -1):
@@ -206,6 +211,10 @@ class Cell(ABC):
             if trace is not None:
                 trace.append(np.stack([down.T for down in dstate]))
         return np.stack([down.T for down in dstate])
+
+    def _parts(self, W_h: Array) -> Array:
+        """Recurrent weights (·, H, H) of some gates as `multiply_parts` takes them."""
+        return row_parts(W_h.reshape(-1, self.H), len(W_h), self.gates.shape[2])
 
     def weight_gradient(self, block: Array, dW: Array) -> None:
         """Write dW = Σₜ dgatesₜᵀ·[xₜ, 1, hₜ₋₁] over the steps of the last backward.
@@ -229,6 +238,7 @@ class RNN(Cell):
     """hₜ = φ(W·[xₜ; 1; hₜ₋₁]) (Elman 1990), φ being tanh, relu or sigmoid."""
 
     num_gates, num_sigmoids, num_states = 1, 0, 1
+    groups = (slice(1),)
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
@@ -237,17 +247,17 @@ class RNN(Cell):
         self.activation, self.derivative = ACTIVATIONS[config.activation]
 
     def step(self, recurrent: Array, t: int, received: Array) -> None:
-        (gate,) = np.matmul(self.h[t], recurrent, out=self.gates[:, t])
+        (gate,) = multiply(self.h[t], recurrent, self.gates[:, t])
         gate += received[0]
         self.h[t + 1] = self.activation(gate)
 
     def differentiate(self, start: int, end: int) -> None:
         self.derivative(self.gates[0, start:end])  # not of self.h, which a document's start clears
 
-    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Sequence[Array], t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
         np.multiply(self.gates[0, t], dh, out=self.dgates[t])  # the gate holds φ′
-        return (np.matmul(self.dgates[t], W_h, out=dh),)
+        return (multiply_parts(self.dgates[t], W_h[0], dh, self.products),)
 
 
 class LSTM(Cell):
@@ -259,6 +269,7 @@ class LSTM(Cell):
     """
 
     num_gates, num_sigmoids, num_states = 4, 3, 2
+    groups = (slice(4),)
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
@@ -273,7 +284,7 @@ class LSTM(Cell):
 
     def step(self, recurrent: Array, t: int, received: Array) -> None:
         C, tanh_C = self.C[t + 1], self.tanh_C[t]
-        gates = np.matmul(self.h[t], recurrent, out=self.gates[:, t])
+        gates = multiply(self.h[t], recurrent, self.gates[:, t])
         gates += received
         tanh(gates)
         ifo = gates[:3]  # σ(x) = ½ + ½·tanh(x/2), and x is halved
@@ -300,7 +311,7 @@ class LSTM(Cell):
         np.subtract(1, tanh_C, out=tanh_C)
         tanh_C *= o
 
-    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Sequence[Array], t: int, *dstate: Array) -> tuple[Array, ...]:
         dh, dC = dstate
         factors = self.factors[:, t % self.span]
         dgates = self.dgates[t].reshape(-1, 4, self.H).transpose(1, 0, 2)  # (4, B, H)
@@ -310,7 +321,7 @@ class LSTM(Cell):
         np.multiply(factors[2], dh, out=dgates[2])
         np.multiply(factors[3], dC, out=dgates[3])
         self.spare = dC
-        return np.matmul(self.dgates[t], W_h, out=dh), dC_before
+        return multiply_parts(self.dgates[t], W_h[0], dh, self.products), dC_before
 
 
 class GRU(Cell):
@@ -324,6 +335,7 @@ class GRU(Cell):
     """
 
     num_gates, num_sigmoids, num_states = 3, 2, 1
+    groups = (slice(2), slice(2, 3))
 
     def __init__(
         self, config: ModelConfig, input_size: int, seq_len: int, batch_size: int, dtype: np.dtype
@@ -338,14 +350,14 @@ class GRU(Cell):
         h_before, h, reset_h = self.h[t], self.h[t + 1], self.reset_h[t]
         gates = self.gates[:, t]
         zr, candidate = gates[:2], gates[2]
-        np.matmul(h_before, recurrent[:2], out=zr)
+        multiply(h_before, recurrent[:2], zr)
         zr += received[:2]
         tanh(zr)
         zr *= 0.5  # σ(x) = ½ + ½·tanh(x/2), and x is halved
         zr += 0.5
         z, r = zr
         np.multiply(r, h_before, out=reset_h)
-        np.matmul(reset_h, recurrent[2], out=candidate)
+        multiply(reset_h, recurrent[2], candidate)
         candidate += received[2]
         tanh(candidate)
         np.subtract(candidate, h_before, out=h)
@@ -367,7 +379,7 @@ class GRU(Cell):
         np.subtract(1, z, out=z)  # from here on 1 − z
         np.multiply(candidate, z, out=by_z)
 
-    def step_backward(self, W_h: Array, t: int, *dstate: Array) -> tuple[Array, ...]:
+    def step_backward(self, W_h: Sequence[Array], t: int, *dstate: Array) -> tuple[Array, ...]:
         (dh,) = dstate
         H, dgates = self.H, self.dgates[t]
         dzr, dcandidate = dgates[:, : 2 * H], dgates[:, 2 * H :]
@@ -376,10 +388,10 @@ class GRU(Cell):
         dh_before = np.multiply(dh, not_z, out=self.spare)
         np.multiply(dh, by_candidate, out=dcandidate)
         np.multiply(dh, by_z, out=dzr[:, :H])
-        dreset = np.matmul(dcandidate, W_h[2 * H :], out=dh)  # by r * h₋₁
+        dreset = multiply_parts(dcandidate, W_h[1], dh, self.products)  # by r * h₋₁
         dh_before += np.multiply(dreset, r, out=self.product)
         np.multiply(dreset, by_r, out=dzr[:, H:])
-        dh_before += np.matmul(dzr, W_h[: 2 * H], out=self.product)
+        dh_before += multiply_parts(dzr, W_h[0], self.product, self.products)
         self.spare = dh
         return (dh_before,)
 

@@ -16,6 +16,7 @@ The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none
 import numpy as np
 
 from charrnn.ids import EOS
+from charrnn.network.blocks import multiply
 from charrnn.network.cells import LayerWeights
 from charrnn.network.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
 from charrnn.network.parameters import input_size
@@ -39,7 +40,7 @@ class UnrolledJordan(Unrolled):
 
     def _prepared(self, layer: int, weight: Array) -> LayerWeights:
         one_hot = not self.config.embedding_size
-        return LayerWeights.of(weight, self.D, 1, sigmoids=0, one_hot=one_hot)
+        return LayerWeights.of(weight, self.D, 1, sigmoids=0, one_hot=one_hot, rows=self.h.shape[1])
 
     @property
     def recurrent(self) -> bool:
@@ -57,7 +58,7 @@ class UnrolledJordan(Unrolled):
         for t, kept in enumerate(tape.keep):
             if kept is not None:
                 self.o[t] *= kept
-            np.matmul(self.o[t], R, out=self.h[t])
+            multiply(self.o[t], R, self.h[t])
             self.h[t] += received[t]
             tanh(self.h[t])
             top[t] = self.h[t] * tape.masks[0][t] if tape.masks else self.h[t]
@@ -71,7 +72,7 @@ class UnrolledJordan(Unrolled):
         """Run all steps at once: each is given the true output before it."""
         (weights,), steps = tape.weights, len(top)
         write_one_hot(np.maximum(tape.inputs, EOS), self.o[:steps])
-        self.h[:steps] = self.o[:steps] @ weights.recurrent[0]
+        multiply(self.o[:steps], weights.recurrent[0], self.h[:steps])
         self.h[:steps] += received
         tanh(self.h[:steps])
         top[:] = self.h[:steps] * tape.masks[0] if tape.masks else self.h[:steps]

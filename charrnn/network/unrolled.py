@@ -168,7 +168,7 @@ class Unrolled:
 
     def _prepared(self, layer: int, weight: Array) -> LayerWeights:
         one_hot = layer == 0 and not self.config.embedding_size
-        return self.cells[layer].weights(weight, input_size(self.config, layer), one_hot=one_hot)
+        return self.cells[layer].weights(weight, one_hot=one_hot)
 
     def forward(
         self,

@@ -26,9 +26,7 @@ R = TypeVar("R")
 _NUM_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _EXTENSION = "numpy._core._multiarray_umath"  # part of NumPy, linked to its BLAS
 _NAMES = [  # of the functions of OpenBLAS, by how it was built
-    f"{prefix}openblas_{{}}_num_threads{suffix}"
-    for prefix in ("scipy_", "")
-    for suffix in ("64_", "")
+    f"{prefix}openblas_{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")
 ]
 _inside: list[int] = []  # by caller of `one_blas_thread`, the number of threads before the first
 _lock = threading.Lock()
@@ -167,9 +165,22 @@ def one_blas_thread() -> Iterator[None]:
 @cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], object]]:
     """The functions that get and set how many threads it runs."""
+    get, put = _function("get_num_threads"), _function("set_num_threads")
+    return (get, put) if get and put else (lambda: 1, lambda number: None)
+
+
+@cache
+def blas_kernel() -> str:
+    """The processor that OpenBLAS computes for, in lower case; empty with another BLAS."""
+    get = _function("get_corename")
+    if not get:
+        return ""
+    get.restype = ctypes.c_char_p
+    return str(get().decode()).lower()
+
+
+def _function(name: str) -> Any:
+    """A function of OpenBLAS, None if NumPy has another BLAS."""
     library = ctypes.CDLL(sys.modules[_EXTENSION].__file__)
-    for name in _NAMES:
-        get, put = (getattr(library, name.format(verb), None) for verb in ("get", "set"))
-        if get and put:
-            return get, put
-    return lambda: 1, lambda number: None
+    found = (getattr(library, each.format(name), None) for each in _NAMES)
+    return next(filter(None, found), None)

@@ -57,7 +57,7 @@ def run(
     cell: Cell, W: Array, x: Array, state: Array, keep: list[Array | None]
 ) -> tuple[Array, Array]:
     out = np.empty((len(x), x.shape[1], H))
-    after = cell.forward(cell.weights(W, D, one_hot=x.ndim == 2), x, keep, state, out)
+    after = cell.forward(cell.weights(W, one_hot=x.ndim == 2), x, keep, state, out)
     return out, after
 
 
