@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,9 @@ from charrnn.parallel import threads
 from charrnn.parallel.helpers import FORKS
 from charrnn.parallel.processes import World
 from charrnn.parallel.threads import Workers, default_threads
+
+_CPU = Path("/proc/cpuinfo")
+CPU = _CPU.read_text(encoding="ascii", errors="replace").split() if _CPU.exists() else []
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -136,3 +140,13 @@ def test_a_blas_that_is_loaded_gets_one_thread_for_a_while() -> None:
     if done.stdout.split() == ["1"] * 5:
         pytest.skip("NumPy has another BLAS here, or the machine has one core")
     assert done.stdout.split() == ["2", "1", "1", "1", "2"]
+
+
+@pytest.mark.skipif("avx2" not in CPU, reason="the kernel that is asked for needs AVX2")
+def test_the_kernel_of_blas_is_known_by_its_name() -> None:
+    code = "from charrnn.parallel import threads; import numpy; print(threads.blas_kernel())"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() in ("haswell", "")  # nothing with another BLAS
