@@ -10,7 +10,7 @@ import numpy as np
 
 from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, UNKNOWN, context_keys, num_rows
+from charrnn.mixing.inputs import COUNTED, NUM_INPUTS, UNKNOWN, context_keys, num_rows
 from charrnn.mixing.mixed import MEMORY, Mixed, joined
 from charrnn.mixing.mixer import Mixer, target_log_probs
 from charrnn.mixing.recall import histories
@@ -33,7 +33,7 @@ def count_contexts(vocab_size: int, tokens: Array) -> Counts:
         tokens: (N,) each document and then <EOS> or IGNORE.
     """
     inputs = _inputs(tokens)
-    found = np.stack([histories(inputs, tokens, length, MEMORY) for length in LENGTHS])
+    found = np.stack([histories(inputs, tokens, length, MEMORY) for length in COUNTED])
     keys = context_keys(np.maximum(inputs, EOS), found)
     known = (keys != UNKNOWN) & (tokens != IGNORE)
     followed = np.broadcast_to(tokens, keys.shape)[known]
@@ -49,7 +49,8 @@ def fit(base: ResidualRNN, tokens: Array, start: int) -> Mixed | None:
         start: where the second part begins.
     """
     counts = count_contexts(base.vocab_size, tokens[:start])
-    model = Mixed(base, counts, Mixer.initial(num_rows(base.vocab_size), NUM_INPUTS))
+    rows = num_rows(base.vocab_size, base.ngram.config.order)
+    model = Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
     gains = learn(model, tokens, start)[tokens[start:] != IGNORE]
     if not len(gains):
         return None

@@ -1,17 +1,18 @@
 """What is mixed: the base's distribution, and what followed histories like the present ones.
 
 Letters: K inputs besides the base, N positions, V vocabulary size, E pairs of a position and a
-token.
+token, n the order of the n-gram model.
 
-An indirect context is a history and the last token: "when what came last after `th` was e and then
-a, and the last token is h, then ...". Each input is one such context, or one of two histories, and
-what followed it in the training text. It says
+An indirect context is a history and the last token: "when what followed the last two times after
+`th` was first e and then a, and the last token is h". All inputs but one are such a context, of one
+history or of two, and what followed it in the training text. Such an input says
 
 x(w) = log(1 + (n - D) / (D · d · P(w)))
 
 of a token w that followed n times, d being the number of different ones and P the base's
 distribution: by so much P(w) would grow if the context's counts, discounted by D, were interpolated
-with it. It says nothing of a token that never followed.
+with it. It says nothing of a token that never followed. The last input is a match: what followed
+the longest repetition, as if it had followed once.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,10 @@ from charrnn.mixing.recall import NONE, hashed
 
 Array = np.ndarray
 
-LENGTHS = (2, 3, 4, 5)  # after how many last tokens histories are looked up
-_CONTEXTS: Sequence[Sequence[int]] = ((0,), (1,), (2,), (3,), (1, 3))  # rows of LENGTHS, ascending
-NUM_INPUTS = len(_CONTEXTS)
+LENGTHS = (2, 3, 5, 8, 12, 16)  # after how many last tokens histories are looked up
+_CONTEXTS: Sequence[Sequence[int]] = ((0,), (1,), (2,), (1, 2))  # rows of LENGTHS, ascending
+COUNTED = LENGTHS[:3]  # of the contexts
+NUM_INPUTS = len(_CONTEXTS) + 1
 UNKNOWN = np.uint64(0)  # in place of a hash where there is no history
 _DISCOUNT = 0.6
 _TINY = 1e-9
@@ -36,17 +38,17 @@ _PER_NAT = 5  # and of entropy
 _AGREEING = 16
 
 
-def num_rows(vocab_size: int) -> int:
+def num_rows(vocab_size: int, order: int) -> int:
     """How many rows the sets of weights have together."""
-    return 1 + vocab_size + _AGREEING
+    return 1 + _AGREEING + len(LENGTHS) + 1 + vocab_size + order
 
 
 def context_keys(last: Array, found: Array) -> Array:
-    """Hash the context of each input (K, N); UNKNOWN where it has no history.
+    """Hash the context of each input (K - 1, N); UNKNOWN where it has no history.
 
     Args:
         last: (N,) the last token.
-        found: (len(LENGTHS), 2, N) histories.
+        found: (3 or more, 2, N) histories after COUNTED tokens.
     """
     keys = []
     for number, rows in enumerate(_CONTEXTS):
@@ -56,7 +58,7 @@ def context_keys(last: Array, found: Array) -> Array:
     return np.stack(keys)
 
 
-def evidence(counts: Counts, log_probs: Array, last: Array, found: Array) -> Inputs:
+def evidence(counts: Counts, log_probs: Array, last: Array, found: Array, longest: Array) -> Inputs:
     """Collect what is mixed.
 
     Args:
@@ -64,18 +66,25 @@ def evidence(counts: Counts, log_probs: Array, last: Array, found: Array) -> Inp
         log_probs: (N, V) of the base in nats.
         last: (N,) the last token.
         found: (len(LENGTHS), 2, N) histories.
+        longest: (N,) tokens in the longest context that the n-gram model has, below n.
     """
-    N, V = log_probs.shape
+    N = len(last)
     sizes, places = counts.find(context_keys(last, found).reshape(-1))
-    tokens, times = counts.tokens[places], counts.counts[places]
+    totals = np.bincount(np.repeat(np.arange(len(sizes)), sizes), counts.counts[places], len(sizes))
+    matched = (found[:, 1] != NONE).sum(axis=0)  # how many of LENGTHS
+    matches = np.flatnonzero(matched)
+    entropy = -np.einsum("nv,nv->n", np.exp(log_probs), log_probs)
+    base = np.minimum((entropy * _PER_NAT).astype(np.int64), LEVELS - 1)
+    levels = np.concatenate([base, _levels(sizes, totals), matched]).reshape(-1, N)
+
+    tokens = np.append(counts.tokens[places], found[matched[matches] - 1, 1, matches])
+    times = np.append(counts.counts[places], np.ones(len(matches), np.float32))
+    sizes = np.append(sizes, matched > 0)
     queries = np.repeat(np.arange(len(sizes)), sizes)
     probs = np.maximum(np.exp(log_probs[queries % N, tokens]), _TINY)
     values = np.log1p((times - _DISCOUNT) / (_DISCOUNT * sizes[queries] * probs))
-    totals = np.bincount(queries, times, len(sizes))
-    entropy = -np.einsum("nv,nv->n", np.exp(log_probs), log_probs)
-    base = np.minimum((entropy * _PER_NAT).astype(np.int64), LEVELS - 1)
-    levels = np.concatenate([base, _levels(sizes, totals)]).reshape(-1, N)
-    return Inputs(log_probs, sizes, tokens, values, _rows(last, found, V), levels)
+    rows = _rows(last, found, matched, longest, log_probs.shape[1])
+    return Inputs(log_probs, sizes, tokens, values, rows, levels)
 
 
 def _levels(sizes: Array, totals: Array) -> Array:
@@ -85,13 +94,19 @@ def _levels(sizes: Array, totals: Array) -> Array:
     return np.where(sizes == 0, 0, np.minimum(level, LEVELS - 1))
 
 
-def _rows(last: Array, found: Array, vocab_size: int) -> Array:
-    """The row of each set: one for all places, by last token, by which histories agree."""
-    short, long = found[1], found[3]
+def _rows(last: Array, found: Array, matched: Array, longest: Array, vocab_size: int) -> Array:
+    """The row of each set: the first is one for all places; the others are chosen by which
+    histories agree, the length of the match, the last token, and the n-gram's longest context."""
+    short, long = found[1], found[2]
     agreeing = (
         (short[1] == long[1])
         + 2 * (short[1] == short[0])
         + 4 * (long[1] == long[0])
         + 8 * (long[1] != NONE)
     )
-    return np.stack([np.zeros_like(last), 1 + last, 1 + vocab_size + agreeing])
+    sets = (agreeing, _AGREEING), (matched, len(LENGTHS) + 1), (last, vocab_size), (longest, 0)
+    rows, first = [np.zeros_like(last)], 1
+    for row, size in sets:
+        rows.append(first + row)
+        first += size
+    return np.stack(rows)

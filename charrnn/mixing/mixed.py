@@ -15,11 +15,13 @@ from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import recall, remember
+from charrnn.ngrams.ngram import NONE
 from charrnn.ngrams.residual import ResidualRNN, UnrolledResidual
 
 Array = np.ndarray
 
-MEMORY = 4096  # tokens that a stream remembers
+MEMORY = 1 << 14  # tokens that a stream remembers
+_NARROWEST = 64  # of these tokens, as searching fewer is no faster
 _NUMBERS = 1 << 20  # of logits that are mixed at a time
 
 
@@ -36,7 +38,8 @@ class Mixed:
     """
 
     def __init__(self, base: ResidualRNN, counts: Counts, mixer: Mixer) -> None:
-        shapes = (num_rows(base.vocab_size), 1 + NUM_INPUTS), (1 + NUM_INPUTS, LEVELS)
+        rows = num_rows(base.vocab_size, base.ngram.config.order)
+        shapes = (rows, 1 + NUM_INPUTS), (1 + NUM_INPUTS, LEVELS)
         if (mixer.sets.shape, mixer.own.shape) != shapes:
             raise ValueError("the weights of the mixture do not fit the model")
         self.base, self.counts, self.mixer = base, counts, mixer
@@ -94,7 +97,7 @@ class UnrolledMixed:
 
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
-        base, recent = split(state)
+        base, recent = self._split(state, len(inputs))
         for tokens in inputs:
             recent = remember(recent, tokens)
         return joined(self.unrolled.run(inputs, base), recent)
@@ -129,8 +132,9 @@ class UnrolledMixed:
         Returns:
             Slices of the positions with what is mixed there.
         """
-        base, recent = split(state)
+        base, recent = self._split(state, len(inputs))
         T, B = inputs.shape
+        longest = self._longest(inputs, base)
         logits, base = self.unrolled.forward(inputs, base)
         found = np.empty((len(LENGTHS), 2, T, B), np.int32)
         for step, tokens in enumerate(inputs):
@@ -145,17 +149,36 @@ class UnrolledMixed:
                 part = slice(start, start + size)
                 with np.errstate(all="ignore"):
                     log_probs = log_softmax(rows[part])
-                    each = evidence(self.model.counts, log_probs, last[part], flat[..., part])
+                    own = last[part], flat[..., part], longest[part]
+                    each = evidence(self.model.counts, log_probs, *own)
                 yield part, each
 
         return parts(), joined(base, recent)
 
+    def _longest(self, inputs: Array, base: Array) -> Array:
+        """Tokens in the longest context that the n-gram model has after each input (N,)."""
+        ngram = self.unrolled.ngram
+        before = base[len(base) - (ngram.config.order - 1) :].astype(np.int64)
+        contexts, _ = ngram.contexts_after(inputs, before)
+        found: Array = (contexts != NONE).sum(axis=0).reshape(-1) - 1
+        return found
 
-def split(state: Array) -> tuple[Array, Array]:
-    """The base's part of a state, and what each stream remembers (B, L)."""
-    return state[:-MEMORY], np.ascontiguousarray(state[-MEMORY:].T, np.int32)
+    def _split(self, state: Array, steps: int) -> tuple[Array, Array]:
+        """The base's part of a state, and what each stream remembers (B, L or less).
+
+        Where all streams have read little, what is empty before that is left out, but for room for
+        some more steps.
+        """
+        base, recent, used = state[:-MEMORY], state[-MEMORY:], MEMORY
+        while used > 1 and (recent[-used // 2] == IGNORE).all():
+            used //= 2
+        kind = np.int16 if self.model.vocab_size < 1 << 15 else np.int32
+        width = max(_NARROWEST, used + steps)
+        return base, np.ascontiguousarray(recent[-width:].T, kind)
 
 
 def joined(base: Array, recent: Array) -> Array:
-    """A state from its two parts."""
-    return np.concatenate([base, recent.T], dtype=base.dtype, casting="unsafe")
+    """A state from its two parts; what each stream remembers (B, L or less) is filled up."""
+    state = np.full((len(base) + MEMORY, len(recent)), IGNORE, base.dtype)
+    state[: len(base)], state[-recent.shape[1] :] = base, recent.T
+    return state

@@ -41,7 +41,8 @@ def fitted() -> tuple[Mixed, np.ndarray]:
     base = make_base()
     V = base.vocab_size
     tokens = tokens_of(V, 6000)
-    model = Mixed(base, count_contexts(V, tokens[:4000]), Mixer.initial(num_rows(V), NUM_INPUTS))
+    mixer = Mixer.initial(num_rows(V, base.ngram.config.order), NUM_INPUTS)
+    model = Mixed(base, count_contexts(V, tokens[:4000]), mixer)
     return model, learn(model, tokens, 4000)
 
 

@@ -34,9 +34,9 @@ def places() -> tuple[Array, Array, Array]:
 def test_a_context_is_its_history_and_the_last_token() -> None:
     last, found, _ = places()
     keys = context_keys(last, found)
-    assert keys.shape == (NUM_INPUTS, N)
+    assert keys.shape == (NUM_INPUTS - 1, N)
     assert np.array_equal(keys[0] == UNKNOWN, found[0, 1] == NONE)
-    assert np.array_equal(keys[-1] == UNKNOWN, found[-1, 1] == NONE)
+    assert np.array_equal(keys[-1] == UNKNOWN, found[2, 1] == NONE)
     seen: dict[int, tuple[int, ...]] = {}
     for key, *context in zip(keys[0].tolist(), last, *found[0], strict=True):
         if key != UNKNOWN:
@@ -48,9 +48,11 @@ def test_evidence_is_by_how_much_counts_would_raise_the_base() -> None:
     keys = context_keys(last, found)
     known = keys[0] != UNKNOWN
     counts = Counts.of(V, keys[0][known], targets[known], 1)
+    longest = np.random.default_rng(2).integers(0, 4, N)
     log_probs = np.log(np.random.default_rng(1).dirichlet(np.ones(V), N))
-    inputs = evidence(counts, log_probs, last, found)
-    assert not inputs.sizes[N:].any()  # nothing was counted for the other inputs
+    inputs = evidence(counts, log_probs, last, found, longest)
+    assert not inputs.sizes[N:-N].any()  # nothing was counted for the other contexts
+    assert np.array_equal(inputs.sizes[-N:] == 1, found[0, 1] != NONE)  # a match
     place = int(np.flatnonzero(known)[0])
     same = keys[0] == keys[0][place]
     followed, times = np.unique(targets[same], return_counts=True)
@@ -61,6 +63,7 @@ def test_evidence_is_by_how_much_counts_would_raise_the_base() -> None:
         assert value == pytest.approx(math.log1p(share))
     assert inputs.levels.min() >= 0
     assert inputs.levels.max() < LEVELS
-    assert not inputs.levels[2:].any()
-    assert inputs.rows.max() < num_rows(V)
-    assert all(len(set(pair)) == 2 for pair in zip(*inputs.rows[:2], strict=True))
+    assert not inputs.levels[2:-1].any()
+    assert np.array_equal(inputs.levels[-1], (found[:, 1] != NONE).sum(axis=0))
+    assert inputs.rows.max() < num_rows(V, 4)
+    assert (np.diff(inputs.rows, axis=0) > 0).all()  # sets share no row
