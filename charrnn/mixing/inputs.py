@@ -21,7 +21,7 @@ import numpy as np
 
 from charrnn.mixing.counts import Counts
 from charrnn.mixing.mixer import LEVELS, Inputs
-from charrnn.mixing.recall import NONE, hashed
+from charrnn.mixing.recall import NONE, ODD
 
 Array = np.ndarray
 
@@ -30,12 +30,26 @@ _CONTEXTS: Sequence[Sequence[int]] = ((0,), (1,), (2,), (1, 2))  # rows of LENGT
 COUNTED = LENGTHS[:3]  # of the contexts
 NUM_INPUTS = len(_CONTEXTS) + 1
 UNKNOWN = np.uint64(0)  # in place of a hash where there is no history
+_NEEDED = [rows[-1] for rows in _CONTEXTS]  # the history without which there is no context
 _DISCOUNT = 0.6
 _TINY = 1e-9
 _DIFFERENT = np.array([1, 2, 3, 5])  # bounds of levels: of different tokens,
 _TOTALS = np.array([1.5, 3.5, 7.5, 16])  # of occurrences,
 _PER_NAT = 5  # and of entropy
 _AGREEING = 16
+
+
+def _factors() -> Array:
+    """Odd numbers, by which a context multiplies 1, the last token and its histories to be hashed
+    (Dietzfelbinger et al. 1997): (K - 1, 2 + 2·len(COUNTED)), 0 for histories of others."""
+    shape = len(_CONTEXTS), 2 + 2 * len(COUNTED)
+    found = np.cumprod(np.full(shape, ODD), dtype=np.uint64).reshape(shape)
+    for own, rows in zip(found, _CONTEXTS, strict=True):
+        own[2:].reshape(-1, 2)[[row not in rows for row in range(len(COUNTED))]] = 0
+    return found
+
+
+_FACTORS = _factors()
 
 
 def num_rows(vocab_size: int, order: int) -> int:
@@ -50,12 +64,12 @@ def context_keys(last: Array, found: Array) -> Array:
         last: (N,) the last token.
         found: (3 or more, 2, N) histories after COUNTED tokens.
     """
-    keys = []
-    for number, rows in enumerate(_CONTEXTS):
-        own = np.full_like(last, number)
-        key = hashed([own, last, *found[list(rows)].reshape(-1, len(last))])
-        keys.append(np.where(found[rows[-1], 1] == NONE, UNKNOWN, key))
-    return np.stack(keys)
+    parts = np.empty((2 + 2 * len(COUNTED), len(last)), np.uint64)
+    parts[0], parts[1] = 1, last
+    parts[2:] = found[: len(COUNTED)].reshape(-1, len(last)).astype(np.uint64)
+    keys: Array = _FACTORS @ parts
+    keys[found[_NEEDED, 1] == NONE] = UNKNOWN
+    return keys
 
 
 def evidence(counts: Counts, log_probs: Array, last: Array, found: Array, longest: Array) -> Inputs:

@@ -16,16 +16,16 @@ from charrnn.ids import EOS, IGNORE
 Array = np.ndarray
 
 NONE = -1
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio, spreads numbers over all bits
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio, spreads numbers over all bits
 _FOLD = np.uint64(29)
 
 
 def hashed(parts: Sequence[Array]) -> Array:
     """Hash columns of integers, given as rows of equal shape, to uint64."""
-    found = np.full(parts[0].shape, _ODD)
+    found = np.full(parts[0].shape, ODD)
     for part in parts:
         found ^= part.astype(np.uint64)  # NONE becomes a number of its own
-        found *= _ODD
+        found *= ODD
         found ^= found >> _FOLD
     return found
 
@@ -70,17 +70,17 @@ def recall(recent: Array, lengths: Sequence[int]) -> Array:
     compared = 2
     for row, length in enumerate(lengths):
         for back in range(compared, length):
-            same = place >= back
-            same &= recent[stream, place - back] == recent[stream, L - 1 - back]
+            if not len(stream):
+                return found
+            same = recent[stream, place - back] == recent[stream, L - 1 - back]
+            same &= place >= back
             stream, place = stream[same], place[same]
         compared = length
-        if not len(stream):
-            break
-        stops = stream.searchsorted(np.arange(B), "right")
-        times = np.diff(stops, prepend=0)
+        edges = stream.searchsorted(np.arange(B + 1))
+        times = edges[1:] - edges[:-1]
         for back in (1, 2):
             there = np.flatnonzero(times >= back)
-            at = stops[there] - back
+            at = edges[1:][there] - back
             found[row, 2 - back, there] = recent[there, place[at] + 1]
     return found
 
