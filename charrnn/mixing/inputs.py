@@ -119,8 +119,8 @@ def _rows(last: Array, found: Array, matched: Array, longest: Array, vocab_size:
         + 8 * (long[1] != NONE)
     )
     sets = (agreeing, _AGREEING), (matched, len(LENGTHS) + 1), (last, vocab_size), (longest, 0)
-    rows, first = [np.zeros_like(last)], 1
-    for row, size in sets:
-        rows.append(first + row)
+    rows, first = np.zeros((1 + len(sets), len(last)), np.int64), 1
+    for own, (row, size) in zip(rows[1:], sets, strict=True):
+        np.add(row, first, out=own)
         first += size
-    return np.stack(rows)
+    return rows

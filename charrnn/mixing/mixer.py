@@ -89,9 +89,8 @@ class Mixer:
 
     def weights(self, inputs: Inputs) -> Array:
         """v (1 + K, N)."""
-        found: Array = np.take_along_axis(self.own, inputs.levels, axis=1)
-        for rows in inputs.rows:
-            found += self.sets[rows].T
+        found: Array = self.sets[inputs.rows].sum(axis=0).T
+        found += self.own[np.arange(len(self.own))[:, None], inputs.levels]
         return found
 
     def logits(self, inputs: Inputs) -> Array:
