@@ -76,12 +76,13 @@ def recall(recent: Array, lengths: Sequence[int]) -> Array:
             same &= place >= back
             stream, place = stream[same], place[same]
         compared = length
-        edges = stream.searchsorted(np.arange(B + 1))
-        times = edges[1:] - edges[:-1]
-        for back in (1, 2):
-            there = np.flatnonzero(times >= back)
-            at = edges[1:][there] - back
-            found[row, 2 - back, there] = recent[there, place[at] + 1]
+        if not len(stream):
+            return found
+        latest = np.flatnonzero(np.append(stream[1:] != stream[:-1], True))
+        found[row, 1, stream[latest]] = recent[stream[latest], place[latest] + 1]
+        latest = latest[latest > 0] - 1
+        latest = latest[stream[latest] == stream[latest + 1]]
+        found[row, 0, stream[latest]] = recent[stream[latest], place[latest] + 1]
     return found
 
 
