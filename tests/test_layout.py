@@ -19,6 +19,7 @@ FLOORS = [  # a wing, or a module of the root, imports only from the floors belo
     {"parallel"},
     {"network", "text"},
     {"ngrams"},
+    {"mixing"},
     {"storage"},
     {"inference"},
     {"training", "render"},

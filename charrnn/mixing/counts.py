@@ -1,0 +1,102 @@
+"""How often each token followed each of many contexts, which are known by a hash.
+
+Letters: C contexts, M pairs of a context and a token that followed it, Q queries, E pairs found.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Array = np.ndarray
+
+_MOST = 255  # counts go no higher
+_SHIFT = np.uint64(32)
+
+
+class Counts:
+    """Counts of tokens after contexts. Of a context's hash the upper 32 bits are kept.
+
+    Args:
+        vocab_size: ids of tokens are below it.
+        keys: (C,) uint32, ascending.
+        children: (C,) how many different tokens followed each context.
+        tokens: (M,) those of the first context, then those of the second, ...
+        counts: (M,) uint8, at least 1.
+
+    Raises:
+        ValueError: the arrays do not fit together.
+    """
+
+    def __init__(
+        self, vocab_size: int, keys: Array, children: Array, tokens: Array, counts: Array
+    ) -> None:
+        self.arrays = {"keys": keys, "children": children, "tokens": tokens, "counts": counts}
+        if not (len(keys) == len(children) and len(tokens) == len(counts)):
+            raise ValueError("the arrays of the mixture's counts do not fit together")
+        if children.sum(dtype=np.int64) != len(tokens) or not (children > 0).all():
+            raise ValueError("the arrays of the mixture's counts do not fit together")
+        if (keys[1:] <= keys[:-1]).any() or not (counts > 0).all() or (tokens >= vocab_size).any():
+            raise ValueError("the mixture's counts are out of range or not in order")
+        # The last context, which nothing followed, is there for what is not found.
+        self._keys = np.append(keys, keys.dtype.type(np.iinfo(keys.dtype).max))
+        self._first = np.zeros(len(keys) + 2, np.int64)
+        np.cumsum(children, out=self._first[1:-1])
+        self._first[-1] = self._first[-2]
+        self.tokens, self.counts = tokens.astype(np.int64), counts.astype(np.float32)
+
+    @classmethod
+    def from_arrays(cls, vocab_size: int, arrays: Mapping[str, Array]) -> "Counts":
+        """Counts from their `arrays`.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        return cls(vocab_size, *(arrays[n] for n in ("keys", "children", "tokens", "counts")))
+
+    @classmethod
+    def of(cls, vocab_size: int, keys: Array, tokens: Array, least: int) -> "Counts":
+        """Count what followed contexts.
+
+        Args:
+            keys: (N,) uint64 hashes of the contexts.
+            tokens: (N,) what followed.
+            least: leave out contexts that occurred less often.
+        """
+        bits = np.uint64((vocab_size - 1).bit_length())
+        pairs = (keys >> _SHIFT << bits) | tokens.astype(np.uint64)
+        pairs, counts = np.unique(pairs, return_counts=True)
+        contexts = pairs >> bits
+        starts = np.flatnonzero(np.append(True, contexts[1:] != contexts[:-1])[: len(pairs)])
+        children = np.diff(starts, append=len(pairs))
+        kept = np.add.reduceat(counts, starts) >= least if len(starts) else starts > 0
+        pair_kept = np.repeat(kept, children)
+        small = np.min_scalar_type(vocab_size - 1)
+        return cls(
+            vocab_size,
+            contexts[starts[kept]].astype(np.uint32),
+            children[kept].astype(np.min_scalar_type(vocab_size)),
+            (pairs[pair_kept] & ((np.uint64(1) << bits) - np.uint64(1))).astype(small),
+            np.minimum(counts[pair_kept], _MOST).astype(np.uint8),
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """What the arrays take in a checkpoint."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def find(self, keys: Array) -> tuple[Array, Array]:
+        """Find what followed contexts.
+
+        Args:
+            keys: (Q,) uint64 hashes.
+
+        Returns:
+            How many tokens followed each (Q,), 0 where it is not known; and the places (E,) of
+            these pairs in `tokens` and `counts`, those of the first query first.
+        """
+        short = (keys >> _SHIFT).astype(np.uint32)
+        at = self._keys.searchsorted(short)
+        first = self._first[at]
+        sizes = np.where(self._keys[at] == short, self._first[at + 1] - first, 0)
+        ends = np.cumsum(sizes)
+        return sizes, np.repeat(first - ends + sizes, sizes) + np.arange(ends[-1])

@@ -1,0 +1,184 @@
+"""A language model mixed with the memory of what it has read.
+
+Letters: T steps, B streams, N = T·B positions, V vocabulary size, L tokens that a stream remembers.
+
+The state is one array (rows of the base's + L, B): under the base's state lie the last L tokens, as
+numbers of the same type. A document that starts forgets them.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from charrnn.ids import EOS, IGNORE
+from charrnn.mixing.counts import Counts
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, evidence, num_rows
+from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
+from charrnn.mixing.recall import recall, remember
+from charrnn.ngrams.ngram import NONE
+from charrnn.ngrams.residual import ResidualRNN, UnrolledResidual
+
+Array = np.ndarray
+
+MEMORY = 1 << 14  # tokens that a stream remembers
+_NARROWEST = 64  # of these tokens, as searching fewer is no faster
+_NUMBERS = 1 << 20  # of logits that are mixed at a time
+
+
+class Mixed:
+    """A model that mixes a base with what followed histories like the present ones.
+
+    Args:
+        base: a network and its n-gram model.
+        counts: what followed the contexts of `charrnn.mixing.inputs` in the training text.
+        mixer: the weights.
+
+    Raises:
+        ValueError: the weights are not as many as the base's vocabulary asks for.
+    """
+
+    def __init__(self, base: ResidualRNN, counts: Counts, mixer: Mixer) -> None:
+        rows = num_rows(base.vocab_size, base.ngram.config.order)
+        shapes = (rows, 1 + NUM_INPUTS), (1 + NUM_INPUTS, LEVELS)
+        if (mixer.sets.shape, mixer.own.shape) != shapes:
+            raise ValueError("the weights of the mixture do not fit the model")
+        self.base, self.counts, self.mixer = base, counts, mixer
+        self.config = base.config
+
+    @classmethod
+    def from_arrays(cls, base: ResidualRNN, arrays: Mapping[str, Array]) -> "Mixed":
+        """A model from its base and `mixing_arrays`.
+
+        Raises:
+            ValueError: they are no mixture for this base.
+        """
+        own = {name.removeprefix("mixing."): array for name, array in arrays.items()}
+        return cls(base, Counts.from_arrays(base.vocab_size, own), Mixer.from_arrays(own))
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.base.vocab_size
+
+    @property
+    def mixing_arrays(self) -> dict[str, Array]:
+        """The arrays of the mixture by their names in a checkpoint."""
+        own = {**self.counts.arrays, **self.mixer.arrays}
+        return {f"mixing.{name}": array for name, array in own.items()}
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name in a checkpoint."""
+        return {**self.base.arrays, **self.mixing_arrays}
+
+    def zero_state(self, batch_size: int) -> Array:
+        """The state before a document."""
+        base = self.base.zero_state(batch_size)
+        return joined(base, np.full((batch_size, MEMORY), IGNORE))
+
+    def check_state(self, state: Array) -> None:
+        """Raise ValueError unless a state holds tokens and a state of the base."""
+        base, recent = state[:-MEMORY], state[-MEMORY:]
+        self.base.check_state(base)
+        within = (recent >= IGNORE) & (recent < self.vocab_size) & (recent == np.floor(recent))
+        if not within.all():
+            raise ValueError("its state holds no tokens of its memory")
+
+    def unroll(self, seq_len: int, batch_size: int) -> "UnrolledMixed":
+        """Allocate work buffers for chunks of at most T steps and exactly B columns."""
+        return UnrolledMixed(self, self.base.unroll(seq_len, batch_size))
+
+
+class UnrolledMixed:
+    """`Unrolled` for a mixture."""
+
+    def __init__(self, model: Mixed, unrolled: UnrolledResidual) -> None:
+        self.model, self.unrolled = model, unrolled
+
+    def run(self, inputs: Array, state: Array) -> Array:
+        """The state after inputs (T, B), without predicting anything."""
+        base, recent = self._split(state, len(inputs))
+        for tokens in inputs:
+            recent = remember(recent, tokens)
+        return joined(self.unrolled.run(inputs, base), recent)
+
+    def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        found = np.empty((inputs.size, self.model.vocab_size), state.dtype)
+        mixed, state = self.inputs(inputs, state)
+        for part, each in mixed:
+            with np.errstate(all="ignore"):
+                found[part] = self.model.mixer.logits(each)
+        return found.reshape(*inputs.shape, -1).transpose(0, 2, 1), state
+
+    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
+        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        found, flat = np.empty(targets.size, state.dtype), targets.reshape(-1)
+        mixed, state = self.inputs(inputs, state)
+        for part, each in mixed:
+            with np.errstate(all="ignore"):
+                log_probs = log_softmax(self.model.mixer.logits(each))
+                found[part] = target_log_probs(log_probs, flat[part])
+        return found.reshape(targets.shape), state
+
+    def inputs(
+        self, inputs: Array, state: Array, most: int | None = None
+    ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
+        """What is mixed at any of the N positions, and the state after the last step.
+
+        Args:
+            most: positions at a time.
+
+        Returns:
+            Slices of the positions with what is mixed there.
+        """
+        base, recent = self._split(state, len(inputs))
+        T, B = inputs.shape
+        longest = self._longest(inputs, base)
+        logits, base = self.unrolled.forward(inputs, base)
+        found = np.empty((len(LENGTHS), 2, T, B), np.int32)
+        for step, tokens in enumerate(inputs):
+            recent = remember(recent, tokens)
+            found[:, :, step] = recall(recent, LENGTHS)
+        flat, last = found.reshape(*found.shape[:2], -1), np.maximum(inputs, EOS).reshape(-1)
+        rows = np.ascontiguousarray(logits.transpose(0, 2, 1)).reshape(T * B, -1)
+        size = most or max(1, _NUMBERS // self.model.vocab_size)
+
+        def parts() -> Iterator[tuple[slice, Inputs]]:
+            for start in range(0, T * B, size):
+                part = slice(start, start + size)
+                with np.errstate(all="ignore"):
+                    log_probs = log_softmax(rows[part])
+                    own = last[part], flat[..., part], longest[part]
+                    each = evidence(self.model.counts, log_probs, *own)
+                yield part, each
+
+        return parts(), joined(base, recent)
+
+    def _longest(self, inputs: Array, base: Array) -> Array:
+        """Tokens in the longest context that the n-gram model has after each input (N,)."""
+        ngram = self.unrolled.ngram
+        before = base[len(base) - (ngram.config.order - 1) :].astype(np.int64)
+        contexts, _ = ngram.contexts_after(inputs, before)
+        found: Array = (contexts != NONE).sum(axis=0).reshape(-1) - 1
+        return found
+
+    def _split(self, state: Array, steps: int) -> tuple[Array, Array]:
+        """The base's part of a state, and what each stream remembers (B, L or less).
+
+        Where all streams have read little, what is empty before that is left out, but for room for
+        some more steps.
+        """
+        base, recent, used = state[:-MEMORY], state[-MEMORY:], MEMORY
+        while used > 1 and (recent[-used // 2] == IGNORE).all():
+            used //= 2
+        kind = np.int16 if self.model.vocab_size < 1 << 15 else np.int32
+        width = max(_NARROWEST, used + steps)
+        return base, np.ascontiguousarray(recent[-width:].T, kind)
+
+
+def joined(base: Array, recent: Array) -> Array:
+    """A state from its two parts; what each stream remembers (B, L or less) is filled up."""
+    state = np.full((len(base) + MEMORY, len(recent)), IGNORE, base.dtype)
+    state[: len(base)], state[-recent.shape[1] :] = base, recent.T
+    return state

@@ -1,0 +1,145 @@
+"""A mixture in the logarithm whose weights depend on where they are used, learned by SGD.
+
+Letters: K inputs besides the base, N positions, V vocabulary size, E pairs of a position and a
+token, S sets of weights, R rows of all sets.
+
+z(w) = v_0 · log P(w) + Σ_k v_k · x_k(w)
+
+where P is the distribution of the base, x_k(w) is what input k says about token w, in nats, and the
+mixture is softmax(z). Each weight v is a sum: one row of each set, and one number of the input's
+own, chosen by how much that input knows. This is how PAQ compressors mix (Mahoney 2005), but over
+whole tokens in place of bits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.ids import IGNORE
+
+Array = np.ndarray
+
+LEVELS = 20  # of how much an input knows
+_CLIP = 4.0  # nats: the largest gradient by a weight at one position
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is mixed at N positions.
+
+    Attributes:
+        log_probs: (N, V) of the base in nats.
+        sizes: (K·N,) how many tokens each input knows at each position; input by input.
+        tokens: (E,) these tokens.
+        values: (E,) what the input says about them, in nats; of all others it says 0.
+        rows: (S, N) which row of each set is used.
+        levels: (1 + K, N) how much the base and each input know.
+    """
+
+    log_probs: Array
+    sizes: Array
+    tokens: Array
+    values: Array
+    rows: Array
+    levels: Array
+
+    @property
+    def places(self) -> Array:
+        """Where the pairs lie in an array (N, V): (E,)."""
+        N, V = self.log_probs.shape
+        first = np.arange(len(self.sizes)) % N * V
+        found: Array = np.repeat(first, self.sizes) + self.tokens
+        return found
+
+
+class Mixer:
+    """The weights of a mixture.
+
+    Args:
+        sets: (R, 1 + K).
+        own: (1 + K, LEVELS).
+    """
+
+    def __init__(self, sets: Array, own: Array) -> None:
+        self.sets, self.own = sets, own
+
+    @classmethod
+    def initial(cls, num_rows: int, num_inputs: int) -> "Mixer":
+        """The mixer that gives what the base does."""
+        own = np.zeros((1 + num_inputs, LEVELS), np.float32)
+        own[0] = 1
+        return cls(np.zeros((num_rows, 1 + num_inputs), np.float32), own)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "Mixer":
+        """A mixer from its `arrays`.
+
+        Raises:
+            ValueError: a weight is not a number.
+        """
+        if not all(np.isfinite(arrays[name]).all() for name in ("sets", "own")):
+            raise ValueError("the weights of the mixture are not finite")
+        return cls(arrays["sets"], arrays["own"])
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name."""
+        return {"sets": self.sets, "own": self.own}
+
+    def weights(self, inputs: Inputs) -> Array:
+        """v (1 + K, N)."""
+        found: Array = self.sets[inputs.rows].sum(axis=0).T
+        found += self.own[np.arange(len(self.own))[:, None], inputs.levels]
+        return found
+
+    def logits(self, inputs: Inputs) -> Array:
+        """z (N, V)."""
+        weights = self.weights(inputs)
+        found: Array = np.multiply(inputs.log_probs, weights[0][:, None], order="C")
+        values = np.repeat(weights[1:].reshape(-1), inputs.sizes) * inputs.values
+        np.add.at(found.reshape(-1), inputs.places, values)
+        return found
+
+    def gradient(self, inputs: Inputs, targets: Array) -> tuple[Array, Array]:
+        """log P of targets (N,) in nats, and the gradients of -log P by the weights (1 + K, N).
+
+        Both are 0 where the target is IGNORE.
+        """
+        log_probs = log_softmax(self.logits(inputs))
+        found = target_log_probs(log_probs, targets)
+        error = np.exp(log_probs, out=log_probs)
+        error[np.arange(len(targets)), targets] -= 1
+        error[targets == IGNORE] = 0
+        base = np.einsum("nv,nv->n", inputs.log_probs, error)
+        parts = inputs.values * error.reshape(-1)[inputs.places]
+        queries = np.repeat(np.arange(len(inputs.sizes)), inputs.sizes)
+        others = np.bincount(queries, parts, len(inputs.sizes))
+        return found, np.concatenate([base, others]).reshape(-1, len(targets))
+
+    def learn(self, inputs: Inputs, targets: Array, rate: float) -> Array:
+        """Take a step of SGD on -log P of targets (N,); returns log P before it (N,), in nats.
+
+        Args:
+            rate: learning rate, for each position.
+        """
+        log_probs, step = self.gradient(inputs, targets)
+        step = -rate * np.clip(step, -_CLIP, _CLIP)
+        for rows in inputs.rows:
+            np.add.at(self.sets, rows, step.T)
+        inputs_of = np.arange(len(self.own))[:, None]
+        np.add.at(self.own, (inputs_of, inputs.levels), step)
+        return log_probs
+
+
+def log_softmax(logits: Array) -> Array:
+    """Logits (N, V) less the logarithm of what their exponentials add up to; overwrites them."""
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def target_log_probs(log_probs: Array, targets: Array) -> Array:
+    """Those (N,) of targets (N,) out of log P (N, V); 0 for IGNORE."""
+    found = log_probs[np.arange(len(targets)), targets]
+    return np.where(targets == IGNORE, 0, found)

@@ -1,0 +1,88 @@
+"""Fitting a mixture: counts against a dictionary, and weights that are worth something."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from charrnn.ids import EOS, IGNORE
+from charrnn.mixing import fitting
+from charrnn.mixing.fitting import count_contexts, fit, learn, states_at
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, context_keys, num_rows
+from charrnn.mixing.mixed import MEMORY, Mixed
+from charrnn.mixing.mixer import Mixer
+from charrnn.mixing.recall import recall, remember
+from tests.mixing.test_mixed import make, tokens_of
+from tests.ngrams.test_residual import make as make_base
+
+pytestmark = pytest.mark.figures
+
+
+def test_counts_are_those_of_reading_token_by_token() -> None:
+    V = 8
+    tokens = tokens_of(V, 700)
+    slow: dict[int, Counter[int]] = defaultdict(Counter)
+    recent = np.full((1, MEMORY), IGNORE, np.int32)
+    for before, token in zip(np.append(EOS, tokens[:-1]), tokens.tolist(), strict=True):
+        recent = remember(recent, np.array([before]))
+        keys = context_keys(recent[:, -1].astype(np.int64), recall(recent, LENGTHS))
+        for key in keys[:, 0].tolist():
+            if key and token != IGNORE:
+                slow[key][token] += 1
+    counts = count_contexts(V, tokens)
+    queries = np.array(sorted(slow), np.uint64)
+    sizes, places = counts.find(queries)
+    for key, own in zip(sorted(slow), np.split(places, np.cumsum(sizes)[:-1]), strict=True):
+        found = dict(zip(counts.tokens[own].tolist(), counts.counts[own].tolist(), strict=True))
+        assert found == (slow[key] if slow[key].total() > 1 else {})
+
+
+def fitted() -> tuple[Mixed, np.ndarray]:
+    base = make_base()
+    V = base.vocab_size
+    tokens = tokens_of(V, 6000)
+    mixer = Mixer.initial(num_rows(V, base.ngram.config.order), NUM_INPUTS)
+    model = Mixed(base, count_contexts(V, tokens[:4000]), mixer)
+    return model, learn(model, tokens, 4000)
+
+
+def test_weights_are_worth_something_where_a_text_repeats_itself() -> None:
+    model, gains = fitted()
+    assert gains.shape == (2000,)
+    assert gains.mean() > 0
+    tokens = tokens_of(model.vocab_size, 6000)
+    assert fit(model.base, tokens, 4000) is not None
+
+
+def test_fitting_is_deterministic() -> None:
+    first, second = fitted()[0], fitted()[0]
+    assert all(np.array_equal(first.arrays[name], second.arrays[name]) for name in first.arrays)
+
+
+@pytest.mark.parametrize(
+    ("gains", "kept"),
+    [([0.1, 0.3], True), ([1.0, -0.9], False), ([0.001] * 2, False), ([np.nan] * 2, False)],
+)
+def test_a_mixture_is_kept_where_its_gain_is_no_chance(
+    monkeypatch: pytest.MonkeyPatch, gains: list[float], kept: bool
+) -> None:
+    monkeypatch.setattr(fitting, "learn", lambda *_: np.array(gains * 50))
+    base = make_base()
+    assert (fit(base, tokens_of(base.vocab_size, 500), 400) is not None) == kept
+
+
+def test_no_text_to_fit_on_gives_no_mixture() -> None:
+    base = make_base()
+    assert fit(base, np.append(tokens_of(base.vocab_size, 500), IGNORE), 500) is None
+
+
+def test_states_are_those_of_reading_up_to_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_BURN_IN", MEMORY)
+    model = make()
+    tokens = tokens_of(model.vocab_size, 500)
+    inputs = np.append(EOS, tokens[:-1])
+    places = np.array([1, 30, 170, 499])
+    found = states_at(model, inputs, places)
+    for column, place in enumerate(places.tolist()):
+        state = model.unroll(place, 1).run(inputs[:place, None], model.zero_state(1))
+        np.testing.assert_allclose(found[:, [column]], state, atol=1e-5)
