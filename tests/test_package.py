@@ -2,8 +2,10 @@
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,9 +66,9 @@ def test_the_module_runs_from_anywhere(tmp_path: Path) -> None:
 
 
 def test_the_bundled_corpora_are_what_they_should_be() -> None:
-    assert bundled_corpora() == ["english", "hello", "korean"]
+    assert bundled_corpora() == ["english", "hello", "korean", "stories"]
     assert [*read_corpus(["hello"]).documents] == ["hello"]
-    for name, size in (("english", 40_000), ("korean", 15_000)):
+    for name, size in (("english", 40_000), ("korean", 15_000), ("stories", 800_000)):
         path = bundled_corpus(name)
         assert path is not None
         assert path.stat().st_size >= size
@@ -74,6 +76,18 @@ def test_the_bundled_corpora_are_what_they_should_be() -> None:
         assert len(set(lines)) == len(lines)
         assert all(line == line.strip() for line in lines)
         assert not [line for line in lines for text in SCORED_ONLY if text.lower() in line.lower()]
+
+
+def test_the_stories_are_simple_enough_for_a_small_model() -> None:
+    lines = [*read_corpus(["stories"]).documents]
+    words = [re.findall(r"[a-z]+(?:'[a-z]+)*", line.lower()) for line in lines]
+    assert all(3 <= len(line) <= 16 for line in words)
+    assert len({word for line in words for word in line}) <= 2_200
+    assert len({*map(tuple, words)}) == len(lines)  # none differs in capitals or marks alone
+    assert all(re.fullmatch(r"""["A-Z][A-Za-z .,?!'"-]+[.?!]"?""", line) for line in lines)
+    assert min(Counter("".join(lines)).values()) >= 20  # of a rarer one it learns nothing
+    for close in ("apple pear salad", "apple pair salad", "cats hours sleep"):  # to SCORED_ONLY
+        assert not [line for line in words if {*close.split()} <= {*line}]
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,10 @@ def test_names_of_corpora_and_models_here(folder: Path) -> None:
     (folder / "checkpoints").mkdir()
     for name in ("m.npz", "m.resume.npz", "m.previous.npz"):
         (folder / "checkpoints" / name).touch()
-    assert corpora("") == ["english", "hello", "korean", "a.txt", "b.txt.gz"]
-    assert corpora(f"{folder}/")[3:] == [f"{folder}/a.txt", f"{folder}/b.txt.gz"]
-    assert corpora("none/")[3:] == []
+    assert corpora("") == [*bundled_corpora(), "a.txt", "b.txt.gz"]
+    here = [f"{folder}/a.txt", f"{folder}/b.txt.gz"]
+    assert corpora(f"{folder}/") == [*bundled_corpora(), *here]
+    assert corpora("none/") == bundled_corpora()
     trained = os.path.join("checkpoints", "m.npz")
     assert models("") == ["everyday", "ilsang", "c.npz", trained]
     assert models("checkpoints/") == ["everyday", "ilsang", trained]
@@ -286,7 +287,7 @@ def test_completion_needs_a_home_folder(
         ("pain", 2, "No such command: pain (charrnn --help"),
         ("sample --lenght 3", 2, "No such option: --lenght; did you mean '--length'?"),
         ("train --hidden_size 3", 2, "No such option: --hidden_size; did you mean '--hidden-size'"),
-        ("train helo", 1, "no such file: helo (bundled corpora are english, hello, korean); did "),
+        ("train helo", 1, "(bundled corpora are english, hello, korean, stories); did you mean 'hello'"),
         ("train texts/novle.txt", 1, "; did you mean 'texts/novel.txt'?"),
         ("train text", 1, "; did you mean 'texts'?"),
         ("train nothing/novel.txt", 1, "no such file: nothing/novel.txt"),

@@ -86,7 +86,7 @@ def test_what_comes_along_is_listed() -> None:
         loaded = load(bundled_model(each.model))
         assert each.parameters == loaded.model.size
         assert each.bits_per_char == loaded.training["result"]["val_bits_per_char"]
-    assert [each.corpus for each in listing.corpora()] == ["english", "hello", "korean"]
+    assert [each.corpus for each in listing.corpora()] == ["english", "hello", "korean", "stories"]
     assert listing.corpora()[1] == listing.ListedCorpus("hello", 5, 1)
 
 
