@@ -22,14 +22,13 @@ then at most one `backward`, which overwrites the gates, then `weight_gradient` 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from charrnn.config import ModelConfig
-from charrnn.ids import EOS
-from charrnn.network.blocks import column_blocks, multiply, multiply_parts, row_parts
+from charrnn.network.blocks import multiply, multiply_parts, row_parts
 from charrnn.network.functional import ACTIVATIONS, tanh
+from charrnn.network.layer_weights import LayerWeights
 
 Array = np.ndarray
 Keep = Sequence[Array | None]
@@ -38,57 +37,6 @@ is cleared before the step and 1 in the others."""
 
 
 _SPAN_NUMBERS = 1 << 16  # of all gates in a span of steps
-
-
-@dataclass(frozen=True, slots=True)
-class LayerWeights:
-    """The weights of a layer as the forward pass multiplies by them: a matrix a gate, transposed.
-
-    Those of gates with a sigmoid are halved, as σ(x) = ½ + ½·tanh(x/2).
-    """
-
-    matrix: Array  # W (G·H, K), for the backward pass
-    inputs: Array  # Uᵀ (G, D, H); of one-hot inputs Uᵀ + b
-    bias: Array  # b (G, 1, H)
-    recurrent: Array  # Rᵀ (G, R, H) in blocks of its columns
-
-    @classmethod
-    def of(
-        cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool, rows: int
-    ) -> "LayerWeights":
-        """Prepare weights (G·H, K).
-
-        Args:
-            D: size of the inputs.
-            gates: G.
-            sigmoids: how many gates, the first ones, have a sigmoid.
-            one_hot: inputs are ids, and <EOS> adds nothing.
-            rows: B.
-        """
-        scale = np.ones((gates, 1, 1), W.dtype)
-        scale[:sigmoids] = 0.5
-        inputs, bias, recurrent = (
-            np.multiply(part.transpose(0, 2, 1), scale, order="C")
-            for part in np.split(W.reshape(gates, -1, W.shape[1]), [D, D + 1], axis=2)
-        )
-        if one_hot:
-            inputs[:, EOS] = 0
-            inputs += bias
-        return cls(W, inputs, bias, column_blocks(recurrent, rows))
-
-    def receive(self, inputs: Array, work: Array) -> Array:
-        """What inputs (T, B, D), or ids (T, B), add to the gates (G, T, B, H).
-
-        Args:
-            work: a vector that holds as many numbers, or more.
-        """
-        (T, B), (G, _, H) = inputs.shape[:2], self.inputs.shape
-        out = work[: G * T * B * H].reshape(G, T, B, H)
-        if inputs.ndim == 2:
-            return np.take(self.inputs, inputs, axis=1, out=out, mode="clip")
-        np.matmul(inputs.reshape(T * B, -1), self.inputs, out=out.reshape(G, T * B, H))
-        out += self.bias[:, None]
-        return out
 
 
 class Cell(ABC):

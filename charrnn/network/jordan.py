@@ -17,8 +17,8 @@ import numpy as np
 
 from charrnn.ids import EOS
 from charrnn.network.blocks import multiply
-from charrnn.network.cells import LayerWeights
 from charrnn.network.functional import cross_entropy, cross_entropy_backward, tanh, tanh_derivative
+from charrnn.network.layer_weights import LayerWeights
 from charrnn.network.parameters import input_size
 from charrnn.network.unrolled import Prior, Tape, Unrolled, write_one_hot
 

@@ -23,9 +23,10 @@ import numpy as np
 
 from charrnn.config import ModelConfig
 from charrnn.ids import EOS
-from charrnn.network.cells import CELLS, Keep, LayerWeights
+from charrnn.network.cells import CELLS, Keep
 from charrnn.network.draws import Draws
 from charrnn.network.functional import cross_entropy, cross_entropy_backward
+from charrnn.network.layer_weights import LayerWeights
 from charrnn.network.parameters import Parameters, input_size, state_shape
 
 Array = np.ndarray

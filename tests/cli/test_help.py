@@ -287,7 +287,11 @@ def test_completion_needs_a_home_folder(
         ("pain", 2, "No such command: pain (charrnn --help"),
         ("sample --lenght 3", 2, "No such option: --lenght; did you mean '--length'?"),
         ("train --hidden_size 3", 2, "No such option: --hidden_size; did you mean '--hidden-size'"),
-        ("train helo", 1, "(bundled corpora are english, hello, korean, stories); did you mean 'hello'"),
+        (
+            "train helo",
+            1,
+            "(bundled corpora are english, hello, korean, stories); did you mean 'hello'",
+        ),
         ("train texts/novle.txt", 1, "; did you mean 'texts/novel.txt'?"),
         ("train text", 1, "; did you mean 'texts'?"),
         ("train nothing/novel.txt", 1, "no such file: nothing/novel.txt"),
