@@ -1,7 +1,7 @@
 """The weights of a layer in the order in which the forward pass multiplies by them.
 
-Letters: T steps, B batch size (rows), D input size, H hidden size, G gates, R rows of the state (H; of
-jordan V), K = D + 1 + R.
+Letters: T steps, B batch size (rows), D input size, H hidden size, G gates, R size of what is fed
+back (H; of jordan V), K = D + 1 + R.
 """
 
 from dataclasses import dataclass
