@@ -210,11 +210,11 @@ def test_a_list_of_what_is_at_hand(run: Run, folder: Path) -> None:
     assert "18,742 characters in 698 lines" in rows["korean"]
     objects = run("inspect", "--list", "--json").objects()
     assert [each.get("model") or each["corpus"] for each in objects][2:] == [
-        "everyday", "ilsang", "english", "hello", "korean",
+        "everyday", "ilsang", "english", "hello", "korean", "stories",
     ]  # fmt: skip
     assert [each["error"] is None for each in objects[:2]].count(False) == 1
-    assert run("inspect", "--list", "--json").out.count("\n") == 7
-    assert json.loads(run("inspect", "--list", "--json").out.splitlines()[-1])["lines"] == 698
+    assert run("inspect", "--list", "--json").out.count("\n") == 8
+    assert json.loads(run("inspect", "--list", "--json").out.splitlines()[-1])["lines"] == 16_023
 
 
 # Errors

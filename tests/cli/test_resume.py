@@ -77,7 +77,7 @@ def test_resuming_with_anything_else_is_refused_by_name(run: Run, folder: Path) 
     (folder / "text.txt").rename(folder / "moved.txt")
     missing = run(*resume)
     assert_one_line(missing, 1, "no such file: text.txt")
-    assert "hello, korean); if the text of this run" in missing.err
+    assert "hello, korean, stories); if the text of this run" in missing.err
     (folder / "texts.txt").write_text("another")
     assert "; did you mean 'texts.txt'? If the text of this run" in run(*resume).err
     assert "new path" in missing.err

@@ -181,9 +181,9 @@ def test_a_near_file_is_suggested_by_its_name_alone(
     monkeypatch.chdir(tmp_path)
     for name in ("h.txt", "poems.txt.gz"):
         (tmp_path / name).touch()
-    with pytest.raises(CorpusError, match=r"korean\)$"):
+    with pytest.raises(CorpusError, match=r"stories\)$"):
         read_corpus(["e.txt"])
-    with pytest.raises(CorpusError, match=r"korean\)$"):
+    with pytest.raises(CorpusError, match=r"stories\)$"):
         read_corpus([str(tmp_path / "e.txt")])
     with pytest.raises(CorpusError, match=r"did you mean 'poems.txt.gz'\?$"):
         read_corpus(["poem.txt"])
