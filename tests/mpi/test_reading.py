@@ -10,7 +10,7 @@ import pytest
 from tests.commands import Result, finish
 from tests.mpi import launch, needs_mpi, run
 
-pytestmark = needs_mpi
+pytestmark = [needs_mpi, pytest.mark.slow]
 
 TINY = (
     *("--steps", "4", "--evaluations", "1", "--hidden-size", "4", "--batch-size", "3"),

@@ -8,7 +8,7 @@ import pytest
 from charrnn.resources import bundled_corpus
 from tests.mpi import launch, needs_mpi, run
 
-pytestmark = needs_mpi
+pytestmark = [needs_mpi, pytest.mark.slow]
 
 MODES = {
     "lines": (),

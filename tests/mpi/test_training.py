@@ -13,7 +13,7 @@ import pytest
 from tests.commands import finish
 from tests.mpi import launch, needs_mpi, run
 
-pytestmark = needs_mpi
+pytestmark = [needs_mpi, pytest.mark.slow]
 
 SIZES = (
     *("--hidden-size", "32", "--num-layers", "2", "--seq-len", "16", "--threads", "1"),
