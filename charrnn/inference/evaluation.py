@@ -32,7 +32,7 @@ BURN_IN = 256  # tokens that bring the state up to date where a document is cut;
 
 
 def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, int]:
-    """Reduce steps and columns to what fits the work buffers; one-hot input takes V rows.
+    """Reduce steps and columns to what fits the work buffers, one-hot input counted as V numbers.
 
     Steps are reduced first, because fewer steps cost less time than fewer columns.
     """

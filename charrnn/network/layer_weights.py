@@ -16,7 +16,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """The weights of a layer as the forward pass multiplies by them: a matrix a gate, transposed.
+    """A matrix for each gate, transposed.
 
     Those of gates with a sigmoid are halved, as σ(x) = ½ + ½·tanh(x/2).
     """

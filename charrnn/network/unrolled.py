@@ -327,10 +327,9 @@ class Unrolled:
 
     def _input(self, inputs: Array) -> Array:
         """What enters the first layer: ids (T, B), or embedded (T, B, E) with zeros for <EOS>."""
-        ids = np.maximum(inputs, EOS)
+        ids: Array = np.maximum(inputs, EOS)
         if "embedding" not in self.parameters:
-            found: Array = ids
-            return found
+            return ids
         rows: Array = self.parameters["embedding"][ids]
         rows[np.equal(ids, EOS)] = 0
         return rows
