@@ -6,7 +6,7 @@ The state is one array (rows of the base's + L, B): under the base's state lie t
 numbers of the same type. A document that starts forgets them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import recall, remember
-from charrnn.ngrams.ngram import NONE
-from charrnn.ngrams.residual import ResidualRNN, UnrolledResidual
+from charrnn.ngrams.ngram import NONE, NGram
+from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
 
 Array = np.ndarray
 
@@ -61,6 +61,11 @@ class Mixed:
         return self.base.vocab_size
 
     @property
+    def size(self) -> int:
+        """How many parameters the network has."""
+        return self.base.size
+
+    @property
     def mixing_arrays(self) -> dict[str, Array]:
         """The arrays of the mixture by their names in a checkpoint."""
         own = {**self.counts.arrays, **self.mixer.arrays}
@@ -75,6 +80,14 @@ class Mixed:
         """The state before a document."""
         base = self.base.zero_state(batch_size)
         return joined(base, np.full((batch_size, MEMORY), IGNORE))
+
+    def remembering(self, texts: Sequence[Array]) -> Array:
+        """The state of streams that remember the end of texts of which the base knows nothing."""
+        recent = np.full((len(texts), MEMORY), IGNORE)
+        for own, text in zip(recent, texts, strict=True):
+            last = text[-MEMORY:]
+            own[MEMORY - len(last) :] = last
+        return joined(self.base.zero_state(len(texts)), recent)
 
     def check_state(self, state: Array) -> None:
         """Raise ValueError unless a state holds tokens and a state of the base."""
@@ -182,3 +195,6 @@ def joined(base: Array, recent: Array) -> Array:
     state = np.full((len(base) + MEMORY, len(recent)), IGNORE, base.dtype)
     state[: len(base)], state[-recent.shape[1] :] = base, recent.T
     return state
+
+
+LanguageModel = Network | NGram | Mixed

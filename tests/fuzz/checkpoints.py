@@ -10,11 +10,12 @@ import numpy as np
 
 from charrnn.config import CELLS, LINES, ModelConfig, VocabularyConfig
 from charrnn.ids import NUM_SPECIAL
+from charrnn.mixing.mixed import LanguageModel
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN, ngram_config
+from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.storage.checkpoint import Checkpoint, load, save
 from charrnn.text.vocabulary import Vocabulary
 from tests.fuzz.files import Content, npy_of
