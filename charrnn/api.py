@@ -59,6 +59,7 @@ class Settings(TypedDict, total=False):
     order: int | None
     ngram: int | None
     ngram_scale: float | None
+    mix: bool | None
     max_ngrams: int | None
     # How it is trained.
     batch_size: int | None

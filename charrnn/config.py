@@ -164,6 +164,7 @@ class TrainConfig:
     unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
     restart_rate: float = 0.05  # share of a whole file's chunks that start afresh
     scheduled_sampling: float = 0.0  # share of inputs that the model draws, at the end of the run
+    mix: bool = True  # with what the text itself has repeated, where that predicts better
     max_ngrams: int | None = None  # that are kept: those that say least go; None: by the corpus
     evaluations: int = 10  # validations in a run
     seed: int = 0

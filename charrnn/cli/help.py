@@ -39,7 +39,7 @@ GROUPS = {
         "Data": "lines split_on val_fraction val tokens normalize vocab_size min_count unk_rate "
         "encoding max_size",
         "Model": "init_from cell hidden_size num_layers embedding_size dropout recurrent_dropout "
-        "activation feedback order ngram ngram_scale max_ngrams",
+        "activation feedback order ngram ngram_scale mix max_ngrams",
         "Budget": "epochs steps minutes",
         "Training": "batch_size seq_len accumulate learning_rate weight_decay clip_norm "
         "scheduled_sampling evaluations seed",

@@ -244,18 +244,20 @@ def _flow(
     import numpy as np
 
     from charrnn.inference.gradient_flow import gradient_flow
+    from charrnn.mixing.mixed import Mixed
     from charrnn.ngrams.ngram import NGram
     from charrnn.storage.checkpoint import check_finite
     from charrnn.text.reading import read_text
 
-    config = loaded.model.config
-    if isinstance(loaded.model, NGram):
+    model = loaded.model.base if isinstance(loaded.model, Mixed) else loaded.model
+    config = model.config
+    if isinstance(model, NGram):
         raise ConfigError("--gradient-flow needs a network; this is an n-gram model")
     if config.feedback == "target":
         raise ConfigError("with --feedback target no step depends on another: no gradient flows")
     tokens = loaded.vocabulary.encode(read_text(file, encoding, max_size))
     try:
-        flow = gradient_flow(loaded.model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
+        flow = gradient_flow(model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))
     except ValueError as error:
         raise CorpusError(f"{file}: {error}") from None
     check_finite(float(flow.sum()))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
 
 STARTED = time.perf_counter()
-PARTS = ("all", "network", "ngram")
+PARTS = ("all", "unmixed", "network", "ngram")
 _DIRECTIONS = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # and line ends
 # Control characters that JSON leaves as they are, escaped.
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x61C, *_DIRECTIONS)}
@@ -100,6 +100,7 @@ class Terminated(BaseException):
 
 def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     """Load the model that `--checkpoint` names, else the newest or bundled one; or a part."""
+    from charrnn.mixing.mixed import Mixed
     from charrnn.ngrams.residual import ResidualRNN
     from charrnn.storage import checkpoint
 
@@ -110,9 +111,10 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
         _say_which(chosen)
     if part == PARTS[0]:
         return found
-    if not isinstance(found.model, ResidualRNN):
+    base = found.model.base if isinstance(found.model, Mixed) else found.model
+    if not isinstance(base, ResidualRNN):
         raise ConfigError(f"part {part} is of a network with n-grams, which this model is not")
-    return replace(found, model=getattr(found.model, part))
+    return replace(found, model=base if part == "unmixed" else getattr(base, part))
 
 
 def _say_which(model: Path) -> None:

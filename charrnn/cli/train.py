@@ -67,6 +67,7 @@ def train(
     order: option.Order = ModelConfig.order,
     ngram: option.Ngram = None,
     ngram_scale: option.NgramScale = ModelConfig.ngram_scale,
+    mix: option.Mix = TrainConfig.mix,
     max_ngrams: option.MaxNgrams = TrainConfig.max_ngrams,
     hidden_size: option.HiddenSize = None,
     num_layers: option.NumLayers = None,

@@ -61,6 +61,13 @@ Ngram = Annotated[
 NgramScale = Annotated[
     float, typer.Option(help="Weight of the n-gram's log-probabilities in the logits.")
 ]
+Mix = Annotated[
+    bool,
+    typer.Option(
+        "--mix/--no-mix",
+        help="Mix in what the text itself has repeated, where that predicts better.",
+    ),
+]
 MaxNgrams = Annotated[
     int | None,
     typer.Option(

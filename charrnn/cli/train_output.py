@@ -27,6 +27,7 @@ _BASELINES = {
     "unigram": "  unigrams",
     "ngram": "  n-grams",
     "network": "  without them",
+    "unmixed": "  unmixed",
     "xz": "  xz",
 }
 

@@ -5,7 +5,7 @@ Letters: T steps, B batch size (sequences side by side), V vocabulary size.
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,9 +13,10 @@ import numpy as np
 
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.units import bits
+from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed
 from charrnn.network.parameters import input_size, state_shape
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, Network
+from charrnn.ngrams.residual import Network
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Encoded, split_documents
 
@@ -46,7 +47,10 @@ def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, in
 
 
 def token_log_probs(
-    model: LanguageModel, sequences: Sequence[Array], workers: Workers
+    model: LanguageModel,
+    sequences: Sequence[Array],
+    workers: Workers,
+    pasts: Sequence[Array] | None = None,
 ) -> list[Array]:
     """Compute log P of every token of every sequence given those before it, by the chain rule.
 
@@ -54,6 +58,8 @@ def token_log_probs(
 
     Args:
         sequences: arrays of ids; IGNORE is not predicted.
+        pasts: what stands before each sequence, <EOS> at least. Its last token is the first input,
+            and a mixture remembers it; networks and n-grams read nothing else of it.
 
     Returns:
         float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
@@ -61,9 +67,11 @@ def token_log_probs(
     _, columns = chunk_shape(model, 1, _COLUMNS)
     by_length = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
     batches = [by_length[i : i + columns] for i in range(0, len(by_length), columns)]
+    before = [_START] * len(sequences) if pasts is None else pasts
 
     def run(batch: list[int]) -> list[Array]:
-        return _batch_log_probs(model, [sequences[index] for index in batch], workers)
+        own, past = ([each[index] for index in batch] for each in (sequences, before))
+        return _batch_log_probs(model, own, past, workers)
 
     results: list[Array] = [np.empty(0)] * len(sequences)
     # The longest first, so that the threads end at about the same time.
@@ -73,17 +81,22 @@ def token_log_probs(
     return results
 
 
-def _batch_log_probs(model: LanguageModel, sequences: list[Array], workers: Workers) -> list[Array]:
-    """log P of the tokens of a batch of sequences, the shortest first.
+def _batch_log_probs(
+    model: LanguageModel, sequences: list[Array], pasts: list[Array], workers: Workers
+) -> list[Array]:
+    """log P of the tokens of a batch of sequences after their pasts, the shortest first.
 
     The columns that have ended leave the batch as soon as they are half of it.
     """
     lengths = [*map(len, sequences)]
     found = [np.empty(length) for length in lengths]
-    read = [np.concatenate([_START, sequence], dtype=np.int32) for sequence in sequences]
+    read = [
+        np.concatenate([past[-1:], sequence], dtype=np.int32)
+        for past, sequence in zip(pasts, sequences, strict=True)
+    ]
     first, B, longest = 0, len(sequences), lengths[-1]
     T, _ = chunk_shape(model, max(1, min(_MAX_STEPS, longest)), B)
-    unrolled, state = model.unroll(T, B), model.zero_state(B)
+    unrolled, state = model.unroll(T, B), state_after(model, pasts)
     for start in range(0, longest, T):
         workers.check()
         ended = bisect_right(lengths, start) - first
@@ -101,8 +114,31 @@ def _batch_log_probs(model: LanguageModel, sequences: list[Array], workers: Work
     return found
 
 
+def past(read: Callable[[slice], Array], place: int) -> Array:
+    """What a mixture may remember before a place of a document, <EOS> as its start among it.
+
+    Args:
+        read: gives a part of the document.
+    """
+    if place >= MEMORY:
+        return read(slice(place - MEMORY, place))
+    return np.append(EOS, read(slice(0, place))) if place > 0 else _START
+
+
+def state_after(model: LanguageModel, pasts: Sequence[Array]) -> Array:
+    """The zero state, in which a mixture remembers all but the last token of each past."""
+    if isinstance(model, Mixed):
+        return model.remembering([past[:-1] for past in pasts])
+    return model.zero_state(len(pasts))
+
+
 def window_log_probs(
-    model: Network, sequences: Sequence[Array], context: int, workers: Workers, *, skip: int = 0
+    model: Network | Mixed,
+    sequences: Sequence[Array],
+    context: int,
+    workers: Workers,
+    *,
+    skip: int = 0,
 ) -> list[Array]:
     """Compute log P of every token from zero state after the last `context` tokens only.
 
@@ -182,7 +218,7 @@ class Evaluation:
 
 def measured_part(tokens: Array) -> tuple[list[Array], float]:
     """Sequences to measure how long `evaluate` takes, and the size of the split by theirs."""
-    sequences, _ = _pieces(tokens, _PIECES)
+    sequences, _, _ = _pieces(tokens, _PIECES)
     first = max(0, len(sequences) // 2 - _COLUMNS)  # of about the same length, as in `evaluate`
     chosen = sorted(sequences, key=len)[first : first + 2 * _COLUMNS]
     part = [sequence[:_MEASURED] for sequence in chosen]
@@ -207,10 +243,10 @@ def evaluate(
         pieces: about how many pieces to make, 1 to cut nothing.
     """
     tokens = split.tokens if count_eos else np.where(split.tokens == EOS, IGNORE, split.tokens)
-    sequences, skips = _pieces(tokens, pieces)
+    sequences, skips, pasts = _pieces(tokens, pieces)
     world = workers.world
     own = slice(world.rank, None, world.size)
-    found = token_log_probs(model, sequences[own], workers)
+    found = token_log_probs(model, sequences[own], workers, pasts[own])
     sums = [float(part[skip:].sum()) for part, skip in zip(found, skips[own], strict=True)]
     return Evaluation(
         nats=-math.fsum(chain.from_iterable(world.gather(sums))),
@@ -220,13 +256,16 @@ def evaluate(
     )
 
 
-def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int]]:
-    """Cut documents into about `number` pieces, 1 to cut none; with each, its burn-in in tokens."""
+def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int], list[Array]]:
+    """Cut documents into about `number` pieces, 1 to cut none; with each, its burn-in in tokens,
+    and what stands before that."""
     size = max(math.ceil(len(tokens) / number), 4 * BURN_IN)
-    sequences, skips = [], []
+    sequences, skips, pasts = [], [], []
     for document in split_documents(tokens):
         for start in range(0, len(document), size if number > 1 else len(document)):
             skip = min(start, BURN_IN)
+            first = start - skip
             skips.append(skip)
-            sequences.append(document[start - skip : start + size if number > 1 else None])
-    return sequences, skips
+            sequences.append(document[first : start + size if number > 1 else None])
+            pasts.append(past(document.__getitem__, first))
+    return sequences, skips, pasts

@@ -18,12 +18,13 @@ from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS
 from charrnn.inference.evaluation import BURN_IN, chunk_shape, stream_chunks
 from charrnn.inference.properties import PROPERTIES
+from charrnn.mixing.mixed import LanguageModel, Mixed
 from charrnn.network.cells import LSTM
 from charrnn.network.jordan import UnrolledJordan
 from charrnn.network.model import CharRNN
 from charrnn.network.unrolled import Unrolled
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.ngrams.residual import ResidualRNN
 from charrnn.storage.checkpoint import check_finite
 from charrnn.text.vocabulary import Vocabulary
 
@@ -88,7 +89,8 @@ def network_of(model: LanguageModel) -> CharRNN:
     """
     if isinstance(model, NGram):
         raise ConfigError("only a network has units; this is an n-gram model")
-    return model.network if isinstance(model, ResidualRNN) else model
+    base = model.base if isinstance(model, Mixed) else model
+    return base.network if isinstance(base, ResidualRNN) else base
 
 
 def state_name(model: CharRNN) -> str:

@@ -16,13 +16,16 @@ from charrnn.inference.adaptation import Adaptive
 from charrnn.inference.evaluation import (
     BURN_IN,
     chunk_shape,
+    past,
+    state_after,
     stream_chunks,
     token_log_probs,
     window_log_probs,
 )
 from charrnn.inference.scores import Score, Tally
+from charrnn.mixing.mixed import LanguageModel, Mixed
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, Network
+from charrnn.ngrams.residual import Network
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.documents import WORDS, Documents
@@ -152,7 +155,7 @@ def score_windows(
     return tallies
 
 
-def _windowed(checkpoint: Checkpoint) -> Network:
+def _windowed(checkpoint: Checkpoint) -> Network | Mixed:
     if isinstance(checkpoint.model, NGram):
         raise ConfigError(f"{setting('context')} needs a network; this is an n-gram model")
     return checkpoint.model
@@ -231,7 +234,12 @@ def _score_streams(
     """Score the streams between edges (B + 1,), side by side."""
     B = len(edges) - 1
     steps, _ = chunk_shape(checkpoint.model, _STEPS, B)
-    unrolled, state = checkpoint.model.unroll(steps, B), checkpoint.model.zero_state(B)
+
+    def read(part: slice) -> np.ndarray:
+        return tokens.slice(part.start, part.stop)
+
+    pasts = [past(read, start - BURN_IN) for start in edges[:-1].tolist()]
+    unrolled, state = checkpoint.model.unroll(steps, B), state_after(checkpoint.model, pasts)
     for places, counted in stream_chunks(edges, steps, BURN_IN):
         workers.check()
         firsts = places[0].tolist()

@@ -3,6 +3,7 @@
 Letters: C contexts, M pairs of a context and a token that followed it, Q queries, E pairs found.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
@@ -39,10 +40,11 @@ class Counts:
             raise ValueError("the mixture's counts are out of range or not in order")
         # The last context, which nothing followed, is there for what is not found.
         self._keys = np.append(keys, keys.dtype.type(np.iinfo(keys.dtype).max))
-        self._first = np.zeros(len(keys) + 2, np.int64)
-        np.cumsum(children, out=self._first[1:-1])
-        self._first[-1] = self._first[-2]
+        self._view = self._keys.data  # whose items are Python integers
+        self.first = np.zeros(len(keys) + 1, np.int64)
+        np.cumsum(children, out=self.first[1:])
         self.tokens, self.counts = tokens.astype(np.int64), counts.astype(np.float32)
+        self.sizes = np.append(children, 0).astype(np.int64)  # (C + 1,) the children
 
     @classmethod
     def from_arrays(cls, vocab_size: int, arrays: Mapping[str, Array]) -> "Counts":
@@ -84,19 +86,24 @@ class Counts:
         """What the arrays take in a checkpoint."""
         return sum(array.nbytes for array in self.arrays.values())
 
-    def find(self, keys: Array) -> tuple[Array, Array]:
-        """Find what followed contexts.
+    def find(self, keys: Array) -> Array:
+        """The number of each context (Q,) by its hash, C where it is not known.
 
         Args:
-            keys: (Q,) uint64 hashes.
-
-        Returns:
-            How many tokens followed each (Q,), 0 where it is not known; and the places (E,) of
-            these pairs in `tokens` and `counts`, those of the first query first.
+            keys: (Q,) uint64.
         """
         short = (keys >> _SHIFT).astype(np.uint32)
         at = self._keys.searchsorted(short)
-        first = self._first[at]
-        sizes = np.where(self._keys[at] == short, self._first[at + 1] - first, 0)
+        at[self._keys[at] != short] = len(self._keys) - 1
+        return at
+
+    def find_one(self, key: int) -> int:
+        """The number of one context by the upper 32 bits of its hash, C where it is not known."""
+        place = bisect_left(self._view, key)
+        return place if self._view[place] == key else len(self._view) - 1
+
+    def places(self, contexts: Array) -> Array:
+        """Where in `tokens` and `counts` that is which followed contexts (Q,): (E,), in order."""
+        sizes = self.sizes[contexts]
         ends = np.cumsum(sizes)
-        return sizes, np.repeat(first - ends + sizes, sizes) + np.arange(ends[-1])
+        return np.repeat(self.first[contexts] - ends + sizes, sizes) + np.arange(ends[-1])

@@ -6,13 +6,22 @@ The weights are learned on text that neither the counts nor the base have seen, 
 tells what they are worth on new text.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import COUNTED, NUM_INPUTS, UNKNOWN, context_keys, num_rows
-from charrnn.mixing.mixed import MEMORY, Mixed, joined
-from charrnn.mixing.mixer import Mixer, target_log_probs
+from charrnn.mixing.inputs import (
+    COUNTED,
+    LENGTHS,
+    NUM_INPUTS,
+    UNKNOWN,
+    context_keys,
+    num_rows,
+)
+from charrnn.mixing.mixed import MEMORY, NUMBERS, Mixed, joined
+from charrnn.mixing.mixer import Inputs, Mixer, target_log_probs
 from charrnn.mixing.recall import histories
 from charrnn.ngrams.residual import ResidualRNN
 
@@ -23,6 +32,7 @@ _PASSES = 2
 _RATE = 1.5e-3  # of SGD, for each position
 _LEAST = 2  # occurrences of a context that is kept
 _BURN_IN = 256  # tokens that bring the base's state up to date
+_MOST_KEPT = 1 << 23  # numbers of distributions that are kept for the next pass
 _LEAST_GAIN = 0.003  # nats per token that a mixture must be worth
 
 
@@ -40,56 +50,81 @@ def count_contexts(vocab_size: int, tokens: Array) -> Counts:
     return Counts.of(vocab_size, keys[known], followed, _LEAST)
 
 
-def fit(base: ResidualRNN, tokens: Array, start: int) -> Mixed | None:
+def fit(base: ResidualRNN, tokens: Array, start: int, most: int | None = None) -> Mixed | None:
     """Fit a mixture to the second part of a text; None where that predicts it no better.
 
     Args:
         base: has seen at most the first part.
         tokens: (N,) each document and then <EOS> or IGNORE.
         start: where the second part begins.
+        most: how many tokens of the second part to learn from, None for all.
     """
     counts = count_contexts(base.vocab_size, tokens[:start])
     rows = num_rows(base.vocab_size, base.ngram.config.order)
     model = Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
-    gains = learn(model, tokens, start)[tokens[start:] != IGNORE]
+    gains = learn(model, tokens, start, most)
     if not len(gains):
         return None
     error = gains.std() / np.sqrt(len(gains))
     return model if gains.mean() > max(_LEAST_GAIN, 2 * error) else None
 
 
-def learn(model: Mixed, tokens: Array, start: int) -> Array:
+def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> Array:
     """Learn the weights of a mixture on the second part of a text, as `fit`.
 
     In the end the weights are the mean of those of the last pass (Polyak & Juditsky 1992).
 
     Returns:
-        By how many nats each token (N - start,) was predicted better than by the base, before
-        anything was learned from it; 0 for IGNORE.
+        By how many nats each token that it learned from was predicted better than by the base,
+        before anything was learned from it.
     """
-    inputs, mixer = _inputs(tokens), model.mixer
-    places = np.linspace(start, len(tokens), _STREAMS + 1, dtype=int)
-    steps = int(np.diff(places).max())
-    gains = np.zeros(len(tokens))
+    edges = np.linspace(start, len(tokens), _STREAMS + 1, dtype=int)
+    first, stop = edges[:-1], edges[1:]
+    if most is not None:
+        stop = np.minimum(stop, first + most // _STREAMS)
+    kept: list[tuple[Inputs, Array]] = []  # what the weights do not change, where there is room
+    keep = int((stop - first).max()) * _STREAMS * model.vocab_size <= _MOST_KEPT
+    gains, steps = [np.empty(0)], 0
     for last in [False] * (_PASSES - 1) + [True]:
-        sums = [np.zeros_like(each, np.float64) for each in mixer.arrays.values()]
-        state, unrolled = states_at(model, inputs, places[:-1]), model.unroll(_STEPS, _STREAMS)
-        for first in range(0, steps, _STEPS):
-            at = places[:-1] + np.arange(first, min(first + _STEPS, steps))[:, None]
-            own = at < places[1:]
-            at = np.minimum(at, len(tokens) - 1)
-            targets = np.where(own, tokens[at], IGNORE)
-            mixed, state = unrolled.inputs(inputs[at], state, most=_STREAMS)
-            for (_, each), following, where in zip(mixed, targets, at, strict=True):
-                alone = target_log_probs(each.log_probs, following)
-                found = mixer.learn(each, following, _RATE) - alone
-                if not last:
-                    gains[where[following != IGNORE]] = found[following != IGNORE]
-                for total, array in zip(sums, mixer.arrays.values(), strict=True):
+        sums = [np.zeros_like(each, np.float64) for each in model.mixer.arrays.values()]
+        for each, targets in kept or _steps(model, tokens, start, (first, stop)):
+            found = model.mixer.learn(each, targets, _RATE)
+            if last:
+                for total, array in zip(sums, model.mixer.arrays.values(), strict=True):
                     total += array
-    for total, array in zip(sums, mixer.arrays.values(), strict=True):
-        array[:] = total / steps
-    return gains[start:]
+                continue
+            steps += 1
+            gains.append((found - target_log_probs(each.log_probs, targets))[targets != IGNORE])
+            if keep:
+                kept.append((each, targets))
+    for total, array in zip(sums, model.mixer.arrays.values(), strict=True):
+        array[:] = total / max(1, steps)
+    return np.concatenate(gains)
+
+
+def _steps(
+    model: Mixed, tokens: Array, start: int, edges: tuple[Array, Array]
+) -> Iterator[tuple[Inputs, Array]]:
+    """What is mixed at each step of streams side by side, and the targets (B,).
+
+    Args:
+        edges: where the streams begin and end, from `start` on, (B,) each.
+    """
+    first, stop = edges
+    inputs, longest = _inputs(tokens), int((stop - first).max())
+    reach = max(0, start - MEMORY)  # where the memory of the first stream begins
+    own = inputs[reach:], tokens[reach:]
+    found = np.stack([histories(*own, length, MEMORY) for length in LENGTHS])
+    T = max(1, min(_STEPS, NUMBERS // (model.vocab_size * _STREAMS)))
+    state, unrolled = states_at(model, inputs, first)[:-MEMORY], model.unroll(T, _STREAMS)
+    for step in range(0, longest, T):
+        at = first + np.arange(step, min(step + T, longest))[:, None]
+        within = at < stop
+        at = np.minimum(at, len(tokens) - 1)
+        targets = np.where(within, tokens[at], IGNORE)
+        parts, state = unrolled.collect(inputs[at], state, found[:, :, at - reach])
+        for _, part in parts:
+            yield from zip(part.split(_STREAMS), targets, strict=True)
 
 
 def states_at(model: Mixed, inputs: Array, places: Array) -> Array:
@@ -109,7 +144,7 @@ def states_at(model: Mixed, inputs: Array, places: Array) -> Array:
         read[-len(before) :, stream] = before
         starts = np.flatnonzero(before == EOS)
         whole = before[starts[-1] :] if starts.size else before
-        recent[stream, -len(whole) :] = whole
+        recent[stream, : len(whole)] = whole[::-1]
     unrolled, state = model.base.unroll(_STEPS, B), model.base.zero_state(B)
     for first in range(MEMORY - _BURN_IN, MEMORY, _STEPS):
         state = unrolled.run(read[first : first + _STEPS], state)

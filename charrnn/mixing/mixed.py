@@ -2,27 +2,29 @@
 
 Letters: T steps, B streams, N = T·B positions, V vocabulary size, L tokens that a stream remembers.
 
-The state is one array (rows of the base's + L, B): under the base's state lie the last L tokens, as
-numbers of the same type. A document that starts forgets them.
+The state is one array (rows of the base's + L, B): under the base's state lie the last L tokens,
+the last one first, as numbers of the same type that are one more, so that 0 stands for those that
+there are not. A document that starts forgets them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, evidence, num_rows
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, Evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
-from charrnn.mixing.recall import recall, remember
-from charrnn.ngrams.ngram import NONE
-from charrnn.ngrams.residual import ResidualRNN, UnrolledResidual
+from charrnn.mixing.recall import Index, read, recall
+from charrnn.mixing.stepping import logits as one_logits
+from charrnn.ngrams.ngram import NONE, NGram
+from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
 
 Array = np.ndarray
 
 MEMORY = 1 << 14  # tokens that a stream remembers
 _NARROWEST = 64  # of these tokens, as searching fewer is no faster
-_NUMBERS = 1 << 20  # of logits that are mixed at a time
+NUMBERS = 1 << 20  # of logits that are mixed at a time
 
 
 class Mixed:
@@ -43,7 +45,7 @@ class Mixed:
         if (mixer.sets.shape, mixer.own.shape) != shapes:
             raise ValueError("the weights of the mixture do not fit the model")
         self.base, self.counts, self.mixer = base, counts, mixer
-        self.config = base.config
+        self.config, self.evidence = base.config, Evidence(counts)
 
     @classmethod
     def from_arrays(cls, base: ResidualRNN, arrays: Mapping[str, Array]) -> "Mixed":
@@ -61,6 +63,11 @@ class Mixed:
         return self.base.vocab_size
 
     @property
+    def size(self) -> int:
+        """How many parameters the network has."""
+        return self.base.size
+
+    @property
     def mixing_arrays(self) -> dict[str, Array]:
         """The arrays of the mixture by their names in a checkpoint."""
         own = {**self.counts.arrays, **self.mixer.arrays}
@@ -74,13 +81,21 @@ class Mixed:
     def zero_state(self, batch_size: int) -> Array:
         """The state before a document."""
         base = self.base.zero_state(batch_size)
-        return joined(base, np.full((batch_size, MEMORY), IGNORE))
+        return joined(base, np.empty((batch_size, 0)))
+
+    def remembering(self, texts: Sequence[Array]) -> Array:
+        """The state of streams that remember the end of texts of which the base knows nothing."""
+        recent = np.full((len(texts), MEMORY), IGNORE)  # the last token first
+        for own, text in zip(recent, texts, strict=True):
+            last = text[-MEMORY:]
+            own[: len(last)] = last[::-1]
+        return joined(self.base.zero_state(len(texts)), recent)
 
     def check_state(self, state: Array) -> None:
         """Raise ValueError unless a state holds tokens and a state of the base."""
         base, recent = state[:-MEMORY], state[-MEMORY:]
         self.base.check_state(base)
-        within = (recent >= IGNORE) & (recent < self.vocab_size) & (recent == np.floor(recent))
+        within = (recent >= 0) & (recent <= self.vocab_size) & (recent == np.floor(recent))
         if not within.all():
             raise ValueError("its state holds no tokens of its memory")
 
@@ -94,22 +109,47 @@ class UnrolledMixed:
 
     def __init__(self, model: Mixed, unrolled: UnrolledResidual) -> None:
         self.model, self.unrolled = model, unrolled
+        self._index = Index(LENGTHS, MEMORY)  # of the only stream, by which one step is fast,
+        self._indexed: Array | None = None  # and the state that it is of
 
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
         base, recent = self._split(state, len(inputs))
-        for tokens in inputs:
-            recent = remember(recent, tokens)
+        for after in read(recent, inputs):
+            recent = after
         return joined(self.unrolled.run(inputs, base), recent)
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        if inputs.size == 1:
+            return self._follow(inputs, state)
         found = np.empty((inputs.size, self.model.vocab_size), state.dtype)
         mixed, state = self.inputs(inputs, state)
         for part, each in mixed:
             with np.errstate(all="ignore"):
                 found[part] = self.model.mixer.logits(each)
         return found.reshape(*inputs.shape, -1).transpose(0, 2, 1), state
+
+    def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """`forward` for one step of one text, which is nearly all that sampling does."""
+        known = self._indexed is state or (
+            self._indexed is not None and np.array_equal(state[-MEMORY:], self._indexed[-MEMORY:])
+        )
+        if not known:
+            recent = self._split(state, 0)[1][0]
+            self._index.reset(recent[recent != IGNORE][::-1].tolist())
+        last = max(inputs.item(), EOS)
+        found = self._index.add(last)
+        logits, base = self.unrolled.forward(inputs, state[:-MEMORY])
+        contexts = base[len(base) - (self.unrolled.ngram.config.order - 1) :, 0]
+        longest = int(np.count_nonzero(contexts != NONE))
+        with np.errstate(all="ignore"):
+            model = self.model.evidence, self.model.mixer
+            mixed = one_logits(model, logits[0, :, 0], last, found, longest)
+        self._indexed = after = np.empty_like(state)
+        after[:-MEMORY], after[-MEMORY] = base, last + 1
+        after[1 - MEMORY :] = 0 if last == EOS else state[-MEMORY:-1]
+        return mixed[None, :, None], after
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
@@ -121,39 +161,43 @@ class UnrolledMixed:
                 found[part] = target_log_probs(log_probs, flat[part])
         return found.reshape(targets.shape), state
 
-    def inputs(
-        self, inputs: Array, state: Array, most: int | None = None
-    ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
+    def inputs(self, inputs: Array, state: Array) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
         """What is mixed at any of the N positions, and the state after the last step.
-
-        Args:
-            most: positions at a time.
 
         Returns:
             Slices of the positions with what is mixed there.
         """
         base, recent = self._split(state, len(inputs))
-        T, B = inputs.shape
+        found = np.empty((len(LENGTHS), 2, *inputs.shape), np.int32)
+        for step, after in enumerate(read(recent, inputs)):
+            found[:, :, step] = recall(after, LENGTHS)
+            recent = after
+        mixed, base = self.collect(inputs, base, found)
+        return mixed, joined(base, recent)
+
+    def collect(
+        self, inputs: Array, base: Array, found: Array
+    ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
+        """`inputs` from the base's state alone, and that after the last step.
+
+        Args:
+            found: (len(LENGTHS), 2, T, B) histories after each input.
+        """
         longest = self._longest(inputs, base)
         logits, base = self.unrolled.forward(inputs, base)
-        found = np.empty((len(LENGTHS), 2, T, B), np.int32)
-        for step, tokens in enumerate(inputs):
-            recent = remember(recent, tokens)
-            found[:, :, step] = recall(recent, LENGTHS)
         flat, last = found.reshape(*found.shape[:2], -1), np.maximum(inputs, EOS).reshape(-1)
-        rows = np.ascontiguousarray(logits.transpose(0, 2, 1)).reshape(T * B, -1)
-        size = most or max(1, _NUMBERS // self.model.vocab_size)
+        rows = np.ascontiguousarray(logits.transpose(0, 2, 1)).reshape(inputs.size, -1)
+        size = max(1, NUMBERS // self.model.vocab_size)
 
         def parts() -> Iterator[tuple[slice, Inputs]]:
-            for start in range(0, T * B, size):
+            for start in range(0, inputs.size, size):
                 part = slice(start, start + size)
                 with np.errstate(all="ignore"):
                     log_probs = log_softmax(rows[part])
                     own = last[part], flat[..., part], longest[part]
-                    each = evidence(self.model.counts, log_probs, *own)
-                yield part, each
+                    yield part, self.model.evidence.collect(log_probs, *own)
 
-        return parts(), joined(base, recent)
+        return parts(), base
 
     def _longest(self, inputs: Array, base: Array) -> Array:
         """Tokens in the longest context that the n-gram model has after each input (N,)."""
@@ -170,15 +214,22 @@ class UnrolledMixed:
         some more steps.
         """
         base, recent, used = state[:-MEMORY], state[-MEMORY:], MEMORY
-        while used > 1 and (recent[-used // 2] == IGNORE).all():
+        while used > 1 and not recent[used // 2].any():
             used //= 2
         kind = np.int16 if self.model.vocab_size < 1 << 15 else np.int32
         width = max(_NARROWEST, used + steps)
-        return base, np.ascontiguousarray(recent[-width:].T, kind)
+        tokens: Array = np.ascontiguousarray(recent[:width].T, kind)
+        tokens -= 1
+        return base, tokens
 
 
 def joined(base: Array, recent: Array) -> Array:
     """A state from its two parts; what each stream remembers (B, L or less) is filled up."""
-    state = np.full((len(base) + MEMORY, len(recent)), IGNORE, base.dtype)
-    state[: len(base)], state[-recent.shape[1] :] = base, recent.T
+    state = np.zeros((len(base) + MEMORY, len(recent)), base.dtype)
+    own = state[len(base) :][: recent.shape[1]]
+    state[: len(base)], own[:] = base, recent.T
+    own += 1
     return state
+
+
+LanguageModel = Network | NGram | Mixed

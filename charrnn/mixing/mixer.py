@@ -11,7 +11,7 @@ own, chosen by how much that input knows. This is how PAQ compressors mix (Mahon
 whole tokens in place of bits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,25 @@ class Inputs:
         first = np.arange(len(self.sizes)) % N * V
         found: Array = np.repeat(first, self.sizes) + self.tokens
         return found
+
+    def split(self, size: int) -> Iterator["Inputs"]:
+        """What is mixed at each `size` positions in turn, a divisor of N."""
+        N = len(self.log_probs)
+        groups = np.arange(len(self.sizes)) % N // size
+        order = np.argsort(np.repeat(groups, self.sizes), kind="stable")
+        ends = np.cumsum(np.bincount(groups, self.sizes).astype(np.int64))
+        sizes = self.sizes.reshape(-1, N)
+        for first, stop, end in zip(range(0, N, size), range(size, N + 1, size), ends, strict=True):
+            own = slice(first, stop)
+            pairs = order[end - sizes[:, own].sum() : end]
+            yield Inputs(
+                self.log_probs[own],
+                sizes[:, own].reshape(-1),
+                self.tokens[pairs],
+                self.values[pairs],
+                self.rows[:, own],
+                self.levels[:, own],
+            )
 
 
 class Mixer:
@@ -125,8 +144,7 @@ class Mixer:
         """
         log_probs, step = self.gradient(inputs, targets)
         step = -rate * np.clip(step, -_CLIP, _CLIP)
-        for rows in inputs.rows:
-            np.add.at(self.sets, rows, step.T)
+        np.add.at(self.sets, inputs.rows, step.T)
         inputs_of = np.arange(len(self.own))[:, None]
         np.add.at(self.own, (inputs_of, inputs.levels), step)
         return log_probs

@@ -7,7 +7,7 @@ for those that there are not. A stream remembers its last L tokens, <EOS> as the
 document among them, and nothing else: what lies further back, or in another document, is forgotten.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ Array = np.ndarray
 NONE = -1
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio, spreads numbers over all bits
 _FOLD = np.uint64(29)
+_NOWHERE = -(1 << 60), -(1 << 60)
 
 
 def hashed(parts: Sequence[Array]) -> Array:
@@ -54,42 +55,114 @@ def histories(inputs: Array, targets: Array, length: int, memory: int) -> Array:
     return found
 
 
+def read(recent: Array, inputs: Array) -> Iterator[Array]:
+    """What each stream remembers (B, L) after each of inputs (T, B); a start forgets all before.
+
+    Args:
+        recent: (B, L) before the first one, the last token first; IGNORE before its start.
+
+    Yields:
+        Views of one array, which hold until the next step.
+    """
+    T, L = len(inputs), recent.shape[1]
+    whole = np.empty((len(recent), T + L), recent.dtype)
+    whole[:, :T], whole[:, T:] = np.maximum(inputs[::-1], EOS).T, recent
+    starts = inputs <= EOS
+    for step in range(T):
+        if starts[step].any():
+            whole[starts[step], T - step :] = IGNORE
+        yield whole[:, T - 1 - step :][:, :L]
+
+
 def recall(recent: Array, lengths: Sequence[int]) -> Array:
     """What followed the last tokens of each stream when they came before: (lengths, 2, B).
 
     Args:
-        recent: (B, L) what each stream remembers, the last token last; IGNORE before its start.
-        lengths: how many last tokens, ascending from 2.
+        recent: (B, L) what each stream remembers, the last token first.
+        lengths: how many last tokens, ascending from 2, 3.
     """
     B, L = recent.shape
     found = np.full((len(lengths), 2, B), NONE, np.int32)
-    equal = recent[:, 1 : L - 1] == recent[:, -1:]
-    equal &= recent[:, : L - 2] == recent[:, -2:-1]
+    equal = recent[:, 1:-1] == recent[:, :1]  # where the last token stood before
+    equal &= recent[:, 2:] == recent[:, 1:2]
+    _first_two(recent, equal, found[0])
+    equal[:, :-1] &= recent[:, 3:] == recent[:, 2:3]
+    equal[:, -1] = False
+    # Few places are left by now, so that only these are compared from here on.
     stream, place = np.divmod(np.flatnonzero(equal), L - 2)
-    place += 1  # of the last token of an earlier occurrence
-    compared = 2
-    for row, length in enumerate(lengths):
+    place += 1
+    compared = 3
+    for row, length in enumerate(lengths[1:], 1):
         for back in range(compared, length):
-            if not len(stream):
-                return found
-            same = recent[stream, place - back] == recent[stream, L - 1 - back]
-            same &= place >= back
+            within = place + back < L
+            stream, place = stream[within], place[within]
+            same = recent[stream, place + back] == recent[stream, back]
             stream, place = stream[same], place[same]
         compared = length
         if not len(stream):
-            return found
-        latest = np.flatnonzero(np.append(stream[1:] != stream[:-1], True))
-        found[row, 1, stream[latest]] = recent[stream[latest], place[latest] + 1]
-        latest = latest[latest > 0] - 1
-        latest = latest[stream[latest] == stream[latest + 1]]
-        found[row, 0, stream[latest]] = recent[stream[latest], place[latest] + 1]
+            break
+        first = np.flatnonzero(np.append(True, stream[1:] != stream[:-1]))
+        found[row, 1, stream[first]] = recent[stream[first], place[first] - 1]
+        second = first[first + 1 < len(stream)] + 1
+        second = second[stream[second] == stream[second - 1]]
+        found[row, 0, stream[second]] = recent[stream[second], place[second] - 1]
     return found
 
 
-def remember(recent: Array, inputs: Array) -> Array:
-    """What each stream remembers (B, L) after one more token (B,); a start forgets all before."""
-    after = np.empty_like(recent)
-    after[:, :-1] = recent[:, 1:]
-    after[inputs <= EOS] = IGNORE
-    after[:, -1] = np.maximum(inputs, EOS)
-    return after
+def _first_two(recent: Array, equal: Array, found: Array) -> None:
+    """Write what followed the first two of the places (B, L - 2) that are equal: (2, B)."""
+    streams = np.arange(len(recent))
+    first = equal.argmax(axis=1)
+    known = equal[streams, first]
+    equal[streams, first] = False
+    second = equal.argmax(axis=1)
+    found[0] = np.where(equal[streams, second], recent[streams, second], NONE)
+    found[1] = np.where(known, recent[streams, first], NONE)
+    equal[streams, first] = known
+
+
+class Index:
+    """Where the contexts of one stream ended last, so that `recall` needs no search.
+
+    Args:
+        lengths: how many last tokens, ascending.
+        memory: L.
+    """
+
+    def __init__(self, lengths: Sequence[int], memory: int) -> None:
+        self._lengths, self._memory = lengths, memory
+        self._tokens: list[int] = []
+        self._last = ""  # tokens, as many as the longest context has
+        self._places: dict[str, tuple[int, int]] = {}  # where a context ended the last two times
+
+    def add(self, token: int) -> list[tuple[int, int]]:
+        """Read a token; returns the histories after it, up to the longest context that came before.
+
+        A start forgets all before.
+        """
+        if token <= EOS:
+            self._tokens, self._last, token = [], "", EOS
+            self._places.clear()
+        elif len(self._tokens) == 2 * self._memory:
+            self.reset(self._tokens[-self._memory :])
+        tokens, places = self._tokens, self._places
+        tokens.append(token)
+        self._last = last = (self._last + chr(token))[-self._lengths[-1] :]
+        now, found = len(tokens) - 1, []
+        for length in self._lengths:
+            if length > len(last):
+                break
+            context = last[-length:]
+            newer, older = places.get(context, _NOWHERE)
+            places[context] = now, newer
+            oldest = now - self._memory + length
+            if newer >= oldest:
+                found.append((tokens[older + 1] if older >= oldest else NONE, tokens[newer + 1]))
+        return found
+
+    def reset(self, tokens: Sequence[int]) -> None:
+        """Forget all and read tokens, the first of which need not be a start."""
+        self._tokens, self._last = [], ""
+        self._places.clear()
+        for token in tokens:
+            self.add(token)

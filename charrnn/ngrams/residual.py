@@ -212,4 +212,3 @@ def _joined(network: Array, contexts: Array) -> Array:
 
 
 Network = CharRNN | ResidualRNN
-LanguageModel = Network | NGram

@@ -2,7 +2,8 @@
 
 A file of `charrnn.storage.archive`: the parameter arrays under the names of
 `charrnn.network.parameters.parameter_shapes`, float32, those of `charrnn.ngrams.ngram.NGram` where
-there is an n-gram model, and metadata with
+there is an n-gram model, those of `charrnn.mixing.mixed.Mixed` where there is a mixture, and
+metadata with
 
     format      "charrnn"
     version     1
@@ -30,10 +31,13 @@ import numpy as np
 
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, did_you_mean
+from charrnn.mixing.inputs import NUM_INPUTS, num_rows
+from charrnn.mixing.mixed import LanguageModel, Mixed
+from charrnn.mixing.mixer import LEVELS
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.ngrams.residual import ResidualRNN
 from charrnn.resources import BUNDLED_MODELS, bundled_model, trained_models
 from charrnn.resources import FOLDER as FOLDER
 from charrnn.resources import PREVIOUS as PREVIOUS
@@ -243,7 +247,28 @@ def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header
         layout = {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
     if config.cell == "ngram" or config.ngram:
         layout |= _ngram_layout(config.vocab_size, headers)
+    if any(name.startswith("mixing.") for name in headers):
+        layout |= _mixing_layout(config, headers)
     return layout
+
+
+def _mixing_layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
+    """Name, type and shape of the arrays of a mixture, of any number of contexts."""
+    if config.cell == "ngram" or not config.ngram:
+        raise CheckpointError("it holds a mixture and nothing to mix")
+    _, keys = headers.get("mixing.keys", ("", ()))
+    _, tokens = headers.get("mixing.tokens", ("", ()))
+    if len(keys) != 1 or len(tokens) != 1:
+        raise CheckpointError("it holds no mixture where there should be one")
+    V = config.vocab_size
+    return {
+        "mixing.keys": (np.dtype(np.uint32).str, keys),
+        "mixing.children": (np.min_scalar_type(V).str, keys),
+        "mixing.tokens": (np.min_scalar_type(V - 1).str, tokens),
+        "mixing.counts": (np.dtype(np.uint8).str, tokens),
+        "mixing.sets": (_FLOAT32, (num_rows(V, config.ngram), 1 + NUM_INPUTS)),
+        "mixing.own": (_FLOAT32, (1 + NUM_INPUTS, LEVELS)),
+    }
 
 
 def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Header]:
@@ -262,7 +287,11 @@ def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Head
 def _model(config: ModelConfig, arrays: dict[str, np.ndarray]) -> LanguageModel:
     kind = NGram if config.cell == "ngram" else ResidualRNN if config.ngram else CharRNN
     try:
-        return kind.from_arrays(config, arrays)
+        model = kind.from_arrays(config, arrays)
+        mixing = {name: array for name, array in arrays.items() if name.startswith("mixing.")}
+        if mixing and isinstance(model, ResidualRNN):
+            return Mixed.from_arrays(model, mixing)
+        return model
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 

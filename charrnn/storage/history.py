@@ -4,7 +4,7 @@ A checkpoint is not trusted, so that what is no number, or far from any that tra
 out here, and whoever shows a history need not look for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,9 +24,10 @@ class Validation:
     val_unk: int | None = None  # tokens of the validation split that the model does not know
     val_tokens: int | None = None  # all of them
     best: bool = False  # of all so far
+    mixed: bool = False  # the mixture that was fitted when the network was trained
 
 
-_NUMBERS = {each.name for each in fields(Validation)} - {"step", "best"}
+_NUMBERS = {each.name for each in fields(Validation)} - {"step", "best", "mixed"}
 
 
 def history(training: Mapping[str, Any]) -> list[Validation]:
@@ -40,7 +41,7 @@ def history(training: Mapping[str, Any]) -> list[Validation]:
     return [validation for validation in found if validation is not None]
 
 
-def best(validations: Sequence[Validation]) -> Validation | None:
+def best(validations: Iterable[Validation]) -> Validation | None:
     """The one whose weights were kept, where the run held something out."""
     kept = [each for each in validations if each.best and each.val_bits_per_char is not None]
     return kept[-1] if kept else None
@@ -50,7 +51,8 @@ def _validation(entry: Any) -> Validation | None:
     if not isinstance(entry, dict) or (step := _number(entry.get("step"))) is None:
         return None
     numbers = {name: _number(entry.get(name)) for name in _NUMBERS}
-    return Validation(step=int(step), **numbers, best=entry.get("best") is True)
+    flags = {name: entry.get(name) is True for name in ("best", "mixed")}
+    return Validation(step=int(step), **numbers, **flags)
 
 
 def _number(value: Any) -> Any:

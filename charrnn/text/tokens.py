@@ -67,8 +67,12 @@ class Tokens:
 
     def side_by_side(self, starts: Array, length: int) -> Array:
         """Ids from each of these places on (length, B)."""
+        return self._at(self.places_side_by_side(starts, length))
+
+    def places_side_by_side(self, starts: Array, length: int) -> Array:
+        """Where these tokens lie in `codes` (length, B)."""
         places = [self.spans.places(start, start + length) for start in starts]
-        return self._at(np.stack(places, axis=1))
+        return np.stack(places, axis=1)
 
     def array(self) -> Array:
         """All ids (N,)."""

@@ -9,13 +9,14 @@ import lzma
 
 from charrnn.config import ModelConfig
 from charrnn.inference.evaluation import evaluate
+from charrnn.mixing.mixed import LanguageModel
 from charrnn.ngrams.kneser_ney import count_ngrams, fit
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.ngrams.residual import ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import Split
 from charrnn.text.tokens import Encoded, Tokens, evenly_spaced
 
-NAMES = ("unigram", "ngram", "network", "xz")  # in the order in which they are shown
+NAMES = ("unigram", "ngram", "network", "unmixed", "xz")  # in the order in which they are shown
 _NGRAM_ORDER = 6
 _MAX_COUNTED = 1 << 20  # tokens at the end of the training split that the n-gram models count
 _MAX_SCORED = 1 << 18  # tokens of the validation split that they predict

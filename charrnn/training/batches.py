@@ -40,12 +40,14 @@ class Batches:
             the text has no paragraphs, anywhere if it has no lines.
         line_end: the token of a newline; IGNORE if the text has none.
         streams: which of the B streams are read; None: all.
+        held: tokens that are read and are no targets; None: none.
     """
 
     tokens: Tokens | Array
     config: TrainConfig
     line_end: int = IGNORE
     streams: slice | None = None
+    held: slice | None = None
 
     @property
     def chunks_per_epoch(self) -> int:
@@ -90,12 +92,13 @@ class Batches:
                 continue
             rng = np.random.default_rng((seed, number, 1 + first))
             tokens = self._draw(ring, starts + first * T, chunks * T, rng)
+            held = self._is_held(ring, starts + first * T, chunks * T)
             restarts = (rng.random((chunks, B)) < self._restarts[1])[:, self._columns]
             for chunk in range(max(0, start_chunk - first), chunks):
                 read = tokens[chunk * T :][: T + 1]
                 inputs, targets = read[:-1].copy(), read[1:]
                 self._restart(inputs, targets, restarts[chunk])
-                yield inputs, targets
+                yield inputs, np.where(held[chunk * T :][:T], IGNORE, targets)
 
     @property
     def _columns(self) -> slice:
@@ -117,6 +120,15 @@ class Batches:
         rows, columns = rows[read], columns[read] - own.start
         inner[rows, columns] = np.where(inner[rows, columns] > EOS, UNK, inner[rows, columns])
         return tokens
+
+    def _is_held(self, ring: Tokens, starts: Array, length: int) -> Array:
+        """Whether each of `length` tokens from each of `starts` (B,) on is held (length, B)."""
+        if self.held is None:
+            return np.zeros((length, len(starts[self._columns])), bool)
+        own = self._source.spans.places(self.held.start, self.held.stop)
+        places = ring.places_side_by_side(starts[self._columns], length)
+        found: Array = (places >= own.min()) & (places <= own.max())
+        return found
 
     @cached_property
     def _restarts(self) -> tuple[int, float]:

@@ -29,7 +29,7 @@ class Pace:
 
     step_seconds: float  # as measured; in a run by the clock the latest
     steps_to_validate: float
-    steps_to_compare: float  # to score the network without n-grams after the last validation
+    steps_to_finish: float  # to fit a mixture, and to score the network without n-grams
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Clock:
         each = self.seconds_to_validate(counters)
         affordable = int(_VALIDATION_SHARE * left / each) if each else evaluations
         evaluations = self.world.broadcast(min(max(1, affordable), evaluations))
-        used = left - evaluations * each - pace.steps_to_compare * pace.step_seconds
+        used = left - evaluations * each - pace.steps_to_finish * pace.step_seconds
         steps = int(_USED_SHARE * used / max(pace.step_seconds, _INSTANT))
         self.budget.plan(self.world.broadcast(counters.step + max(1, steps)))
         return evaluations
@@ -73,7 +73,7 @@ class Clock:
         before = pace.step_seconds or spent
         pace.step_seconds = before + min(1.0, before / memory) * (spent - before)
         other = max(1, evaluations - counters.validations) * self.seconds_to_validate(counters)
-        other += pace.steps_to_compare * pace.step_seconds
+        other += pace.steps_to_finish * pace.step_seconds
         self.budget.keep_time(counters.step, pace.step_seconds, other)
         self.budget.steps = self.world.broadcast(self.budget.steps)
 

@@ -17,6 +17,7 @@ from charrnn.text.tokens import Encoded
 from charrnn.training.budget import Budget
 from charrnn.training.learner import Interruptible
 from charrnn.training.memory import most_ngrams
+from charrnn.training.mixture import MixtureFitting
 from charrnn.training.progress import Progress
 from charrnn.training.snapshot import Counters, Snapshot
 from charrnn.training.validator import Validator
@@ -32,6 +33,7 @@ class NGramTrainer:
     """
 
     interruptible: Interruptible = contextlib.nullcontext
+    mixture: MixtureFitting | None = None
     passes = 1.0
     early = ""
 

@@ -17,6 +17,7 @@ import numpy as np
 from charrnn.config import ModelConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError, setting
 from charrnn.ids import EOS, NUM_SPECIAL, UNK
+from charrnn.mixing.mixed import Mixed
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import input_size
 from charrnn.ngrams.ngram import NGram
@@ -71,7 +72,8 @@ class Pretrained:
                 f"{path} holds counts and no weights to start from; leave out "
                 f"{setting('init_from')}, as counting anew takes a second"
             )
-        network = found.model.network if isinstance(found.model, ResidualRNN) else found.model
+        model = found.model.base if isinstance(found.model, Mixed) else found.model
+        network = model.network if isinstance(model, ResidualRNN) else model
         return cls(str(path), network, found.vocabulary, checkpoint.text_hash(found.training))
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from charrnn.config import TrainConfig
-from charrnn.ngrams.residual import LanguageModel
+from charrnn.mixing.mixed import LanguageModel
 from charrnn.parallel.threads import Workers
 from charrnn.training.budget import Budget
+from charrnn.training.mixture import MixtureFitting
 from charrnn.training.progress import Progress
 from charrnn.training.snapshot import Counters, Snapshot
+from charrnn.training.validator import Validator
 
 Interruptible = Callable[[], AbstractContextManager[object]]  # what may be broken off at any moment
 
@@ -22,6 +24,8 @@ class Learner(Protocol):
     budget: Budget
     counters: Counters
     workers: Workers
+    mixture: MixtureFitting | None  # what is fitted when it has learned
+    validator: Validator | None  # None where nothing is held out
 
     @property
     def model(self) -> LanguageModel:

@@ -31,6 +31,7 @@ from charrnn.training.counting import NGramTrainer
 from charrnn.training.finetuning import Pretrained
 from charrnn.training.learner import Learner
 from charrnn.training.memory import check_memory, most_ngrams
+from charrnn.training.mixture import MixtureFitting, held_part
 from charrnn.training.plan import REFERENCE, check_options, plan
 from charrnn.training.resuming import Record, Suspended, Text, longer
 from charrnn.training.run import Run
@@ -222,24 +223,32 @@ def _trainer(
         else init_from.start(model_config, data.vocabulary)
     )
     model: Network = network
+    mixture = None
     if model_config.ngram:
         model = _with_ngram(network, counted, documents, config.max_ngrams)
-    return Trainer(
+        if config.mix and (held := held_part(data.train)):
+            mixture = MixtureFitting(model, data.train.array(), held)
+    trainer = Trainer(
         model,
-        _batches(data, config, workers.world),
+        _batches(data, config, workers.world, mixture),
         validator,
         config,
         workers=workers,
         chars_per_token=data.chars_per_token,
         started=started,
     )
+    trainer.mixture = mixture
+    return trainer
 
 
-def _batches(data: Dataset, config: TrainConfig, world: World) -> Batches:
+def _batches(
+    data: Dataset, config: TrainConfig, world: World, mixture: MixtureFitting | None
+) -> Batches:
     """The batches of the training split, of the streams that are this process's."""
     newline = int(data.vocabulary.encode("\n")[0])
     line_end = newline if newline != UNK else IGNORE
-    return Batches(data.train, config, line_end, world.share(config.batch_size))
+    held = mixture.held if mixture else None
+    return Batches(data.train, config, line_end, world.share(config.batch_size), held)
 
 
 def _other_text(text: str, output: Path, name: str) -> CorpusError:

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig
-from charrnn.ngrams.residual import LanguageModel
-from charrnn.storage.history import Validation
+from charrnn.mixing.mixed import LanguageModel
 from charrnn.text.corpus import Corpus
 from charrnn.text.dataset import Dataset
 from charrnn.training.finetuning import Origin
@@ -57,21 +56,22 @@ class Result:
         Args:
             record: with the seconds so far.
         """
-        last, best = record.history[-1], _best(record)
+        rows = [row for row in record.history if row.best]
+        best, of_network = rows[-1], [row for row in rows if not row.mixed][-1]
         tokens = best.val_tokens if data.vocabulary.config.unit != "character" else None
         return cls(
             checkpoint=checkpoint,
             cell=model.config.cell,
             parameters=model.size,
             vocab_size=len(data.vocabulary),
-            steps=last.step,
-            epochs=last.epochs,
+            steps=record.history[-1].step,
+            epochs=record.history[-1].epochs,
             seconds=record.seconds,
             chars_per_sec=chars_per_sec,
             train_bits_per_char=best.train_bits_per_char,
             val_bits_per_char=best.val_bits_per_char,
             val_unk=best.val_unk,
-            best_step=best.step,
+            best_step=of_network.step,
             seed=seed,
             val_unk_share=(best.val_unk or 0) / tokens if tokens else None,
             init_from=record.init_from,
@@ -120,11 +120,6 @@ def flags(model: ModelConfig, config: TrainConfig, steps: int) -> str:
     """The options that were planned, with which so many steps repeat a run exactly."""
     settings = asdict(model) | asdict(config) | {"steps": steps}
     return " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in _PLANNED)
-
-
-def _best(record: Record) -> Validation:
-    """The last validation whose weights were kept."""
-    return [row for row in record.history if row.best][-1]
 
 
 def _is_missing(name: str, value: object) -> bool:

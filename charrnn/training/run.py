@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.errors import CheckpointError, DivergedError, UnfinishedError
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.mixing.mixed import LanguageModel, Mixed
+from charrnn.ngrams.residual import ResidualRNN
 from charrnn.parallel.processes import World
 from charrnn.resources import peak_memory
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
-from charrnn.storage.history import Validation
+from charrnn.storage.history import Validation, best
 from charrnn.text.dataset import Dataset
 from charrnn.training.baselines import NAMES, network_baseline, simple_baselines
 from charrnn.training.learner import Learner
@@ -49,6 +50,7 @@ class Run:
         self.data, self.trainer, self.output = data, trainer, output
         self.text, self.given, self.record, self.started = text, given, record, started
         self.files = None if output is None else Files(output, self.world, trainer.budget)
+        self.mixed: Mixed | None = None  # once it is fitted
         self._lasted: float | None = None  # of a complete run that is restored: seconds
 
     def train(self) -> Iterator[Progress]:
@@ -67,6 +69,7 @@ class Run:
                 if progress.train_loss is not None:
                     self.record.history.append(_row(progress, self.seconds()))
                 yield self._keep(progress)
+            self._mix()
             self._compare_network()
         except DivergedError as error:
             if self.files is not None:  # it would only diverge again
@@ -91,6 +94,26 @@ class Run:
             reasons = (progress.trouble, f"{error}; training goes on")
             return replace(progress, trouble="; ".join(filter(None, reasons)))
         return progress
+
+    def _mix(self) -> None:
+        """Fit the mixture, and keep it where it predicts better than the network it stands on."""
+        learner, network, rows = self.trainer, self.trainer.model, self.record.history
+        if (fitting := learner.mixture) is None or not isinstance(network, ResidualRNN):
+            return
+        with learner.interruptible():
+            mixer = self.world.together(lambda: fitting.fit(network), alone=True)
+            if mixer is None:
+                return
+            mixed, validator = fitting.mixed(network, mixer), learner.validator
+            found = _finite(validator.evaluate(mixed).bits_per_char) if validator else None
+        before = best(row for row in rows if not row.mixed)
+        if before and (found is None or found >= (before.val_bits_per_char or 0.0)):
+            return
+        self.mixed = mixed
+        if before and not rows[-1].mixed:
+            now = self.seconds()
+            row = replace(rows[-1], seconds=now, val_bits_per_char=found, best=True, mixed=True)
+            rows.append(row)
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.
@@ -149,7 +172,9 @@ class Run:
         if self.record.complete:
             self._lasted = self.record.seconds
         else:
-            self.record.baselines.pop("network", None)
+            for name in ("network", "unmixed"):
+                self.record.baselines.pop(name, None)
+            self.record.history[:] = [row for row in self.record.history if not row.mixed]
         try:
             trainer.restore(suspended.snapshot)
         except ValueError as error:
@@ -166,6 +191,8 @@ class Run:
         """Write the checkpoint in the middle of a run."""
         if math.isfinite(self.trainer.counters.best_loss):
             with self.trainer.at_best():
+                if self.record.complete:
+                    self._mix()
                 self.save()
 
     def compare(self) -> None:
@@ -188,14 +215,20 @@ class Run:
         if validation is not None and "network" not in self.record.baselines:
             with self.trainer.interruptible():
                 found = self.record.baselines | network_baseline(
-                    self.model, validation, count_eos=count_eos, workers=self.trainer.workers
+                    self.trainer.model,
+                    validation,
+                    count_eos=count_eos,
+                    workers=self.trainer.workers,
                 )
+            rows = [row for row in self.record.history if not row.mixed]
+            if self.mixed and (unmixed := best(rows)):
+                found["unmixed"] = unmixed.val_bits_per_char or 0.0
             self.record.baselines = {name: found[name] for name in NAMES if name in found}
 
     @property
     def model(self) -> LanguageModel:
-        """The network: the latest weights while it trains, the best ones afterwards."""
-        return self.trainer.model
+        """The network: the latest weights while it trains, the best ones or the mixture later."""
+        return self.mixed or self.trainer.model
 
     @property
     def world(self) -> World:
@@ -218,7 +251,8 @@ class Run:
     @property
     def num_ngrams(self) -> int:
         """How many k-grams stand beside the network."""
-        return self.model.ngram.size if isinstance(self.model, ResidualRNN) else 0
+        model = self.trainer.model
+        return model.ngram.size if isinstance(model, ResidualRNN) else 0
 
     def flags(self) -> str:
         """The options that were planned, with which `--steps` repeats the run exactly."""

@@ -21,6 +21,7 @@ from charrnn.training.batches import Batches, Chunk
 from charrnn.training.budget import Budget
 from charrnn.training.clock import Clock, measure
 from charrnn.training.learner import Interruptible
+from charrnn.training.mixture import MixtureFitting
 from charrnn.training.progress import Progress
 from charrnn.training.recovery import Recovery
 from charrnn.training.shards import Shards
@@ -51,6 +52,7 @@ class Trainer:
     """
 
     interruptible: Interruptible = contextlib.nullcontext
+    mixture: MixtureFitting | None = None
 
     def __init__(
         self,
@@ -250,9 +252,12 @@ class Trainer:
 
     def _measure(self, limit: float) -> None:
         """Measure the pace for about so many seconds."""
-        self.clock.pace = measure(
-            self.model, self.batches, self.validator, self.config, self.workers, limit
-        )
+        pace = measure(self.model, self.batches, self.validator, self.config, self.workers, limit)
+        if self.mixture and isinstance(self.model, ResidualRNN) and pace.step_seconds:
+            validation = self.validator.split.tokens if self.validator else self.state[:0]
+            seconds = self.mixture.seconds(self.model, validation, self.workers)
+            pace.steps_to_finish += seconds / pace.step_seconds
+        self.clock.pace = pace
 
     # Stopping and resuming
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from charrnn.inference.evaluation import Evaluation, evaluate
-from charrnn.ngrams.residual import LanguageModel
+from charrnn.mixing.mixed import LanguageModel
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Encoded
 

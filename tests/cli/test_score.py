@@ -193,8 +193,8 @@ def test_a_part_of_a_network_with_ngrams_is_scored_alone(run: Run, with_ngram: P
     bits = {part: run(*args, part).objects()[0]["bits_per_char"] for part in PARTS}
     assert len(set(bits.values())) == 3
     (plain,) = run(*args[:-1]).objects()
-    assert plain["bits_per_char"] == bits["all"]
-    assert_one_line(run(*args, "half"), 2, "part must be one of all, network, ngram")
+    assert plain["bits_per_char"] == bits["all"] == bits["unmixed"]  # it has no mixture
+    assert_one_line(run(*args, "half"), 2, "part must be one of all, unmixed, network, ngram")
 
 
 def test_a_part_of_a_model_without_parts_is_an_error(run: Run, trained: Path) -> None:

@@ -10,11 +10,15 @@ import numpy as np
 
 from charrnn.config import CELLS, LINES, ModelConfig, VocabularyConfig
 from charrnn.ids import NUM_SPECIAL
+from charrnn.mixing.fitting import count_contexts
+from charrnn.mixing.inputs import NUM_INPUTS, num_rows
+from charrnn.mixing.mixed import LanguageModel, Mixed
+from charrnn.mixing.mixer import Mixer
 from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.ngram import NGram
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN, ngram_config
+from charrnn.ngrams.residual import ResidualRNN, ngram_config
 from charrnn.storage.checkpoint import Checkpoint, load, save
 from charrnn.text.vocabulary import Vocabulary
 from tests.fuzz.files import Content, npy_of
@@ -42,13 +46,17 @@ _COMMANDS = [
 
 
 def _content(
-    config: ModelConfig, tokens: list[str], kind: VocabularyConfig | None = None
+    config: ModelConfig,
+    tokens: list[str],
+    kind: VocabularyConfig | None = None,
+    mixed: bool = False,
 ) -> Content:
     """A random model of that configuration, saved by charrnn itself."""
     rng = np.random.default_rng(0)
     model: LanguageModel = _network(config, rng) if config.cell != "ngram" else _ngram(config, rng)
     if isinstance(model, CharRNN) and config.ngram:
         model = ResidualRNN(model, _ngram(ngram_config(config), rng))
+        model = _mixed(model, rng) if mixed else model
     made = Checkpoint(model, Vocabulary(tokens, kind or VocabularyConfig()), LINES, TRAINING)
     with tempfile.TemporaryDirectory() as folder:
         save(made, Path(folder, "a.npz"))
@@ -59,6 +67,15 @@ def _network(config: ModelConfig, rng: Rng) -> CharRNN:
     model = CharRNN(config)
     model.parameters.flat[:] = rng.standard_normal(model.size, np.float32) / 10
     return model
+
+
+def _mixed(base: ResidualRNN, rng: Rng) -> Mixed:
+    V = base.vocab_size
+    words = rng.integers(NUM_SPECIAL, V, (6, 5))
+    counts = count_contexts(V, words[rng.integers(0, 6, 100)].ravel())
+    mixer = Mixer.initial(num_rows(V, base.ngram.config.order), NUM_INPUTS)
+    mixer.sets += rng.normal(0, 0.2, mixer.sets.shape).astype(np.float32)
+    return Mixed(base, counts, mixer)
 
 
 def _ngram(config: ModelConfig, rng: Rng) -> NGram:
@@ -73,8 +90,11 @@ def _characters(number: int) -> list[str]:
     ]
 
 
-def _base(tokens: list[str], kind: VocabularyConfig | None = None, **config: Any) -> Content:
-    return _content(ModelConfig(vocab_size=NUM_SPECIAL + len(tokens), **config), tokens, kind)
+def _base(
+    tokens: list[str], kind: VocabularyConfig | None = None, mixed: bool = False, **config: Any
+) -> Content:
+    config["vocab_size"] = NUM_SPECIAL + len(tokens)
+    return _content(ModelConfig(**config), tokens, kind, mixed)
 
 
 _BASES: list[Callable[[], Content]] = [
@@ -83,6 +103,7 @@ _BASES: list[Callable[[], Content]] = [
     partial(_base, ["a", "b"], cell="jordan", hidden_size=3, feedback="target"),
     partial(_base, _characters(50), hidden_size=8, embedding_size=5),
     partial(_base, ["a", "b", "c"], hidden_size=4, ngram=3),
+    partial(_base, _characters(9), mixed=True, hidden_size=4, ngram=3),
     partial(_base, ["a", "b", " c"], _WORDS, cell="gru", hidden_size=4),
     partial(_base, ["a", "\u1100", "\u1161", "\u11a8"], _JAMO, hidden_size=4, ngram=2),
     partial(_base, _characters(300), cell="ngram", order=4),

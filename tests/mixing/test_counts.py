@@ -25,7 +25,9 @@ def test_counts_are_those_of_a_dictionary(least: int) -> None:
         slow[key][token] += 1
     counts = Counts.of(V, keys, tokens, least)
     queries = np.append(np.unique(keys), np.array([0, 1 << 62, (1 << 64) - 1], np.uint64))
-    sizes, places = counts.find(queries)
+    contexts = counts.find(queries)
+    sizes, places = counts.sizes[contexts], counts.places(contexts)
+    assert [counts.find_one(query >> 32) for query in queries.tolist()] == contexts.tolist()
     found = np.split(places, np.cumsum(sizes)[:-1])
     for query, own in zip(queries.tolist(), found, strict=True):
         listed = dict(zip(counts.tokens[own].tolist(), counts.counts[own].tolist(), strict=True))
@@ -35,18 +37,19 @@ def test_counts_are_those_of_a_dictionary(least: int) -> None:
 
 def test_nothing_counted_finds_nothing() -> None:
     counts = Counts.of(V, np.empty(0, np.uint64), np.empty(0, np.int64), 1)
-    sizes, places = counts.find(np.array([0, 5, (1 << 64) - 1], np.uint64))
-    assert sizes.tolist() == [0, 0, 0]
-    assert not places.size
+    contexts = counts.find(np.array([0, 5, (1 << 64) - 1], np.uint64))
+    assert counts.sizes[contexts].tolist() == [0, 0, 0]
+    assert not counts.places(contexts).size
+    assert counts.find_one(5) == 0
 
 
 def test_arrays_make_the_same_counts() -> None:
     counts = Counts.of(V, *pairs(), 2)
     again = Counts.from_arrays(V, counts.arrays)
     keys = np.unique(pairs()[0])
-    assert [each.tolist() for each in again.find(keys)] == [
-        each.tolist() for each in counts.find(keys)
-    ]
+    contexts = again.find(keys)
+    assert contexts.tolist() == counts.find(keys).tolist()
+    assert again.places(contexts).tolist() == counts.places(contexts).tolist()
     assert again.num_bytes == counts.num_bytes > 0
 
 

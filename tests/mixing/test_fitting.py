@@ -11,9 +11,10 @@ from charrnn.mixing.fitting import count_contexts, fit, learn, states_at
 from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, context_keys, num_rows
 from charrnn.mixing.mixed import MEMORY, Mixed
 from charrnn.mixing.mixer import Mixer
-from charrnn.mixing.recall import recall, remember
+from charrnn.mixing.recall import read, recall
 from tests.mixing.test_mixed import make, tokens_of
 from tests.ngrams.test_residual import make as make_base
+from tests.rounding import log_prob_tolerance
 
 pytestmark = pytest.mark.figures
 
@@ -22,28 +23,29 @@ def test_counts_are_those_of_reading_token_by_token() -> None:
     V = 8
     tokens = tokens_of(V, 700)
     slow: dict[int, Counter[int]] = defaultdict(Counter)
-    recent = np.full((1, MEMORY), IGNORE, np.int32)
-    for before, token in zip(np.append(EOS, tokens[:-1]), tokens.tolist(), strict=True):
-        recent = remember(recent, np.array([before]))
-        keys = context_keys(recent[:, -1].astype(np.int64), recall(recent, LENGTHS))
+    fresh = np.full((1, MEMORY), IGNORE, np.int32)
+    inputs = np.append(EOS, tokens[:-1])[:, None]
+    for recent, token in zip(read(fresh, inputs), tokens.tolist(), strict=True):
+        keys = context_keys(recent[:, 0].astype(np.int64), recall(recent, LENGTHS))
         for key in keys[:, 0].tolist():
             if key and token != IGNORE:
                 slow[key][token] += 1
     counts = count_contexts(V, tokens)
     queries = np.array(sorted(slow), np.uint64)
-    sizes, places = counts.find(queries)
+    contexts = counts.find(queries)
+    sizes, places = counts.sizes[contexts], counts.places(contexts)
     for key, own in zip(sorted(slow), np.split(places, np.cumsum(sizes)[:-1]), strict=True):
         found = dict(zip(counts.tokens[own].tolist(), counts.counts[own].tolist(), strict=True))
         assert found == (slow[key] if slow[key].total() > 1 else {})
 
 
-def fitted() -> tuple[Mixed, np.ndarray]:
+def fitted(most: int | None = None) -> tuple[Mixed, np.ndarray]:
     base = make_base()
     V = base.vocab_size
     tokens = tokens_of(V, 6000)
     mixer = Mixer.initial(num_rows(V, base.ngram.config.order), NUM_INPUTS)
     model = Mixed(base, count_contexts(V, tokens[:4000]), mixer)
-    return model, learn(model, tokens, 4000)
+    return model, learn(model, tokens, 4000, most)
 
 
 def test_weights_are_worth_something_where_a_text_repeats_itself() -> None:
@@ -52,6 +54,29 @@ def test_weights_are_worth_something_where_a_text_repeats_itself() -> None:
     assert gains.mean() > 0
     tokens = tokens_of(model.vocab_size, 6000)
     assert fit(model.base, tokens, 4000) is not None
+
+
+def test_fitting_learns_from_no_more_than_it_may() -> None:
+    assert fitted(500)[1].shape == (496,)  # the same for each stream
+
+
+def test_what_is_kept_for_the_next_pass_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = fitted()[0]
+    monkeypatch.setattr(fitting, "_MOST_KEPT", 0)
+    again = fitted()[0]
+    assert all(np.array_equal(kept.arrays[name], again.arrays[name]) for name in kept.arrays)
+
+
+def test_what_is_mixed_is_what_the_model_mixes() -> None:
+    model, tokens = make(), tokens_of(make().vocab_size, 3000)
+    first = np.linspace(1000, 3000, 17, dtype=int)
+    steps = [*fitting._steps(model, tokens, 1000, (first[:-1], first[1:]))]
+    inputs = np.append(EOS, tokens[:-1])
+    state = states_at(model, inputs, first[:-1])
+    at = first[:-1] + np.arange(30)[:, None]
+    found, _ = model.unroll(30, 16).log_probs(inputs[at], tokens[at], state)
+    expected = [model.mixer.gradient(*each)[0] for each in steps[:30]]
+    np.testing.assert_allclose(found, expected, atol=log_prob_tolerance(1, 100))
 
 
 def test_fitting_is_deterministic() -> None:

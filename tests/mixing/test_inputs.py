@@ -10,8 +10,8 @@ from charrnn.mixing.inputs import (
     LENGTHS,
     NUM_INPUTS,
     UNKNOWN,
+    Evidence,
     context_keys,
-    evidence,
     num_rows,
 )
 from charrnn.mixing.mixer import LEVELS
@@ -50,7 +50,7 @@ def test_evidence_is_by_how_much_counts_would_raise_the_base() -> None:
     counts = Counts.of(V, keys[0][known], targets[known], 1)
     longest = np.random.default_rng(2).integers(0, 4, N)
     log_probs = np.log(np.random.default_rng(1).dirichlet(np.ones(V), N))
-    inputs = evidence(counts, log_probs, last, found, longest)
+    inputs = Evidence(counts).collect(log_probs, last, found, longest)
     assert not inputs.sizes[N:-N].any()  # nothing was counted for the other contexts
     assert np.array_equal(inputs.sizes[-N:] == 1, found[0, 1] != NONE)  # a match
     place = int(np.flatnonzero(known)[0])

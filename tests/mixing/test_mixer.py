@@ -49,6 +49,13 @@ def test_the_initial_mixer_gives_the_base() -> None:
     np.testing.assert_allclose(found, inputs.log_probs, atol=1e-12)
 
 
+def test_what_is_mixed_is_split_by_position() -> None:
+    mixer, inputs, _ = make()
+    found = [mixer.logits(each) for each in inputs.split(1)]
+    np.testing.assert_allclose(np.concatenate(found), mixer.logits(inputs), rtol=1e-12)
+    assert len([*inputs.split(N)]) == 1
+
+
 def test_gradient_is_that_of_differences() -> None:
     mixer, inputs, targets = make()
     log_probs, gradient = mixer.gradient(inputs, targets)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charrnn.ids import EOS, IGNORE
-from charrnn.mixing.recall import NONE, hashed, histories, recall, remember
+from charrnn.mixing.recall import NONE, Index, hashed, histories, read, recall
 
 Array = np.ndarray
 LENGTHS = (2, 3, 5)
@@ -45,18 +45,33 @@ def test_recall_step_by_step_agrees_with_histories(memory: int) -> None:
     inputs, targets = text()
     streams = np.stack([inputs, inputs[::-1]], axis=1)
     recent = np.full((2, memory), IGNORE, np.int32)
-    found = []
-    for tokens in streams:
-        recent = remember(recent, tokens)
-        found.append(recall(recent, LENGTHS)[..., 0])
+    found = [recall(after, LENGTHS)[..., 0] for after in read(recent, streams)]
     expected = [histories(inputs, targets, length, memory) for length in LENGTHS]
     assert np.array_equal(np.stack(found, axis=-1), np.stack(expected))
 
 
+@pytest.mark.parametrize("memory", [8, 60])
+def test_an_index_agrees_with_histories(memory: int) -> None:
+    inputs, targets = text()
+    index, again = Index(LENGTHS, memory), Index(LENGTHS, memory)
+    expected = np.stack([histories(inputs, targets, length, memory) for length in LENGTHS])
+    for place, token in enumerate(inputs.tolist()):
+        found = index.add(token)
+        rest = [(NONE, NONE)] * (len(LENGTHS) - len(found))
+        assert [*found, *rest] == [tuple(own) for own in expected[..., place].tolist()]
+        if place == 350:
+            again.reset(inputs[301:351].tolist()[-memory:])
+        elif place > 350:
+            assert again.add(token) == found
+
+
 def test_a_start_forgets() -> None:
-    recent = np.array([[IGNORE, 4, 5, 6], [EOS, 7, 8, 9]])
-    after = remember(recent, np.array([IGNORE, 3]))
-    assert after.tolist() == [[IGNORE, IGNORE, IGNORE, EOS], [7, 8, 9, 3]]
+    recent = np.array([[6, 5, 4, IGNORE], [9, 8, 7, EOS]])
+    after = [each.tolist() for each in read(recent, np.array([[IGNORE, 3], [4, 5]]))]
+    assert after == [
+        [[EOS, IGNORE, IGNORE, IGNORE], [3, 9, 8, 7]],
+        [[4, EOS, IGNORE, IGNORE], [5, 3, 9, 8]],
+    ]
 
 
 def test_hashes_tell_columns_apart() -> None:

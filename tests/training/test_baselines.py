@@ -8,7 +8,8 @@ import pytest
 
 from charrnn.config import LINES, WHOLE, VocabularyConfig
 from charrnn.inference.evaluation import Evaluation, evaluate
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.mixing.mixed import LanguageModel
+from charrnn.ngrams.residual import ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import read_corpus, split_corpus
 from charrnn.text.tokens import Encoded, encode_documents, learn_vocabulary, tokenize

@@ -1,0 +1,96 @@
+"""A mixture fitted at the end of a run, to a part of the training text that is held for it.
+
+The network reads that part and learns nothing from it, and neither do the counts that the weights
+are fitted beside: they find there what a new text is like (see `charrnn.mixing`). The mixture that
+the run ends with counts all of the training text.
+
+Letters: N tokens, V vocabulary size.
+"""
+
+import time
+
+import numpy as np
+
+from charrnn.ids import IGNORE
+from charrnn.inference.evaluation import measured_part, token_log_probs
+from charrnn.mixing.fitting import count_contexts, fit, learn
+from charrnn.mixing.inputs import NUM_INPUTS, num_rows
+from charrnn.mixing.mixed import Mixed
+from charrnn.mixing.mixer import Mixer
+from charrnn.ngrams.kneser_ney import count_ngrams, fit_into
+from charrnn.ngrams.residual import ResidualRNN
+from charrnn.parallel.threads import Workers
+from charrnn.text.tokens import Tokens
+
+Array = np.ndarray
+
+_LEAST = 50_000  # tokens of a text whose parts tell something of each other
+_LONG = 1_000  # tokens of a document, on average, that is worth a memory
+_SHARE = 0.05  # of the text that is held
+_MOST = 1 << 16  # tokens that are held
+_COUNTED = 1 << 22  # tokens at the end of the text whose contexts are counted
+_MEASURED = 256, 1024  # tokens of the held ones that are learned from, to measure how long it takes
+
+
+def held_part(tokens: Tokens) -> slice | None:
+    """The tokens of a training split that are held for fitting a mixture.
+
+    They lie in the middle, so that what comes right before a validation split is learned from.
+    None are held of a short text, nor of documents too short to repeat themselves.
+    """
+    N = len(tokens)
+    if N < _LEAST or _LONG * len(tokens.spans) > N:
+        return None
+    size = min(int(_SHARE * N), _MOST)
+    start = (N - size) // 2
+    return slice(start, start + size)
+
+
+class MixtureFitting:
+    """What a run needs to fit a mixture at its end.
+
+    Args:
+        model: as it is trained, beside an n-gram model of all tokens.
+        tokens: (N,) the training split, each document and then <EOS> or IGNORE.
+        held: which of them are held.
+    """
+
+    def __init__(self, model: ResidualRNN, tokens: Array, held: slice) -> None:
+        self.held = held
+        first = np.concatenate([tokens[held.stop :], tokens[: held.start]])
+        config = model.ngram.config
+        counted = count_ngrams(config, np.append(first, IGNORE))
+        self.ngram = fit_into(config, counted, model.ngram.num_bytes)
+        self.tokens = np.concatenate([first[-_COUNTED:], tokens[held]])
+        self.start = len(self.tokens) - len(tokens[held])
+        clock = time.perf_counter()
+        self.counts = count_contexts(model.vocab_size, tokens[-_COUNTED:])
+        self._counting_seconds = time.perf_counter() - clock
+
+    def seconds(self, model: ResidualRNN, validation: Array, workers: Workers) -> float:
+        """About how long it takes to fit the mixture and to validate it, as measured on a part."""
+        base = ResidualRNN(model.network, self.ngram)
+        rows = num_rows(base.vocab_size, base.ngram.config.order)
+        mixed = Mixed(base, self.counts, Mixer.initial(rows, NUM_INPUTS))
+        held, times = len(self.tokens) - self.start, []
+        sizes = [min(size, held) for size in _MEASURED]
+        for size in sizes:
+            clock = time.perf_counter()
+            learn(mixed, self.tokens[: self.start + size], self.start)
+            times.append(time.perf_counter() - clock)
+        each = (times[1] - times[0]) / max(1, sizes[1] - sizes[0])
+        clock = time.perf_counter()
+        part, ratio = measured_part(validation) if len(validation) else ([], 0.0)
+        token_log_probs(mixed, part, workers)
+        validating = ratio * (time.perf_counter() - clock) / workers.world.size
+        return self._counting_seconds + times[0] + held * max(0.0, each) + validating
+
+    def fit(self, model: ResidualRNN) -> Mixer | None:
+        """The weights of the mixture of a trained model; None where it would be no better."""
+        base = ResidualRNN(model.network, self.ngram)
+        fitted = fit(base, self.tokens, self.start)
+        return None if fitted is None else fitted.mixer
+
+    def mixed(self, model: ResidualRNN, mixer: Mixer) -> Mixed:
+        """The mixture, which has counted all tokens."""
+        return Mixed(model, self.counts, mixer)

@@ -1,0 +1,167 @@
+"""What a run holds for a mixture, and the mixture that it ends with."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn.ids import EOS
+from charrnn.inference.evaluation import evaluate
+from charrnn.mixing.mixed import Mixed
+from charrnn.ngrams.residual import ResidualRNN
+from charrnn.parallel.threads import Workers
+from charrnn.storage import checkpoint
+from charrnn.text.tokens import Tokens
+from charrnn.training import mixture as module
+from charrnn.training.mixture import held_part
+from charrnn.training.run import Run
+from tests.training.runs import begin, go_on, history, run_to_end, stop_at, weights
+
+pytestmark = pytest.mark.figures
+
+SETTINGS: dict[str, Any] = {"ngram": 3, "steps": 30, "hidden_size": 8}
+
+
+@pytest.fixture(autouse=True)
+def _short_texts_are_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEAST", 2_000)
+
+
+@pytest.fixture
+def novel(tmp_path: Path) -> Path:
+    """A text in which names come up, are repeated for a while, and never come back."""
+    rng = np.random.default_rng(1)
+    words = []
+    for _ in range(60):
+        names = ["".join(rng.choice([*"bcdfgklmnprstvz"], 7)) for _ in range(2)]
+        words += [*rng.choice([*names, "met", "and saw", "then"], 30)]
+    file = tmp_path / "novel.txt"
+    file.write_text(" ".join(words))
+    return file
+
+
+def finished(text: Path, output: Path, **options: Any) -> Run:
+    run = begin(text, output, **{**SETTINGS, **options})
+    run_to_end(run)
+    return run
+
+
+def test_a_part_in_the_middle_is_held() -> None:
+    tokens = Tokens.of(np.append(np.full(9_999, 5), EOS))
+    assert held_part(tokens) == slice(4_750, 5_250)
+
+
+def test_of_a_long_text_no_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 100)
+    assert held_part(Tokens.of(np.full(10_000, 5))) == slice(4_950, 5_050)
+
+
+@pytest.mark.parametrize(("size", "documents"), [(1_999, 1), (20_000, 21)])
+def test_nothing_is_held_of_short_texts_and_short_documents(size: int, documents: int) -> None:
+    tokens = np.full(size, 5)
+    tokens[:: -(-size // documents)] = EOS
+    assert held_part(Tokens.of(tokens)) is None
+
+
+def test_the_mixture_predicts_better_and_is_what_is_written(novel: Path, output: Path) -> None:
+    run = finished(novel, output)
+    result = run.result()
+    assert result.val_bits_per_char is not None
+    assert result.val_bits_per_char < result.baselines["unmixed"] - 0.1
+    loaded = checkpoint.load(output)
+    assert isinstance(loaded.model, Mixed)
+    assert run.data.validation is not None
+    found = evaluate(loaded.model, run.data.validation, Workers(1), count_eos=False)
+    assert found.bits_per_char == pytest.approx(result.val_bits_per_char, abs=1e-6)
+    *_, before, last = history(output)
+    assert (before["mixed"], last["mixed"]) == (False, True)
+    assert last["step"] == before["step"] == 30
+
+
+def test_a_document_cut_into_pieces_is_remembered_as_a_whole(novel: Path, output: Path) -> None:
+    run = finished(novel, output)
+    validation = run.data.validation
+    assert validation is not None
+    longer = dataclasses.replace(validation, tokens=np.tile(validation.tokens[:-1], 4))
+    whole, cut = (
+        evaluate(run.model, longer, Workers(1), count_eos=False, pieces=pieces)
+        for pieces in (1, 64)
+    )
+    assert cut.loss == pytest.approx(whole.loss, abs=1e-4)  # the burn-in of the network
+
+
+def test_without_mixing_nothing_is_held(novel: Path, output: Path) -> None:
+    run = finished(novel, output, mix=False)
+    assert run.trainer.mixture is None
+    assert isinstance(checkpoint.load(output).model, ResidualRNN)
+    assert "unmixed" not in run.result().baselines
+
+
+def test_what_is_held_is_no_target(novel: Path, output: Path) -> None:
+    """The network that is trained does not depend on it, but as what comes before other targets."""
+    run = begin(novel, output, **SETTINGS)
+    mixture = run.trainer.mixture
+    assert mixture is not None
+    chunks = [*run.trainer.batches.epoch(0)]  # type: ignore[attr-defined]
+    targets = np.concatenate([targets.ravel() for _, targets in chunks])
+    tokens = run.data.train.array()
+    kept = np.delete(tokens, np.arange(len(tokens))[mixture.held])
+    most = int(tokens.max()) + 1
+    # A pass reads some tokens twice, as its streams are of one length.
+    times = np.bincount(targets[targets >= 0], minlength=most)
+    expected = np.bincount(kept[kept >= 0], minlength=most)
+    assert times.sum() <= 1.05 * expected.sum()
+    assert times.sum() >= 0.99 * expected.sum()
+
+
+@pytest.mark.parametrize("stop", [1, 15, 29, 30])
+def test_a_resumed_run_ends_with_the_same_mixture(novel: Path, output: Path, stop: int) -> None:
+    whole = output.with_name("whole.npz")
+    finished(novel, whole)
+    stop_at(begin(novel, output, **SETTINGS), stop)
+    run_to_end(go_on(novel, output))
+    np.testing.assert_equal(weights(output), weights(whole))
+    assert history(output) == history(whole)
+
+
+def test_a_longer_budget_fits_a_mixture_anew(novel: Path, output: Path) -> None:
+    whole = output.with_name("whole.npz")
+    finished(novel, whole)
+    finished(novel, output)
+    run = go_on(novel, output, steps=60)
+    assert not any(row.mixed for row in run.record.history)
+    run_to_end(run)
+    rows = history(output)
+    assert [row["mixed"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["step"] == 60
+
+
+def test_a_complete_run_whose_model_was_deleted_gets_its_mixture_back(
+    novel: Path, output: Path
+) -> None:
+    finished(novel, output)
+    arrays, rows = weights(output), history(output)
+    output.unlink()
+    go_on(novel, output)
+    np.testing.assert_equal(weights(output), arrays)
+    assert history(output) == rows
+
+
+def test_a_mixture_that_predicts_no_better_is_left_out(text: Path, output: Path) -> None:
+    """In this text words are drawn independently, so that there is nothing to remember."""
+    run = finished(text, output, steps=60)
+    assert isinstance(checkpoint.load(output).model, ResidualRNN)
+    assert not any(row.mixed for row in run.record.history)
+
+
+def test_how_long_it_takes_is_measured(novel: Path, output: Path) -> None:
+    run = begin(novel, output, **SETTINGS)
+    model, mixture = run.trainer.model, run.trainer.mixture
+    assert mixture is not None
+    assert run.data.validation is not None
+    assert isinstance(model, ResidualRNN)
+    before = model.parameters.flat.copy()
+    assert mixture.seconds(model, run.data.validation.tokens, Workers(1)) > 0
+    np.testing.assert_equal(model.parameters.flat, before)
