@@ -75,7 +75,7 @@ def sample(
             "--temperature",
             "-t",
             metavar="T[,T]...",
-            help="Below 1 safer, above 1 wilder, 0 the likeliest; several are compared.",
+            help="Temperature; 1: the model's own distribution, 0: the likeliest.",
         ),
     ] = f"{SampleConfig.temperature:g}",
     top_k: Annotated[

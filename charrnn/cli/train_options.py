@@ -25,7 +25,7 @@ Corpus = Annotated[
     typer.Argument(
         metavar="CORPUS",
         help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
-        "or names of bundled corpora.  [default: english]",
+        "or names of bundled corpora.  [default: stories]",
         autocompletion=corpora,
         show_default=False,
     ),
