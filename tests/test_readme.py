@@ -217,7 +217,7 @@ def test_one_command_sets_up_and_runs_the_main_job() -> None:
 def test_every_command_is_documented_with_its_options(command: str) -> None:
     assert f"charrnn {command}" in README
     text = subprocess.run(
-        [sys.executable, "-m", "charrnn", command, "--help"],
+        [sys.executable, "-m", "charrnn", command, "--help-all"],
         capture_output=True,
         text=True,
         check=True,
