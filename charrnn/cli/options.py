@@ -17,7 +17,13 @@ import typer
 
 from charrnn.config import check_choice
 from charrnn.errors import ConfigError
-from charrnn.resources import bundled_corpora, model_names, trained_models
+from charrnn.resources import (
+    BUNDLED_MODELS,
+    bundled_corpora,
+    bundled_model,
+    model_names,
+    trained_models,
+)
 from charrnn.text.compression import is_text_file
 
 if TYPE_CHECKING:
@@ -106,8 +112,8 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     check_choice("part", part, PARTS)
     chosen = checkpoint.locate(path)
     found = checkpoint.load(chosen)
-    if path is None and sys.stderr.isatty():
-        _say_which(chosen)
+    if sys.stderr.isatty():
+        _say_which(chosen, found)
     if part == PARTS[0]:
         return found
     if not isinstance(found.model, ResidualRNN):
@@ -115,14 +121,15 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     return replace(found, model=getattr(found.model, part))
 
 
-def _say_which(model: Path) -> None:
-    """Say which model is used where none was named."""
-    from charrnn.render.display import message, visible
-    from charrnn.resources import bundled_model
+def _say_which(path: Path, loaded: "Checkpoint") -> None:
+    """Say which model answers, in a dim line on stderr."""
+    from charrnn.render.display import dim, message, visible
+    from charrnn.storage.listing import described
 
-    bundled = model == bundled_model()
-    shown = f"{model.stem}, which is bundled" if bundled else f"{model}, the newest one here"
-    message(visible(f"model: {shown}; -c chooses another"))
+    is_bundled = path in map(bundled_model, BUNDLED_MODELS)
+    name = path.stem if is_bundled else str(path)
+    model = described(loaded.model.config, loaded.training)
+    message(dim(visible(f"model: {name} ({model})")))
 
 
 def given(context: typer.Context) -> dict[str, Any]:
