@@ -80,7 +80,7 @@ class SampleSettings(TypedDict, total=False):
     """Settings of `Model.sample`: the fields of SampleConfig, which has their defaults."""
 
     length: int  # characters to draw at most; the text may end before
-    temperature: float  # below 1 safer, above 1 wilder, 0 always the likeliest
+    temperature: float  # 0.8 unless given; 1 is the model's own distribution, 0 the likeliest
     top_k: int | None  # draw from the k likeliest tokens only
     top_p: float  # nucleus sampling: the smallest set of tokens with this total probability
     stop: str | Sequence[str]  # end before this text, or before the first of several

@@ -209,7 +209,7 @@ class SampleConfig:
     """
 
     length: int = 500  # characters drawn at most
-    temperature: float = 1.0  # 0: always the likeliest
+    temperature: float = 0.8  # 1: the model's own distribution; 0: always the likeliest
     top_k: int | None = None  # draw from the k likeliest tokens only
     top_p: float = 1.0  # nucleus sampling: the smallest set of tokens with this probability
     stop: str | Sequence[str] = ()  # end before this text, or before any of several

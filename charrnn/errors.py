@@ -13,7 +13,7 @@ SYNONYMS = {
         "batch-size": "batch bs",
         "beam": "beam-size beam-width beams num-beams",
         "cell": "arch architecture cell-type rnn-type",
-        "checkpoint": "ckpt load model weights",
+        "checkpoint": "ckpt load weights",
         "clip-norm": "clip grad-clip gradient-clip max-norm",
         "corpus": "data dataset input train text",
         "dry-run": "plan",
@@ -31,9 +31,9 @@ SYNONYMS = {
         "length": "chars len max-length max-new-tokens max-tokens n num-chars num-tokens",
         "minutes": "duration time",
         "normalize": "unicode-form",
-        "num-layers": "depth layers n-layer n-layers nlayers",
-        "num-samples": "count n-samples samples",
-        "output": "file-out out-dir save save-to",
+        "num-layers": "depth layers n-layer n-layers nlayers rnn-layers",
+        "num-samples": "count n-samples nsamples samples",
+        "output": "file-out out-dir output-file save save-to",
         "prompt": "prefix prime primetext seed-text start start-text",
         "quiet": "silent",
         "resume": "continue",
@@ -55,7 +55,7 @@ SYNONYMS = {
     }.items()
     for typed in words.split()
 }
-_CLOSE = 0.7  # similarity, 1 for equal; a wrong suggestion does more harm than none
+_LONG_ENOUGH = 4  # letters of a word in which a slip is still recognized
 _MOST = 2  # choices to suggest that begin with a word
 _MARK = "\0"  # on both sides of a setting in a message; no argument or file name can hold it
 _SETTING = re.compile(f"{_MARK}([a-z_]+){_MARK}")
@@ -74,13 +74,37 @@ def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
 
 
 def _nearest(word: str, choices: Sequence[str]) -> list[str]:
-    from difflib import get_close_matches
-
     meant = [choice for choice in (word, *SYNONYMS.get(word, [])) if choice in choices]
-    begun = [choice for choice in choices if len(word) > 1 and choice.startswith(word)]
+    begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
     if len(begun) > _MOST:
         begun = []
-    return meant[:1] or begun or get_close_matches(word, choices, n=1, cutoff=_CLOSE)
+    return meant[:1] or begun or [choice for choice in choices if _is_slip(word, choice)][:1]
+
+
+def _is_slip(word: str, choice: str) -> bool:
+    """Whether each part between hyphens is the same up to one slip: a wrong guess does harm."""
+    parts, others = word.split("-"), choice.split("-")
+    replaced = len(word) > _LONG_ENOUGH  # step and stop are two words
+    return len(parts) == len(others) and all(
+        _one_slip(part, other, replaced) for part, other in zip(parts, others, strict=True)
+    )
+
+
+def _one_slip(word: str, other: str, replaced: bool) -> bool:
+    """Whether the words are equal up to a letter left out, one added, two swapped, or, if that
+    counts, one replaced."""
+    short, long = sorted((word, other), key=len)
+    if short == long:
+        return True
+    if len(long) < _LONG_ENOUGH or len(long) > len(short) + 1:
+        return False
+    place = next(
+        (i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short)
+    )
+    if len(short) < len(long):
+        return short[place:] == long[place + 1 :]
+    swapped = short[:place] + short[place : place + 2][::-1] + short[place + 2 :]
+    return swapped == long or (replaced and short[place + 1 :] == long[place + 1 :])
 
 
 def _plain(word: str) -> str:

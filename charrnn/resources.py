@@ -40,6 +40,24 @@ def trained_models(folder: Path = FOLDER) -> list[Path]:
     return [file for file in files if not file.name.endswith((RESUME, *PREVIOUS))]
 
 
+def model_names() -> list[str]:
+    """The short names of models: the bundled ones, and those in ./checkpoints."""
+    trained = (file.with_suffix("") for file in trained_models())
+    names = (file.name if is_short_name(Path(file.name)) else f"{file}.npz" for file in trained)
+    return [*dict.fromkeys([*BUNDLED_MODELS, *sorted(names)])]
+
+
+def is_short_name(path: Path) -> bool:
+    """Whether it is the bare name of a model, such as `english`, and not a file."""
+    name = str(path)
+    return name == path.name and "." not in name and not name.startswith("-")
+
+
+def named_model(path: Path) -> Path:
+    """The file for a model of that name: checkpoints/NAME.npz for a short name, else the path."""
+    return FOLDER / f"{path}.npz" if is_short_name(path) else path
+
+
 def peak_memory() -> int:
     """The most memory in bytes that this process ever held, 0 where the system does not say."""
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ SCORE_FIELDS = [
     "text", "log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos",
     "token_log_prob",
 ]  # fmt: skip
+MODEL_LINE = re.compile(r"^(?:\x1b\[2m)?model: .*\r?\n", re.MULTILINE)  # which model answers
 TINY = ("--steps", "3", "--hidden-size", "4", "--threads", "1")
 
 
@@ -73,10 +75,10 @@ def on_a_terminal(
     cwd: Path | None = None,
     **environment: str,
 ) -> str:
-    """What a command writes to a terminal, stdout and stderr together."""
+    """What a command writes to a terminal, stdout and stderr together, but for MODEL_LINE."""
     found = type_in([sys.executable, *module, *map(str, args)], cwd, environment)
     assert found.code in (0, 1, 2)
-    return found.out
+    return MODEL_LINE.sub("", found.out)
 
 
 def type_in(

@@ -114,6 +114,7 @@ def test_settings_of_a_sample_are_kept(model: charrnn.Model) -> None:
     assert len(model.sample("a", length=0)) == 1
     likeliest = {model.sample("a", temperature=0, length=9) for _ in range(5)}
     assert likeliest == {model.sample("a", top_k=1, length=9)}
+    assert model.sample("a", seed=1) == model.sample("a", seed=1, temperature=0.8)
     assert "b" not in model.sample("a", stop="b", seed=1, length=100)[1:]
     (cut,) = model.samples(["a"], SampleConfig(100, stop=["zz", "b"]), seed=1)
     assert cut.text == model.sample("a", stop=["b", "", "zz"], seed=1, length=100)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from charrnn.resources import bundled_model
-from tests.commands import type_in
+from tests.commands import MODEL_LINE, type_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def printed_by(line: str, folder: Path) -> str:
     environment = {"PATH": path, "TERM": "dumb", "PYTHONPATH": str(ROOT)}
     found = type_in(["bash", "-c", line], folder, environment, stdin=subprocess.DEVNULL)
     assert found.code == 0, found.out
-    return found.out.replace("\r\n", "\n")
+    return MODEL_LINE.sub("", found.out).replace("\r\n", "\n")
 
 
 def alike(shown: str, printed: str) -> bool:
@@ -217,7 +217,7 @@ def test_one_command_sets_up_and_runs_the_main_job() -> None:
 def test_every_command_is_documented_with_its_options(command: str) -> None:
     assert f"charrnn {command}" in README
     text = subprocess.run(
-        [sys.executable, "-m", "charrnn", command, "--help"],
+        [sys.executable, "-m", "charrnn", command, "--help-all"],
         capture_output=True,
         text=True,
         check=True,

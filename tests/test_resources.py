@@ -10,6 +10,9 @@ from charrnn.resources import (
     bundled_corpora,
     bundled_corpus,
     bundled_model,
+    is_short_name,
+    model_names,
+    named_model,
     peak_memory,
     trained_models,
 )
@@ -48,3 +51,20 @@ def test_a_folder_that_cannot_be_read_has_no_models(name: str) -> None:
 
 def test_peak_memory_is_in_bytes() -> None:
     assert peak_memory() == 0 or peak_memory() > 10_000_000
+
+
+def test_short_names_are_those_of_models_and_not_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("checkpoints")
+    folder.mkdir()
+    for name in ("b", "a", "v1.2", "everyday", "a.resume"):
+        (folder / f"{name}.npz").touch()
+    assert model_names() == [*BUNDLED_MODELS, "a", "b", str(folder / "v1.2.npz")]
+    for name in ("py", "한글", "my model"):
+        assert is_short_name(Path(name))
+        assert named_model(Path(name)) == folder / f"{name}.npz"
+    for name in ("py.npz", "a/py", "./py.npz", "..", "-", "", "/py", "model.bin"):
+        assert not is_short_name(Path(name))
+        assert named_model(Path(name)) == Path(name)

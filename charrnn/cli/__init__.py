@@ -49,9 +49,9 @@ def charrnn(
 ) -> None:
     """A character-level language model that learns, writes and scores text.
 
-    Results go to stdout, all else to stderr. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 above
-    a threshold asked for, 130 and 143 interrupted. In typed texts, \\n, \\t, \\r, \\\\ and \\uXXXX
-    are escapes.
+    COMMAND --help shows the main options of a command, COMMAND --help-all shows all of them.
+    Results go to stdout, messages to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 above
+    --fail-over, 130 or 143 interrupted.
     """
     if context.invoked_subcommand not in _SHARED and not processes.world().speaks:
         raise typer.Exit  # rank 0 does it by itself

@@ -1,12 +1,18 @@
-"""Help in plain text: options in groups, and examples of each command."""
+"""Help in plain text: options in groups, and examples of each command.
 
+`--help` fits a screen: the options that most people need, a line each. `--help-all` has all.
+"""
+
+import inspect
+import re
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from charrnn.cli.usage import check_attached
+from charrnn.cli.usage import ALIASES, check_attached
 from charrnn.errors import ConfigError, did_you_mean
 
 EXAMPLES = {
@@ -27,8 +33,8 @@ EXAMPLES = {
         'charrnn score -c a.npz -c b.npz "Which of the two is it from?"',
     ),
     "inspect": (
-        "charrnn inspect -c everyday",
-        "charrnn inspect -c names.npz --json",
+        "charrnn inspect everyday",
+        "charrnn inspect names.npz --json",
         "charrnn inspect --list",
     ),
 }
@@ -66,23 +72,69 @@ GROUPS = {
 }
 
 
+# The options in `--help`, beside the arguments.
+MAIN = {
+    "train": "lines init_from cell hidden_size num_layers epochs steps minutes output resume "
+    "dry_run quiet",
+    "sample": "checkpoint interactive length temperature top_p num_samples seed "
+    "next_character novel as_json",
+    "score": "checkpoints files lines eos per_char html total sort as_json",
+    "inspect": "checkpoints everything plot neuron neurons gradient_flow html as_json",
+}
+_HELP_ROWS = [
+    ("-h, --help", "Show the main options and exit."),
+    ("--help-all", "Show all options and exit."),
+]
+_LIMITS = re.compile(r"  \[(default: none|[^]]*x[<>]=[^]]*)]")  # left out on one screen
+_ALL = "charrnn.help.all"  # whether it is the help with all options that is asked for
+
+
 class Command(TyperCommand):
     """A command whose help shows its options in groups, and examples at the end."""
 
+    def __init__(self, name: str | None, **options: Any) -> None:
+        super().__init__(name, **options)
+        aliases = ALIASES.get(name or "", {})
+        self.context_settings["token_normalize_func"] = lambda name: aliases.get(name, name)
+
+    def get_help_option_names(self, ctx: Any) -> list[str]:
+        return ["-h", "--help", "--help-all"]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_ALL] = "--help-all" in args
         if not ctx.resilient_parsing:  # as completion does
             check_attached(ctx, args)
         return super().parse_args(ctx, args)
 
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        whole = self.help or ""
+        if not ctx.meta.get(_ALL):
+            self.help = inspect.cleandoc(whole).partition("\n\n")[0]
+        super().format_help_text(ctx, formatter)
+        self.help = whole
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for title, parameters in self.grouped(ctx).items():
-            records = (parameter.get_help_record(ctx) for parameter in parameters)
-            groups[title] = [(_plain(name), text) for name, text in filter(None, records)]
+        groups = {
+            title: rows
+            for title, parameters in self.grouped(ctx).items()
+            if (rows := self._rows(ctx, parameters))
+        }
         width = max(len(name) for rows in groups.values() for name, _ in rows)
         for title, rows in groups.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in rows])
+
+    def _rows(self, ctx: Any, parameters: Sequence[Any]) -> list[tuple[str, str]]:
+        """The names and texts of those parameters that the help shows."""
+        main, rows = MAIN.get(self.name or "", "").split(), []
+        for parameter in parameters:
+            is_argument = parameter.param_type_name == "argument"
+            if "--help" in parameter.opts:
+                rows += _HELP_ROWS
+            elif ctx.meta.get(_ALL) or is_argument or parameter.name in main:
+                name, text = parameter.get_help_record(ctx)
+                rows.append((_plain(name), text if ctx.meta.get(_ALL) else _LIMITS.sub("", text)))
+        return rows
 
     def grouped(self, ctx: Any) -> dict[str, list[Any]]:
         """Arguments and options by the titles of their groups, in the order of the help."""
@@ -110,6 +162,8 @@ class Group(TyperGroup):
     """The commands with an example of each, on one screen."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing and args[:1] in ([], ["help"]):
+            args = [*args[1:], "--help"]
         try:
             return super().parse_args(ctx, args)
         except typer.Exit as end:

@@ -1,6 +1,5 @@
 """`charrnn inspect`: what is in a checkpoint."""
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +21,6 @@ from charrnn.cli.options import (
 )
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
-from charrnn.resources import BUNDLED_MODELS
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -36,11 +34,13 @@ _GOES_WITHOUT = {view: _VIEWS[:place] for place, view in enumerate(_VIEWS)}
 
 def inspect(
     context: typer.Context,
-    file: Annotated[
-        str | None,
+    names: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="FILE",
-            help="The text for --neuron; '-' is stdin.  [default: none]",
+            metavar="MODEL",
+            help="Model: a name or an .npz file; for --neuron, a text file comes last.  [default: "
+            "see --checkpoint]",
+            autocompletion=models,
             show_default=False,
         ),
     ] = None,
@@ -50,8 +50,8 @@ def inspect(
             "--checkpoint",
             "-c",
             metavar="<path>",
-            help="The model, an .npz file; with --plot, several.  [default: the newest in "
-            "./checkpoints, else the bundled]",
+            help="Model, as MODEL; --plot takes several.  [default: the newest in ./checkpoints, "
+            "else everyday]",
             autocompletion=models,
             show_default=False,
         ),
@@ -60,23 +60,21 @@ def inspect(
         bool,
         typer.Option(
             "--list",
-            help="List the models in ./checkpoints, and the models and corpora that "
-            "come with charrnn.",
+            help="List the models and corpora at hand.",
         ),
     ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="<path>",
-            help="Draw the training and the validation curve of each model, an .svg or .png file; "
-            "needs matplotlib.  [default: none]",
+            help="Draw learning curves to an .svg or .png file; needs matplotlib.  [default: none]",
             show_default=False,
         ),
     ] = None,
     over: Annotated[
         str,
         typer.Option(
-            help="What --plot draws them over: steps or time.",
+            help="Horizontal axis of --plot: steps or time.",
             autocompletion=one_of(("steps", "time")),
         ),
     ] = "steps",
@@ -84,8 +82,7 @@ def inspect(
         str | None,
         typer.Option(
             metavar="[LAYER.]UNIT",
-            help="Colour the text of FILE by what this unit does, of the top layer unless given; "
-            "in a pipe, a line a token. Units count from 0.  [default: none]",
+            help="Colour a text by the activation of this unit.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -93,8 +90,7 @@ def inspect(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Find on a text the units that track something: quotes, brackets, the place in "
-            "the line and in the word, indentation, capitals.  [default: none]",
+            help="Find units that track quotes, brackets, words or lines.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -102,7 +98,7 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="<path>",
-            help="Write a page of what --neuron or --neurons show.  [default: none]",
+            help="Write --neuron or --neurons to a web page.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -110,8 +106,7 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="<path>",
-            help="Show on a text how far the gradient of a loss flows back: the median norm of its "
-            "derivative by the state k characters before.  [default: none]",
+            help="Show how far the gradient flows back on a text.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -119,25 +114,30 @@ def inspect(
     max_size: MaxSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in a checkpoint.
+    """Show what is in a model.
 
-    Its configuration, its size, its vocabulary and its training history; or, with an option, its
-    learning curve, what its units do while it reads a text, how far back its gradient flows, or
-    which models and corpora there are.
+    Without options: its configuration, size, vocabulary and training history.
+
+    --neuron takes UNIT of the top layer, or LAYER.UNIT, counted from 0; in a pipe, it prints a line
+    a token. --neurons finds units that track quotes, brackets, the position in the line and in the
+    word, indentation and capitals. --gradient-flow shows the median norm of the gradient of a loss
+    with respect to the state k characters before.
     """
     from charrnn.storage import checkpoint
 
-    _check_together(typed(context), file)
-    inputs = [name for name in (file, neurons, gradient_flow, *(checkpoints or [])) if name]
+    _check_together(typed(context))
+    named, file = _apart(names or [], neuron)
+    checkpoints = [*(checkpoints or []), *named]
+    inputs = [name for name in (file, neurons, gradient_flow, *checkpoints) if name]
     _check_outputs(html, plot, inputs)
     if everything:
         _list(as_json)
         return
     if plot is not None:
-        _plot(checkpoints or [], plot, over, as_json)
+        _plot(checkpoints, plot, over, as_json)
         return
-    if len(checkpoints or []) > 1:
-        raise ConfigError("only --plot takes several models: give one --checkpoint")
+    if len(checkpoints) > 1:
+        raise ConfigError("only --plot takes several models")
     path = checkpoint.locate(checkpoints[0] if checkpoints else None)
     loaded = checkpoint.load(path)
     read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
@@ -151,16 +151,18 @@ def inspect(
         _show(path, loaded, as_json)
 
 
-def _check_together(options: Collection[str], file: str | None) -> None:
+def _apart(names: Sequence[str], neuron: str | None) -> tuple[list[Path], str | None]:
+    """The models among the arguments, and the text, which comes last where a unit is asked for."""
+    if neuron is None:
+        return [*map(Path, names)], None
+    if not names:
+        raise ConfigError("--neuron needs a text to show: name a file, '-' is stdin")
+    return [*map(Path, names[:-1])], names[-1]
+
+
+def _check_together(options: Collection[str]) -> None:
     """Raise ConfigError where options do not go together."""
     refuse_together(options, _GOES_WITHOUT)
-    if file and "--neuron" not in options:
-        hint = "name a model with --checkpoint"
-        if file in BUNDLED_MODELS or file.endswith(".npz"):
-            hint = f"did you mean -c {shlex.quote(file)}?"
-        raise ConfigError(f"FILE is the text for --neuron; {hint}")
-    if "--neuron" in options and "FILE" not in options:
-        raise ConfigError("--neuron needs a text to show: give a FILE, '-' is stdin")
     if "--html" in options and not {"--neuron", "--neurons"} & {*options}:
         raise ConfigError("--html needs --neuron or --neurons")
 

@@ -17,7 +17,13 @@ import typer
 
 from charrnn.config import check_choice
 from charrnn.errors import ConfigError
-from charrnn.resources import BUNDLED_MODELS, bundled_corpora, trained_models
+from charrnn.resources import (
+    BUNDLED_MODELS,
+    bundled_corpora,
+    bundled_model,
+    model_names,
+    trained_models,
+)
 from charrnn.text.compression import is_text_file
 
 if TYPE_CHECKING:
@@ -41,10 +47,10 @@ def corpora(incomplete: str) -> list[str]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Bundled models, those in ./checkpoints, and those in the folder that is being typed."""
+    """Short names of models, and the files in the folder that is being typed."""
     folder = os.path.dirname(incomplete)
-    typed = [os.path.join(folder, path.name) for path in trained_models(Path(folder))]
-    return [*BUNDLED_MODELS, *sorted({*map(str, trained_models()), *typed})]
+    files = (os.path.join(folder, path.name) for path in trained_models(Path(folder)))
+    return [*model_names(), *sorted(files)]
 
 
 def one_of(choices: Sequence[str]) -> Callable[[], list[str]]:
@@ -57,7 +63,8 @@ CheckpointPath = Annotated[
     typer.Option(
         "--checkpoint",
         "-c",
-        help="The model, an .npz file.  [default: the newest in ./checkpoints, else the bundled]",
+        help="Model: a name or an .npz file.  [default: the newest in ./checkpoints, else "
+        "everyday]",
         autocompletion=models,
         show_default=False,
     ),
@@ -65,19 +72,19 @@ CheckpointPath = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="CPU cores to use; does not change results.  [default: all]",
+        help="CPU cores to use; results stay the same.  [default: all]",
         min=1,
         max=1024,
         show_default=False,
     ),
 ]
-Encoding = Annotated[str, typer.Option(help="Encoding of text files, such as cp949 or utf-16.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of text files, e.g. cp949.")]
 MaxSize = Annotated[
     int | None,
     typer.Option(
         metavar="MB",
-        help="Largest file to read, in MB after unpacking.  [default: no limit; compressed: 32 MB "
-        "or 20 times the file]",
+        help="Largest file to read, in MB after unpacking.  [default: no limit; compressed files: "
+        "32 MB or 20 times their size]",
         min=1,
         show_default=False,
     ),
@@ -86,8 +93,7 @@ SplitOn = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="Cut files at this text instead, such as '\\n\\n' for blank lines.  "
-        "[default: see --lines]",
+        help="Split files at TEXT, e.g. '\\n\\n' for blank lines.  [default: see --lines]",
         show_default=False,
     ),
 ]
@@ -107,8 +113,8 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     check_choice("part", part, PARTS)
     chosen = checkpoint.locate(path)
     found = checkpoint.load(chosen)
-    if path is None and sys.stderr.isatty():
-        _say_which(chosen)
+    if sys.stderr.isatty():
+        _say_which(chosen, found)
     if part == PARTS[0]:
         return found
     base = found.model.base if isinstance(found.model, Mixed) else found.model
@@ -117,14 +123,15 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
     return replace(found, model=base if part == "unmixed" else getattr(base, part))
 
 
-def _say_which(model: Path) -> None:
-    """Say which model is used where none was named."""
-    from charrnn.render.display import message, visible
-    from charrnn.resources import bundled_model
+def _say_which(path: Path, loaded: "Checkpoint") -> None:
+    """Say which model answers, in a dim line on stderr."""
+    from charrnn.render.display import dim, message, visible
+    from charrnn.storage.listing import described
 
-    bundled = model == bundled_model()
-    shown = f"{model.stem}, which is bundled" if bundled else f"{model}, the newest one here"
-    message(visible(f"model: {shown}; -c chooses another"))
+    is_bundled = path in map(bundled_model, BUNDLED_MODELS)
+    name = path.stem if is_bundled else str(path)
+    model = described(loaded.model.config, loaded.training)
+    message(dim(visible(f"model: {name} ({model})")))
 
 
 def given(context: typer.Context) -> dict[str, Any]:

@@ -60,27 +60,26 @@ def sample(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="How the text begins; '-' reads it from stdin. Put -- before a text that begins "
-            "with '-'.  [default: nothing]",
+            help="How the text begins; '-' reads it from stdin.  [default: nothing]",
             show_default=False,
         ),
     ] = "",
     checkpoint: CheckpointPath = None,
     length: Annotated[
-        int, typer.Option("--length", "-n", help="Characters to draw at most.")
+        int, typer.Option("--length", "-n", help="Most characters to write.")
     ] = SampleConfig.length,
     temperature: Annotated[
         str,
         typer.Option(
             "--temperature",
             "-t",
-            metavar="T[,T]...",
-            help="Below 1 safer, above 1 wilder, 0 the likeliest; several are compared.",
+            metavar="T",
+            help="Below 1 safer, above 1 wilder; 1: the model's distribution, 0: the likeliest.",
         ),
     ] = f"{SampleConfig.temperature:g}",
     top_k: Annotated[
         int | None,
-        typer.Option(help="Draw from the k likeliest only.  [default: all]", show_default=False),
+        typer.Option(help="Draw from the k likeliest tokens.  [default: all]", show_default=False),
     ] = SampleConfig.top_k,
     top_p: Annotated[
         float,
@@ -92,7 +91,7 @@ def sample(
     num_samples: Annotated[
         int | None,
         typer.Option(
-            help=f"Samples to draw side by side.  [default: 1, with --best {_FOR_BEST}]",
+            help=f"Samples to draw.  [default: 1, with --best {_FOR_BEST}]",
             min=1,
             max=100_000,
             show_default=False,
@@ -102,8 +101,8 @@ def sample(
         int | None,
         typer.Option(
             metavar="K",
-            help="Print the K most probable of the samples only, each text once, best first, by "
-            "log P of all that was drawn, a stop text included.  [default: all, in order]",
+            help="Print only the K most probable of the samples, best first.  [default: all, in "
+            "order]",
             min=1,
             max=100_000,
             show_default=False,
@@ -113,8 +112,7 @@ def sample(
         int | None,
         typer.Option(
             metavar="N",
-            help="Search for the most probable text instead of drawing, by the N best beginnings; "
-            "1 is temperature 0.  [default: draw]",
+            help="Beam search with N candidates, instead of drawing.  [default: draw]",
             min=1,
             max=1000,
             show_default=False,
@@ -124,7 +122,7 @@ def sample(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="End before this text, such as '\\nUser:'. Can be repeated.  [default: none]",
+            help="End before TEXT; can be repeated.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -134,7 +132,7 @@ def sample(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Random seed; sample j uses seed + j.  [default: random]",
+            help="Random seed.  [default: random]",
             min=0,
             max=MAX_SEED,
             show_default=False,
@@ -143,24 +141,22 @@ def sample(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="Continue each line of a file, '-' for stdin, as JSON Lines. A line may hold "
-            "escapes.  [default: none]",
+            help="Continue each line of a file ('-' is stdin); prints JSON Lines.  [default: none]",
             show_default=False,
         ),
     ] = None,
     next_character: Annotated[
-        bool, typer.Option("--next", help="Show what may follow PROMPT instead of drawing.")
+        bool, typer.Option("--next", help="Show what may follow PROMPT instead.")
     ] = False,
     interactive: Annotated[
         bool,
-        typer.Option("--interactive", "-i", help="Continue one typed start after another."),
+        typer.Option("--interactive", "-i", help="Type one beginning after another."),
     ] = False,
     novel: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CORPUS",
-            help="Mark and list what is copied from this text, the longest first: a file, a "
-            "folder or a bundled corpus; also whole documents, however short. Can be repeated.  "
+            help="Mark what is copied from this text or bundled corpus; can be repeated.  "
             "[default: none]",
             autocompletion=corpora,
             show_default=False,
@@ -178,8 +174,13 @@ def sample(
     """Write new text from a model, character by character.
 
     Without a prompt, the model invents the beginning. The text ends where the model ends it, at a
-    stop text or at the length. In PROMPT, lines of --prompts and --stop, \\n, \\t, \\r, \\\\ and
-    \\uXXXX are escapes.
+    stop text or at the maximum length. \\n, \\t, \\r, \\\\ and \\uXXXX are escapes in PROMPT, in
+    --stop and in the lines of --prompts. Put -- before a prompt that begins with '-'.
+
+    --temperature 0.5,1 compares samples at several temperatures. Sample j uses seed + j.
+
+    --best ranks samples by the log-probability of all that was drawn, which favours short texts.
+    --beam 1 is temperature 0. --novel also marks a text that is a whole document of the corpus.
     """
     from secrets import randbelow
 

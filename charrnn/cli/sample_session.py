@@ -25,7 +25,7 @@ TEXT             a text that begins so; \\n, \\t, \\r, \\\\ and \\uXXXX are esca
 Enter            another one from the same start
 /start [TEXT]    one from TEXT, whatever it is; alone: from nothing
 /next            what may follow the start
-/temperature T   below 1 safer, above 1 wilder, 0 the likeliest; 0.3,1 compares
+/temperature T   1: the model's own distribution, 0: the likeliest; 0.3,1 compares
 /length N        characters to draw at most
 /top-k K         draw from the K likeliest only; all: from all
 /top-p P         draw from the fewest that together are so probable

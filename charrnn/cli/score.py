@@ -35,9 +35,7 @@ from charrnn.parallel import processes
 if TYPE_CHECKING:
     from charrnn.cli.score_output import Figures, Output, Printer
 
-_PER_CHAR = (
-    "Score every character, or word: its log P in nats, then in bits; on a terminal in colours."
-)
+_PER_CHAR = "Show every character: log P in nats and in bits; colours on a terminal."
 _EXCEEDED = 3  # exit code where --fail-over says so
 _MOST = 200_000  # characters of a picture
 _SUMS = ("--total", "--context", "--reset")
@@ -88,8 +86,8 @@ def score(
             "--checkpoint",
             "-c",
             metavar="<path>",
-            help="The model, an .npz file; of several, say which one a text comes from.  "
-            "[default: the newest in ./checkpoints, else the bundled]",
+            help="Model: a name or an .npz file; several classify.  "
+            "[default: the newest in ./checkpoints, else everyday]",
             autocompletion=models,
             show_default=False,
         ),
@@ -100,7 +98,7 @@ def score(
             "--file",
             "-f",
             metavar="<path>",
-            help="A file to score; '-' is stdin. Can be repeated.",
+            help="File to score; '-' is stdin; can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -108,8 +106,7 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Files are JSON Lines: score the text in this field of each object, and print the "
-            "object with the figures added, as JSON; they replace fields of their names.  "
+            help="Read JSON Lines: score this field of each object, and add the figures to it.  "
             "[default: files are text]",
             show_default=False,
         ),
@@ -118,7 +115,7 @@ def score(
         bool | None,
         typer.Option(
             "--lines/--whole",
-            help="Whether every line of a file is a text.  [default: as the model was trained]",
+            help="Score each line, or each file, as a text.  [default: as in training]",
             show_default=False,
         ),
     ] = None,
@@ -127,8 +124,8 @@ def score(
         bool | None,
         typer.Option(
             "--eos/--no-eos",
-            help="Whether the end of a text counts.  [default: unless the model was trained on "
-            "whole files]",
+            help="Count the end of a text, or not.  [default: --eos, unless the model was trained "
+            "on whole files]",
             show_default=False,
         ),
     ] = None,
@@ -137,8 +134,7 @@ def score(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the coloured texts to a page too; hovering tells probabilities.  "
-            "[default: none]",
+            help="Write the coloured texts to a web page as well.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -146,17 +142,17 @@ def score(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the coloured texts to a picture too.  [default: none]",
+            help="Write the coloured texts to a picture as well.  [default: none]",
             show_default=False,
         ),
     ] = None,
-    total: Annotated[bool, typer.Option("--total", help="Sum over all texts.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Print one sum over all texts.")] = False,
     context: Annotated[
         str | None,
         typer.Option(
             metavar="N[,N]...",
-            help="Sum over all texts, each token predicted from zero state after the N before "
-            "it only: a line for each N.  [default: all before it]",
+            help="Predict each token from only the N before it; print one sum for each N.  "
+            "[default: all before it]",
             show_default=False,
         ),
     ] = None,
@@ -164,24 +160,22 @@ def score(
         str | None,
         typer.Option(
             metavar="N[,N]...",
-            help="Sum over all texts, the state reset after every N characters: a line for each "
-            "N.  [default: never]",
+            help="Reset the state every N characters; print one sum for each N.  [default: never]",
             show_default=False,
         ),
     ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="With several models, a file of lines TEXT TAB LABEL: print the accuracy; a "
-            "model's label is its file's name without .npz.  [default: none]",
+            help="Print the accuracy on lines of TEXT, tab, LABEL, the name of a model.  "
+            "[default: none]",
             show_default=False,
         ),
     ] = None,
     streams: Annotated[
         int,
         typer.Option(
-            help="Cut a whole file into so many parts that are scored side by side, each after "
-            "reading the 256 tokens before it.",
+            help="Parts of a whole file to score side by side: faster, nearly the same result.",
             min=1,
             max=4096,
         ),
@@ -190,14 +184,13 @@ def score(
         bool,
         typer.Option(
             "--adapt",
-            help="Say also how probable each text is to the model while it learns from what it "
-            "has just predicted, 32 tokens at a time, and forgets it after the text.",
+            help="Also score with dynamic evaluation: the model learns as it reads.",
         ),
     ] = False,
     part: Annotated[
         str,
         typer.Option(
-            help=f"What predicts in a network with n-grams: {', '.join(PARTS)}.",
+            help=f"Part of a network with n-grams that predicts: {', '.join(PARTS)}.",
             autocompletion=one_of(PARTS),
         ),
     ] = PARTS[0],
@@ -208,20 +201,19 @@ def score(
         bool,
         typer.Option(
             "--tsv",
-            help="Print columns with tabs between, under a header: log_prob, bits_per_char, "
-            "perplexity, chars, unk, eos (1 or 0), text.",
+            help="Print tab-separated columns under a header.",
         ),
     ] = False,
     sort: Annotated[
         bool,
-        typer.Option("--sort", help="The most surprising texts first, by bits per character."),
+        typer.Option("--sort", help="Print the most surprising texts first."),
     ] = False,
     fail_over: Annotated[
         float | None,
         typer.Option(
             metavar="BITS",
-            help="Exit with code 3 if any text, or the sum, has more bits per character; all is "
-            "printed nonetheless.  [default: never]",
+            help="Exit with code 3 if a text, or the sum, has more bits per character.  "
+            "[default: never]",
             show_default=False,
         ),
     ] = None,
@@ -229,10 +221,17 @@ def score(
 ) -> None:
     """Say how probable each TEXT is, in nats and bits per character.
 
-    Its log P is the sum over its characters, each given those before it. Unknown characters share
-    the probability of <UNK>. In a pipe, a line a text in the order given: log P, bits per
-    character, text and, if there are any, the number of unknown characters, with tabs between. On a
-    terminal, several texts come as a table, the most probable first.
+    log P of a text is the sum over its characters, each given those before it. Characters that
+    the model does not know share the probability of <UNK>. In TEXT, \\n, \\t, \\r, \\\\ and \\uXXXX
+    are escapes; put -- before a text that begins with '-'.
+
+    On a terminal, several texts come as a table, the most probable first. In a pipe: one line per
+    text, in input order, with tabs between log P, bits per character, the text and, if there are
+    any, the number of unknown characters. --tsv prints log_prob, bits_per_char, perplexity, chars,
+    unk, eos (1 or 0) and text.
+
+    --streams reads the 256 tokens before each part. --adapt learns from 32 tokens at a time and
+    forgets them after the text. --field replaces fields that have the names of the figures.
     """
     from charrnn.cli.score_output import Output, Printer, Watch
 

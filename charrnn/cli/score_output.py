@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BAR_DELAY = 2.0  # seconds before the bar shows
 _ROWS = 1000  # that a table has at most
-_MANY_UNKNOWN = 0.2  # share of the tokens from which on there is a warning
+_MANY_UNKNOWN = 0.1  # share of the tokens of a text above which there is a warning
 _COLUMNS = ("log_prob", "bits_per_char", "perplexity", "chars", "unk", "eos", "text")
 
 
@@ -45,7 +45,9 @@ class Watch:
 
     bits: float | None
     above: int = 0  # texts, or sums, that are
-    tokens: int = 0  # read
+    texts: int = 0  # read
+    strange: int = 0  # of them with many unknown tokens
+    tokens: int = 0  # of these
     unk: int = 0  # of them unknown
 
     def __post_init__(self) -> None:
@@ -53,9 +55,13 @@ class Watch:
             check_float("fail_over", self.bits, 0, sys.float_info.max)
 
     def see(self, score: "Score | Tally") -> None:
-        """Count the tokens of a text."""
-        self.tokens += score.num_tokens - score.eos
-        self.unk += score.unk
+        """Look whether the model can read a text."""
+        tokens = score.num_tokens - score.eos
+        self.texts += 1
+        if score.unk > _MANY_UNKNOWN * tokens:
+            self.strange += 1
+            self.tokens += tokens
+            self.unk += score.unk
 
     def limit(self, bits: float | None) -> None:
         """Hold a text, or a sum, against the limit; one without characters is above nothing."""
@@ -63,18 +69,17 @@ class Watch:
             self.above += 1
 
     def report(self, unit: str) -> None:
-        """Say on stderr how many were above the limit, and whether many tokens were unknown.
+        """Say on stderr how many were above the limit, and which texts the model cannot read.
 
         Args:
             unit: what a token is.
         """
         from charrnn.render.display import message, quantity
 
-        if self.unk > _MANY_UNKNOWN * self.tokens:
-            message(
-                f"warning: {self.unk:,} of {quantity(self.tokens, unit)} "
-                f"{'is' if self.unk == 1 else 'are'} unknown to the model"
-            )
+        if self.strange:
+            unknown = f"{self.unk:,} of {quantity(self.tokens, unit)}"
+            where = "" if self.texts == 1 else f" in {self.strange:,} of {self.texts:,} texts"
+            message(f"warning: the model does not know {unknown}{where}; try another model")
         if self.above:
             message(f"{quantity(self.above, 'result')} above {self.bits:g} bits per character")
 

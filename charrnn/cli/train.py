@@ -26,6 +26,7 @@ from charrnn.cli.options import (
 from charrnn.cli.train_interrupts import Interrupted, Interrupts, exit_code, nothing_to_save
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CorpusError
+from charrnn.resources import named_model
 
 if TYPE_CHECKING:
     from charrnn.cli.train_output import TrainingDisplay
@@ -106,10 +107,15 @@ def train(
     as_json: option.AsJson = False,
     threads: Threads = None,
 ) -> None:
-    """Learn a model from CORPUS and write it to a checkpoint.
+    """Train a model on a text.
 
-    The weights that predict the validation split best are kept. Ctrl-C ends the run after the step
-    it is in; with --resume it goes on from there.
+    Files may be compressed (.gz, .bz2, .xz); of a folder, every *.txt below it is read. Model size,
+    dropout and learning rate are chosen from the text and the budget unless you set them.
+
+    A part of the text is held out, and the weights that predict it best are kept. Ctrl-C stops
+    after the current step; --resume continues from there, with the same corpus and options, and
+    its budget may be raised. A model that is replaced is kept as NAME.previous.npz. --init-from
+    keeps the size and the tokens of the model that it fine-tunes.
     """
     from charrnn.cli.train_output import TrainingDisplay
     from charrnn.parallel.processes import world
@@ -120,7 +126,7 @@ def train(
     chosen = {name: value for name, value in locals().items() if name in set_by_hand}
     separator, val_name = chosen_separator(lines, split_on), str(val) if val else None
     text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
-    request = Request(text, output or _default_output(text), chosen)
+    request = Request(text, named_model(output) if output else _default_output(text), chosen)
     _check_outputs(request.output, log, text)
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, world(), forks=True))

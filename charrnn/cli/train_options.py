@@ -24,8 +24,7 @@ Corpus = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CORPUS",
-        help="Text files, .gz, .bz2 and .xz too, folders (every *.txt below), '-' for stdin, "
-        "or names of bundled corpora.  [default: english]",
+        help="Text files, folders, '-' for stdin, or bundled corpora.  [default: stories]",
         autocompletion=corpora,
         show_default=False,
     ),
@@ -35,8 +34,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="The model to write; an older one is kept as NAME.previous.npz.  "
-        "[default: checkpoints/<corpus>.npz]",
+        help="Model to write: a name or an .npz file.  [default: checkpoints/<corpus>.npz]",
         show_default=False,
     ),
 ]
@@ -44,8 +42,7 @@ InitFrom = Annotated[
     Path | None,
     typer.Option(
         metavar="CHECKPOINT",
-        help="Start from the weights of this model, a file, everyday or ilsang; keeps its sizes "
-        "and tokens.  [default: fresh weights]",
+        help="Model to fine-tune.  [default: none]",
         autocompletion=models,
         show_default=False,
     ),
@@ -53,10 +50,10 @@ InitFrom = Annotated[
 Cell = Annotated[str, _choice("Recurrent cell, or ngram for an n-gram model", CELLS)]
 Activation = Annotated[str, _choice("Activation of the rnn cell", ACTIVATIONS)]
 Feedback = Annotated[str, _choice("What the jordan cell feeds back", FEEDBACKS)]
-Order = Annotated[int, typer.Option(help="Order of the ngram cell: it sees order - 1 tokens.")]
+Order = Annotated[int, typer.Option(help="Order of the ngram cell; it sees order - 1 tokens.")]
 Ngram = Annotated[
     int | None,
-    _chosen("Order of the n-gram model beside the network; 0 for none."),
+    _chosen("Order of the n-gram model beside a network; 0: none."),
 ]
 NgramScale = Annotated[
     float, typer.Option(help="Weight of the n-gram's log-probabilities in the logits.")
@@ -71,39 +68,37 @@ Mix = Annotated[
 MaxNgrams = Annotated[
     int | None,
     typer.Option(
-        help="k-grams to keep.  [default: as many as fit into the size of the corpus beside a "
-        "network, else 10000000]",
+        help="Most n-grams to keep.  [default: 10000000; beside a network, as many as fit into "
+        "the size of the corpus]",
         show_default=False,
     ),
 ]
 HiddenSize = Annotated[int | None, _chosen("Units per layer.")]
 NumLayers = Annotated[int | None, _chosen("Number of layers.")]
-EmbeddingSize = Annotated[int | None, _chosen("Size of the token embedding; 0 for one-hot input.")]
+EmbeddingSize = Annotated[int | None, _chosen("Size of the token embedding; 0: one-hot input.")]
 Dropout = Annotated[
     float | None, _chosen("Dropout probability between layers and before the head.")
 ]
-RecurrentDropout = Annotated[
-    float | None, _chosen("Dropout probability of recurrent weights, drawn per chunk.")
-]
+RecurrentDropout = Annotated[float | None, _chosen("Dropout probability of the recurrent weights.")]
 Lines = Annotated[
     bool | None,
     typer.Option(
         "--lines/--whole",
-        help="Whether each line or each file is a document.  [default: lines for bundled corpora]",
+        help="Read each line, or each file, as a document.  [default: --lines for bundled corpora]",
         show_default=False,
     ),
 ]
 ValFraction = Annotated[
     float | None,
     typer.Option(
-        help="Share of characters held out for validation; 0 for none.  "
-        "[default: 0.1, at most a million characters]",
+        help="Share of the text to hold out for validation.  [default: 0.1, at most a million "
+        "characters]",
         show_default=False,
     ),
 ]
 Val = Annotated[
     Path | None,
-    typer.Option(help="Text file to validate on instead.  [default: none]", show_default=False),
+    typer.Option(help="Text file to validate on.  [default: a part of CORPUS]", show_default=False),
 ]
 Tokens = Annotated[str, _choice("What the model reads and writes", TOKENS)]
 Normalize = Annotated[
@@ -116,54 +111,50 @@ Normalize = Annotated[
 VocabSize = Annotated[
     int | None,
     typer.Option(
-        help="Largest vocabulary, of the most frequent tokens.  "
-        "[default: all characters, 10000 words]",
+        help="Most tokens in the vocabulary.  [default: all characters, 10000 words]",
         show_default=False,
     ),
 ]
-MinCount = Annotated[int, typer.Option(help="Tokens with fewer occurrences become <UNK>.")]
+MinCount = Annotated[int, typer.Option(help="Tokens rarer than this become <UNK>.")]
 UnkRate = Annotated[float, typer.Option(help="Share of training tokens replaced by <UNK>.")]
 Epochs = Annotated[
-    float | None, typer.Option(help="Budget: passes over the text.", show_default=False)
+    float | None, typer.Option(help="Budget, in passes over the text.", show_default=False)
 ]
 Steps = Annotated[
-    int | None, typer.Option(help="Budget: updates of the weights.", show_default=False)
+    int | None, typer.Option(help="Budget, in updates of the weights.", show_default=False)
 ]
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="Budget: wall-clock minutes in all.  [default without a budget: steps by the corpus]",
+        help="Budget, in minutes.  [default: steps by the corpus]",
         show_default=False,
     ),
 ]
-BatchSize = Annotated[int | None, _chosen("Batch size, in streams of text.")]
-SeqLen = Annotated[int | None, _chosen("Length of backpropagation through time, in tokens.")]
+BatchSize = Annotated[int | None, _chosen("Batch size: streams of text side by side.")]
+SeqLen = Annotated[int | None, _chosen("Steps of backpropagation through time.")]
 Accumulate = Annotated[int, typer.Option(help="Batches to accumulate before each update.")]
 LearningRate = Annotated[float | None, _chosen("Peak learning rate; warms up, then decays to 0.")]
 WeightDecay = Annotated[float | None, _chosen("Decoupled weight decay.")]
-ClipNorm = Annotated[float, typer.Option(help="Largest global norm of the gradient.")]
+ClipNorm = Annotated[float, typer.Option(help="Norm that gradients are clipped to.")]
 ScheduledSampling = Annotated[
     float,
-    typer.Option(help="Share of inputs that the model draws itself at the end of the run."),
+    typer.Option(help="Final share of inputs that the model draws itself."),
 ]
-Evaluations = Annotated[int, typer.Option(help="Validations in the run, at most.")]
+Evaluations = Annotated[int, typer.Option(help="Validations during training, at most.")]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Resume the run that writes the output, with its corpus and options; only the budget "
-        "may be raised.",
+        help="Continue the run that writes the output.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace an unfinished run of the output.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan, with its time and memory, and exit.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Discard an unfinished run of the output.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan without training.")]
 SampleEvery = Annotated[
     int | None,
     typer.Option(
-        help="Show a sample every N steps.  [default: never]",
+        help="Show a longer sample every N steps.  [default: never]",
         min=1,
         show_default=False,
     ),
@@ -171,11 +162,9 @@ SampleEvery = Annotated[
 Log = Annotated[
     Path | None,
     typer.Option(
-        help="Append one line of JSON per step to this .jsonl file.  [default: none]",
+        help="Append a line of JSON per step to a .jsonl file.  [default: none]",
         show_default=False,
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON, one object at the end.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

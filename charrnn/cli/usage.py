@@ -9,8 +9,16 @@ from typing import Any
 import typer
 
 from charrnn.errors import did_you_mean
-from charrnn.resources import BUNDLED_MODELS
+from charrnn.resources import model_names
 
+# Other names of options, without dashes, that each command understands.
+_OF_MODELS = {"model": "checkpoint", "m": "c"}
+ALIASES = {
+    "train": {"lr": "learning-rate"},
+    "sample": {"temp": "temperature", "chars": "length", **_OF_MODELS},
+    "score": _OF_MODELS,
+    "inspect": _OF_MODELS,
+}
 _DASHES = "put -- before an argument that begins with -"
 
 
@@ -55,7 +63,7 @@ def _wrong_value(error: typer.TyperException) -> str:
 def _instead_of_extra(words: str, context: Any) -> str:
     """The end of an error: what to type where a command takes no more arguments."""
     parameters = context.command.get_params(context)
-    if words in BUNDLED_MODELS or words.endswith(".npz"):
+    if words in model_names() or words.endswith(".npz"):
         return f"; did you mean -c {quote(words)}?"
     if any(parameter.name == "prompt" for parameter in parameters):
         return "; put quotes around a text of several words"
@@ -93,13 +101,15 @@ def _short_options(context: typer.Context) -> tuple[set[str], set[str]]:
             flags |= {name[1] for name in names if name[1] != "-"}
         else:
             valued |= {*names}
+    aliases = ALIASES.get(context.command.name or "", {})
+    valued |= {f"-{name}" for name, meant in aliases.items() if f"-{meant}" in valued}
     return valued, flags
 
 
 def _is_meant(value: str) -> bool:
     """Whether it can be the value of a short option: a number, '-', or the name of a file."""
     is_number = value[0] in ".0123456789" or value == "-"
-    return is_number or value in BUNDLED_MODELS or value.endswith(".npz") or os.path.exists(value)
+    return is_number or value in model_names() or value.endswith(".npz") or os.path.exists(value)
 
 
 def _nearest_option(word: str, context: typer.Context) -> str:

@@ -87,6 +87,12 @@ def message(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def dim(text: str) -> str:
+    """The text in a fainter colour, where stderr is a terminal that shows colours."""
+    stderr = Console(stderr=True)
+    return f"\x1b[2m{text}\x1b[0m" if stderr.color_system and not stderr.no_color else text
+
+
 def error(text: str) -> None:
     """One line that says what is wrong and what to do."""
     message("error: " + visible(text.strip().replace("\n", "\\n").replace("\t", "\\t")))

@@ -38,7 +38,13 @@ from charrnn.network.model import CharRNN
 from charrnn.network.parameters import parameter_shapes
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import ResidualRNN
-from charrnn.resources import BUNDLED_MODELS, bundled_model, trained_models
+from charrnn.resources import (
+    BUNDLED_MODELS,
+    bundled_model,
+    is_short_name,
+    named_model,
+    trained_models,
+)
 from charrnn.resources import FOLDER as FOLDER
 from charrnn.resources import PREVIOUS as PREVIOUS
 from charrnn.resources import RESUME as RESUME
@@ -175,14 +181,18 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def locate(path: Path | None = None) -> Path:
-    """Find the checkpoint to use: `path`, a file or the name of a bundled model, else the newest in
-    ./checkpoints, else the first bundled one.
+    """Find the checkpoint to use: `path`, else the newest in ./checkpoints, else the bundled one.
+
+    Args:
+        path: a file, or a short name: of a bundled model, or NAME for ./checkpoints/NAME.npz or
+            ./NAME.npz.
 
     Raises:
         CheckpointError: there is none.
     """
     if path is not None:
-        return path if os.path.exists(path) else _by_name(path)
+        is_file = os.path.exists(path) and not os.path.isdir(path)
+        return path if is_file else _by_name(path)
     return next(iter(newest_first()), None) or bundled_model()
 
 
@@ -196,13 +206,17 @@ def newest_first() -> list[Path]:
 
 
 def _by_name(path: Path) -> Path:
-    """The bundled model of that name; without one the path, as reading it tells what is wrong.
+    """The model of that name; without one the path, as reading it tells what is wrong.
 
     Raises:
         CheckpointError: there is none, but a model with a name like it.
     """
     if str(path) in BUNDLED_MODELS:
         return bundled_model(str(path))
+    if is_short_name(path):
+        for file in (named_model(path), path.with_suffix(SUFFIX)):
+            if os.path.isfile(file):
+                return file
     trained = [*trained_models(), *trained_models(path.parent)]
     names = {name: name for name in BUNDLED_MODELS} | {file.stem: str(file) for file in trained}
     if hint := did_you_mean(path.name.removesuffix(SUFFIX), names):

@@ -1,5 +1,6 @@
 """The models and corpora at hand."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,12 @@ def corpora() -> list[ListedCorpus]:
     ]
 
 
+def described(config: ModelConfig, training: Mapping[str, Any]) -> str:
+    """What a model is and which text it was trained on: `lstm 1x64, trained on hello`."""
+    name = _corpus_name(training)
+    return _cell(config) + (f", trained on {name}" if name else "")
+
+
 def _model(name: str, path: Path) -> ListedModel:
     modified = size = None
     try:
@@ -62,7 +69,7 @@ def _model(name: str, path: Path) -> ListedModel:
         config, parameters, training = peek(path)
     except (CharRNNError, OSError) as error:
         return ListedModel(name, modified, size, error=str(error))
-    kept, corpus = best(history(training)), training.get("corpus")
+    kept = best(history(training))
     return ListedModel(
         name,
         modified,
@@ -70,7 +77,7 @@ def _model(name: str, path: Path) -> ListedModel:
         _cell(config),
         parameters,
         kept.val_bits_per_char if kept else None,
-        _text(corpus.get("name")) if isinstance(corpus, dict) else None,
+        _corpus_name(training),
     )
 
 
@@ -88,5 +95,7 @@ def _cell(config: ModelConfig) -> str:
     return f"{config.cell} {config.num_layers}x{config.hidden_size}"
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _corpus_name(training: Mapping[str, Any]) -> str | None:
+    corpus = training.get("corpus")
+    name = corpus.get("name") if isinstance(corpus, dict) else None
+    return name if isinstance(name, str) else None

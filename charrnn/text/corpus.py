@@ -23,7 +23,7 @@ from charrnn.text.reading import read_pieces, refuse_url, strip_pieces
 
 Array = np.ndarray
 
-DEFAULT_CORPUS = "english"
+DEFAULT_CORPUS = "stories"
 MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
 FEW_CHARS = 1000  # fewer say little
 _ENOUGH_CHARS = 900  # where a thousand and more are wanted

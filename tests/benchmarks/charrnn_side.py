@@ -95,7 +95,8 @@ def sampling(task: Task, workers: Workers) -> tuple[Step, float]:
     """
     streams, model = task["streams"], _sampled(task)
     vocabulary = Vocabulary([chr(0x100 + i) for i in range(model.vocab_size - NUM_SPECIAL)])
-    checkpoint, config = Checkpoint(model, vocabulary, LINES), SampleConfig(length=CHARS)
+    checkpoint = Checkpoint(model, vocabulary, LINES)
+    config = SampleConfig(length=CHARS, temperature=1)  # as PyTorch draws
 
     def step() -> float:
         samples = [Sample("", seed) for seed in range(streams)]

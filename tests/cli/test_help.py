@@ -1,6 +1,7 @@
 """Help, completion and the nearest name: what helps a user to type the right thing."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import typer
 
 from charrnn import cli
-from charrnn.cli.help import EXAMPLES, GROUPS, OTHERS
+from charrnn.cli.help import EXAMPLES, GROUPS, MAIN, OTHERS
 from charrnn.cli.options import PARTS, corpora, models
 from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
 from charrnn.errors import SYNONYMS, did_you_mean
@@ -94,15 +95,60 @@ def test_options_come_in_groups(run: Run, name: str) -> None:
     named = [option for names in GROUPS[name].values() for option in names.split()]
     assert len({*named}) == len(named)
     assert {*named} <= {parameter.name for parameter in command.params}
-    text = run(name, "--help").out
+    text = run(name, "--help-all").out
     arguments = ["Arguments"] * ("Arguments" in grouped)
     assert titles(text)[1:] == [*arguments, *GROUPS[name], OTHERS, "Examples"]
     for parameter in command.params:
         assert max(parameter.opts, key=len) in text or parameter.metavar in text
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_the_main_options_on_one_screen(run: Run, name: str) -> None:
+    text, full = run(name, "--help").out, run(name, "--help-all").out
+    assert len(text.splitlines()) <= 40
+    main = {*MAIN[name].split()}
+    assert main < {parameter.name for parameter in COMMANDS[name].params}
+    for parameter in COMMANDS[name].params:
+        (option, *_) = (each for each in parameter.opts if each.startswith("--") or len(each) > 2)
+        is_argument = parameter.param_type_name == "argument"
+        name_of = parameter.metavar if is_argument else rf"(-\w, )?{option}"
+        shown = re.compile(rf"^  {name_of}( |$)", re.MULTILINE)
+        assert shown.search(full)
+        assert bool(shown.search(text)) == (is_argument or parameter.name in main), option
+    assert [title for title in titles(full) if title in titles(text)] == titles(text)
+    for option in ("-h, --help", "--help-all"):
+        assert f"  {option} " in text
+        assert f"  {option} " in full
+    assert run(name, "-h").out == text
+    assert run(name, "--help", "--help-all").out == full
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_text_is_short(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        said = parameter.help.partition("  [")[0]
+        assert len(said) <= 80, said
+
+
+def test_the_help_of_all_is_shown_without_a_command(run: Run) -> None:
+    text = run("--help").out
+    for words in ([], ["help"], ["help", "--help"]):
+        result = run(*words)
+        assert (result.code, result.out, result.err) == (0, text, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_a_word_too(run: Run, name: str) -> None:
+    assert run("help", name).out == run(name, "--help").out
+    assert run("help", name, "--help-all").out == run(name, "--help-all").out
+
+
+def test_help_for_no_command_names_the_nearest(run: Run) -> None:
+    assert_one_line(run("help", "trian"), 2, "No such command: trian; did you mean 'train'?")
+
+
 def test_every_command_has_examples_that_it_takes() -> None:
-    assert {*EXAMPLES} == {*GROUPS} == {*COMMANDS}
+    assert {*EXAMPLES} == {*GROUPS} == {*MAIN} == {*COMMANDS}
     for name, examples in EXAMPLES.items():
         for example in examples:
             program, command, *arguments = shlex.split(example)
@@ -156,7 +202,8 @@ def test_every_choice_is_completed() -> None:
             items = parameter.shell_complete(typer.Context(command), "")
             if values := tuple(item.value for item in items):
                 found[parameter.name] = values
-    models = dict.fromkeys(("checkpoint", "checkpoints", "init_from"), BUNDLED_MODELS)
+    names = ("checkpoint", "checkpoints", "init_from", "names")
+    models = dict.fromkeys(names, BUNDLED_MODELS)
     assert found == CHOICES | models
 
 
@@ -171,9 +218,9 @@ def test_names_of_corpora_and_models_here(folder: Path) -> None:
     assert corpora(f"{folder}/") == [*bundled_corpora(), *here]
     assert corpora("none/") == bundled_corpora()
     trained = os.path.join("checkpoints", "m.npz")
-    assert models("") == ["everyday", "ilsang", "c.npz", trained]
-    assert models("checkpoints/") == ["everyday", "ilsang", trained]
-    assert models("none/\0") == ["everyday", "ilsang", trained]
+    assert models("") == ["everyday", "ilsang", "m", "c.npz"]
+    assert models("checkpoints/") == ["everyday", "ilsang", "m", trained]
+    assert models("none/\0") == ["everyday", "ilsang", "m"]
 
 
 def test_a_shell_that_is_not_known_is_an_error(folder: Path) -> None:
@@ -272,7 +319,7 @@ def test_completion_needs_a_home_folder(
         ),
         ("sample -length 3", 2, "No such option: -length; did you mean '--length'?"),
         ("sample -help", 2, "No such option: -help; did you mean '--help'?"),
-        ("train --lr=1", 2, "No such option: --lr; did you mean '--learning-rate'?"),
+        ("train --rate=1", 2, "No such option: --rate; did you mean '--learning-rate'?"),
         ("train --model lstm", 2, "No such option: --model (charrnn train"),
         (
             "sample -caption",
@@ -295,7 +342,7 @@ def test_completion_needs_a_home_folder(
         ("train texts/novle.txt", 1, "; did you mean 'texts/novel.txt'?"),
         ("train text", 1, "; did you mean 'texts'?"),
         ("train nothing/novel.txt", 1, "no such file: nothing/novel.txt"),
-        ("train hello --cell lstn", 2, "not 'lstn'; did you mean 'lstm'?"),
+        ("train hello --cell ltsm", 2, "not 'ltsm'; did you mean 'lstm'?"),
         ("train hello --activation Relu", 2, "not 'Relu'; did you mean 'relu'?"),
         ("train hello --init-from everyda", 1, "no model everyda; did you mean 'everyday'?"),
         ("sample -c ilsan", 1, "there is no model ilsan; did you mean 'ilsang'?"),
@@ -305,7 +352,7 @@ def test_completion_needs_a_home_folder(
             1,
             "there is no model mine.npz; did you mean 'checkpoints/mine.npz'?",
         ),
-        ("sample -c mine", 1, "; did you mean 'checkpoints/mine.npz'?"),
+        ("sample -c minee", 1, "; did you mean 'checkpoints/mine.npz'?"),
         ("sample -c nofile.npz", 1, "cannot read nofile.npz: No such file"),
         ("score h --part netwrok", 2, "not 'netwrok'; did you mean 'network'?"),
     ],

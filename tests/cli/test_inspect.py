@@ -217,13 +217,26 @@ def test_a_list_of_what_is_at_hand(run: Run, folder: Path) -> None:
     assert json.loads(run("inspect", "--list", "--json").out.splitlines()[-1])["lines"] == 16_023
 
 
+# Short names
+
+
+def test_a_model_needs_no_option(run: Run) -> None:
+    assert run("inspect", "m.npz").out == run("inspect", "-c", "m.npz").out
+    unit = ("--neuron", "1", "text.txt")
+    assert run("inspect", "m.npz", *unit).out == run("inspect", "-c", "m.npz", *unit).out
+    assert run("inspect", "everyday").out.splitlines()[0].endswith("parameters")
+    assert_one_line(run("inspect", "everday"), 1, "did you mean 'everyday'?")
+    assert_one_line(run("inspect", "nothing"), 1, "cannot read nothing")
+
+
 # Errors
 
 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ("m.npz", 2, "FILE is the text for --neuron; did you mean -c m.npz?"),
+        ("m.npz", 2, "only --plot takes several models"),
+        ("m.npz --neuron 1 text.txt", 2, "only --plot takes several models"),
         ("--neuron 1", 2, "--neuron needs a text"),
         ("--neuron 99 text.txt", 2, "--neuron must be a number from 0 to 7, not '99'"),
         ("--neuron x text.txt", 2, "--neuron must be"),

@@ -143,11 +143,10 @@ def test_models_are_offered_with_those_of_the_folder_that_is_typed(folder: Path)
     for name in ("checkpoints/m.npz", "checkpoints/m.resume.npz", "texts/n.npz"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
-    trained = str(Path("checkpoints", "m.npz"))
-    assert models("") == [*BUNDLED_MODELS, trained]
+    assert models("") == [*BUNDLED_MODELS, "m"]
     assert models(str(Path("texts", "")) + "/") == [
         *BUNDLED_MODELS,
-        trained,
+        "m",
         str(Path("texts", "n.npz")),
     ]
 
@@ -173,7 +172,7 @@ def parsed(command: str, *arguments: str) -> typer.Context:
         ("score a b -c m.npz --no-eos --whole", {"TEXT", "--checkpoint", "--no-eos", "--whole"}),
         ("score --streams 1 --part all --lines", {"--lines"}),
         ("sample -t 0.5 -i --stop x --stop y", {"--temperature", "--interactive", "--stop"}),
-        ("inspect f.txt --neuron 1 --over steps", {"FILE", "--neuron"}),
+        ("inspect f.txt --neuron 1 --over steps", {"MODEL", "--neuron"}),
     ],
 )
 def test_what_is_typed_has_the_name_that_help_gives_it(line: str, found: set[str]) -> None:

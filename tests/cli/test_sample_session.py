@@ -120,7 +120,7 @@ def test_any_text_may_be_a_start(talk: Talk, run: Run, endless: Path) -> None:
 def test_messages_go_to_stderr(talk: Talk) -> None:
     done = talk("/temp", "/len", "/top-k", "/top-p", "/seed", "/help")
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("temperature 1\nlength 8\ntop-k all\ntop-p 1.0\nseed 5\n")
+    assert done.err.startswith("temperature 0.8\nlength 8\ntop-k all\ntop-p 1.0\nseed 5\n")
     for command in ("/start", "/next", "/temp", "/length", "/stop", "/quit", "Enter", "Ctrl-C"):
         assert command in done.err
 

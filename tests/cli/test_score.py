@@ -3,13 +3,23 @@
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from charrnn.cli.options import PARTS
-from tests.commands import SCORE_FIELDS, TEXT, Run, assert_one_line, call, on_a_terminal, posix
+from tests.commands import (
+    SCORE_FIELDS,
+    TEXT,
+    Run,
+    assert_one_line,
+    call,
+    on_a_terminal,
+    posix,
+    type_in,
+)
 
 pytestmark = pytest.mark.figures
 
@@ -107,7 +117,10 @@ def test_what_no_model_can_read_ranks_last_by_one_figure(run: Run) -> None:
     result = run("score", *texts, "-c", "everyday", "--sort", "--fail-over", "10")
     assert (result.code, result.out.count("8 unknown")) == (3, 1)
     assert result.out.startswith("-149.01")
-    assert "warning: 8 of 19 characters are unknown to the model\n" in result.err
+    assert (
+        "warning: the model does not know 8 of 8 characters in 1 of 2 texts; try another model\n"
+        in result.err
+    )
     rows = run("score", *texts, "-c", "everyday", "-c", "ilsang").out.splitlines()
     assert [row.split("\t")[2:] for row in rows] == [[UNREADABLE, "8 unknown"], [READABLE]]
 
@@ -130,15 +143,35 @@ def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> N
 @pytest.mark.slow
 @posix
 def test_a_terminal_is_told_which_model_is_used(run: Run, trained: Path, folder: Path) -> None:
-    bundled = on_a_terminal("score", "hello").splitlines()[0]
-    assert bundled == "model: everyday, which is bundled; -c chooses another"
     (folder / "checkpoints").mkdir()
     shutil.copy(trained, folder / "checkpoints" / "toy.npz")
-    for command in (("score", "hello"), ("sample", "h", "--seed", "1")):
-        shown = on_a_terminal(*command).splitlines()[0]
-        assert shown == "model: checkpoints/toy.npz, the newest one here; -c chooses another"
-    assert run("score", "hello").err == ""
-    assert "model:" not in on_a_terminal("score", "hello", "-c", trained)
+    toy = "model: checkpoints/toy.npz (lstm 1x8, trained on corpus)"
+    bundled = "model: everyday (lstm 1x384, trained on english)"
+    for options, line in (((), toy), (("-c", "toy"), toy), (("-m", "everyday"), bundled)):
+        for command in (("score", "hello"), ("sample", "h", "--seed", "1")):
+            shown = first_line(*command, *options, TERM="xterm")
+            assert shown == f"\x1b[2m{line}\x1b[0m"
+            assert first_line(*command, *options, NO_COLOR="1") == line
+        assert run("score", "hello", *options).err == ""
+
+
+def first_line(*args: str, **environment: str) -> str:
+    """The first line that a command writes to a terminal."""
+    return type_in([sys.executable, "-m", "charrnn", *args], None, environment).out.splitlines()[0]
+
+
+def test_a_text_with_many_unknown_characters_is_named(run: Run, trained: Path) -> None:
+    known, tenth, more = "hello worl", "hello worX", "hello woXX"
+    warning = "warning: the model does not know {}; try another model\n"
+    for texts, what in (
+        ([known], ""),
+        ([tenth], ""),
+        ([more], "2 of 10 characters"),
+        ([known, tenth, more, "XX"], "4 of 12 characters in 2 of 4 texts"),
+    ):
+        for options in ((), ("--json",), ("--total",), ("--context", "1,2"), ("--adapt",)):
+            result = run("score", *texts, "-c", trained, *options)
+            assert result.err == (warning.format(what) if what else "")
 
 
 # Contexts, parts and adaptation

@@ -24,6 +24,19 @@ def test_train_prints_nothing_but_messages_on_stderr(run: Run, folder: Path) -> 
     assert names == ["hello.npz", "hello.resume.npz"]
 
 
+def test_a_model_of_a_short_name_is_written_to_the_folder_and_found_there(
+    run: Run, folder: Path
+) -> None:
+    assert run("train", "hello", *TINY, "-o", "py", "-q").code == 0
+    assert (folder / "checkpoints" / "py.npz").is_file()
+    sample = ("he", "--seed", "1", "--json")
+    expected = run("sample", *sample, "-c", folder / "checkpoints" / "py.npz").out
+    assert run("sample", *sample, "-c", "py").out == expected != ""
+    assert run("train", "hello", "--init-from", "py", "--steps", "2", "-o", "two").code == 0
+    assert run("train", "--resume", "-o", "two", "--steps", "3", "-q").code == 0
+    assert_one_line(run("train", "hello", *TINY, "-o", "py.txt"), 2, "must end in .npz")
+
+
 def test_train_json_carries_the_fields_of_the_design(run: Run) -> None:
     result = run("train", "hello", *TINY, "--json", "-o", "h.npz", "--seed", "7")
     (fields,) = result.objects()

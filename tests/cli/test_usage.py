@@ -1,7 +1,11 @@
 """What an error says of a command line that cannot be parsed."""
 
+from pathlib import Path
+
 import pytest
 
+from charrnn.cli.usage import ALIASES
+from tests.cli.test_help import COMMANDS
 from tests.commands import Run, assert_one_line
 
 
@@ -12,7 +16,10 @@ from tests.commands import Run, assert_one_line
         ("sample --top 3", "did you mean '--top-k' or '--top-p'?"),
         ("sample -lenght 3", "No such option: -lenght; did you mean '--length'?"),
         ("sample --prompt he", "did you mean 'charrnn sample PROMPT'?"),
-        ("train --lr=1", "No such option: --lr; did you mean '--learning-rate'?"),
+        ("train --rate=1", "No such option: --rate; did you mean '--learning-rate'?"),
+        ("sample --stpo x", "No such option: --stpo; did you mean '--stop'?"),
+        ("sample --step 3", "No such option: --step (charrnn sample"),
+        ("train --temp 1", "No such option: --temp (charrnn train"),
         ("train --xyzzy", "No such option: --xyzzy (charrnn train"),
         ("score -x", "No such option: -x (charrnn score"),
         ("score -5", "No such option: -5; put -- before an argument that begins with -"),
@@ -44,12 +51,33 @@ def test_a_value_may_be_attached(run: Run, options: str) -> None:
         (["train", "--threads", "9999"], "--threads must be at most 1024, not 9999"),
         (["sample", "The", "cat"], "argument: cat; put quotes around a text of several words ("),
         (["sample", "The", "m.npz"], "extra argument: m.npz; did you mean -c m.npz?"),
-        (["inspect", "a.txt", "ilsang"], "extra argument: ilsang; did you mean -c ilsang?"),
-        (["inspect", "model.npz"], "FILE is the text for --neuron; did you mean -c model.npz?"),
-        (["inspect", "x"], "FILE is the text for --neuron; name a model with --checkpoint"),
+        (["sample", "The", "ilsang"], "extra argument: ilsang; did you mean -c ilsang?"),
+        (["train", "--lr", "x"], "--learning-rate must be a number, not 'x'"),
+        (["sample", "--chars", "x"], "--length must be a whole number, not 'x'"),
+        (["sample", "-mice"], "-mice is read as -m ice; put -- before an argument that begins"),
     ],
 )
 def test_a_wrong_value_or_argument_is_named_with_what_is_meant(
     run: Run, command: list[str], words: str
 ) -> None:
     assert_one_line(run(*command), 2, words)
+
+
+def test_common_other_names_are_understood(run: Run, trained: Path) -> None:
+    plain = ("he", "--seed", "1", "--json")
+    expected = run("sample", *plain, "-c", trained, "--temperature", "0.5", "--length", "9").out
+    assert len(expected.splitlines()) == 1
+    for model in (("-m", trained), ("--model", trained), (f"-m{trained}",)):
+        assert run("sample", *plain, *model, "--temp", "0.5", "--chars=9").out == expected
+    for command in (("score", "he"), ("inspect", "--json")):
+        assert run(*command, "-m", trained).out == run(*command, "-c", trained).out != ""
+    train = ("train", "hello", "--steps", "1", "--dry-run", "--lr")
+    assert "--learning-rate 0.5 " in run(*train, "0.5").err
+
+
+@pytest.mark.parametrize("command", ALIASES)
+def test_no_other_name_hides_an_option(command: str) -> None:
+    parameters = COMMANDS[command].params
+    names = {name.lstrip("-") for each in parameters for name in each.opts}
+    assert {*ALIASES[command].values()} <= names
+    assert not ALIASES[command].keys() & names

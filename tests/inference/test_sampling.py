@@ -194,8 +194,14 @@ def distribution(config: SampleConfig) -> list[float]:
 def test_the_distribution_that_is_drawn_from(
     options: dict[str, float], expected: list[float]
 ) -> None:
-    config = SampleConfig(**options)  # type: ignore[arg-type]
+    config = SampleConfig(**({"temperature": 1} | options))  # type: ignore[arg-type]
     np.testing.assert_allclose(distribution(config), expected, atol=1e-3)
+
+
+def test_the_distribution_is_sharpened_unless_asked_otherwise() -> None:
+    weights = np.exp(LOGITS[:, 0] / 0.8)
+    weights[UNK] = 0
+    np.testing.assert_allclose(distribution(SampleConfig()), weights / weights.sum(), atol=1e-3)
 
 
 def test_the_extreme_random_numbers_draw_possible_tokens() -> None:

@@ -18,6 +18,19 @@ def test_visible_text_cannot_drive_a_terminal(text: str) -> None:
     assert display.visible(shown) == shown
 
 
+def test_only_a_terminal_of_colours_shows_a_faint_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert display.dim("hello") == "hello"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert display.dim("hello") == "\x1b[2mhello\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert display.dim("hello") == "hello"
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert display.dim("hello") == "hello"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

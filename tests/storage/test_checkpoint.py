@@ -483,6 +483,22 @@ def test_the_newest_model_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert locate().resolve() == folder / "a.npz"
 
 
+def test_a_short_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("checkpoints/both.npz", "both.npz", "here.npz", "checkpoints/everyday.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "both").mkdir()
+    assert locate(Path("both")) == Path("checkpoints", "both.npz")
+    assert locate(Path("here")) == Path("here.npz")
+    assert locate(Path("everyday")) == bundled_model("everyday")
+    assert locate(Path("nothing")) == Path("nothing")
+    with pytest.raises(CheckpointError, match=r"^there is no model heer; did you mean 'here.npz'"):
+        locate(Path("heer"))
+    (tmp_path / "here").touch()
+    assert locate(Path("here")) == Path("here")
+
+
 def test_a_checkpoint_that_is_named_is_used(tmp_path: Path) -> None:
     assert locate(tmp_path / "x.resume.npz") == tmp_path / "x.resume.npz"
 

@@ -46,6 +46,15 @@ def test_models_are_listed_the_newest_first(folder: Path, make_checkpoint: MakeC
     assert (new.bits_per_char, new.corpus) == (None, None)
 
 
+def test_a_model_is_described_by_its_sizes_and_its_text() -> None:
+    lstm, counts = ModelConfig(9, num_layers=2, hidden_size=64), ModelConfig(9, cell="ngram")
+    trained = {"corpus": {"name": "hello"}}
+    assert listing.described(lstm, trained) == "lstm 2x64, trained on hello"
+    assert listing.described(counts, trained) == "ngram, order 6, trained on hello"
+    for unnamed in ({}, {"corpus": 1}, {"corpus": {"name": 2}}):
+        assert listing.described(lstm, unnamed) == "lstm 2x64"
+
+
 def test_files_that_are_no_models_are_listed_as_such(folder: Path, path: Path) -> None:
     (folder / "cut.npz").write_bytes(path.read_bytes()[:-1])
     (folder / "folder.npz").mkdir()

@@ -151,7 +151,7 @@ def test_bundled_corpora_have_names_and_are_lines() -> None:
         assert found.separator == LINES
         assert found.name == name
         assert len(read_corpus([name], separator=WHOLE).documents) == 1
-    assert contents(read_corpus([])) == contents(read_corpus(["english"]))
+    assert contents(read_corpus([])) == contents(read_corpus(["stories"]))
 
 
 def test_a_file_comes_before_a_bundled_corpus_of_its_name(
