@@ -7,9 +7,11 @@ import inspect
 import re
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
+from typer import _completion_shared
 from typer.core import TyperCommand, TyperGroup
 
 from charrnn.cli.usage import ALIASES, check_attached
@@ -158,12 +160,24 @@ def _plain(name: str) -> str:
     return name.replace(" range>", ">") if name.startswith("-") else name.split(" <")[0]
 
 
+class _StartUpFile(type(Path())):  # type: ignore[misc]
+    """A path whose text is replaced whole or not at all, and through a link."""
+
+    def write_text(self, data: str, *args: Any, **options: Any) -> int:
+        from charrnn.storage.files import ANY, atomic_write
+
+        with atomic_write(Path(self), ANY) as file:
+            return file.write(data.encode())
+
+
 class Group(TyperGroup):
     """The commands with an example of each, on one screen."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing and args[:1] in ([], ["help"]):
             args = [*args[1:], "--help"]
+        if "--install-completion" in args:  # which empties ~/.bashrc, then writes it
+            _completion_shared.Path = _StartUpFile  # type: ignore[attr-defined]
         try:
             return super().parse_args(ctx, args)
         except typer.Exit as end:

@@ -40,6 +40,7 @@ SVG = Kind(
     "picture", (".svg",), re.compile(rb"(?s)<(svg|\?xml) .*(>charrnn<|" + MARK.encode() + rb")")
 )
 PNG = Kind("picture", (".png",), re.compile(rb"(?s)\x89PNG.*Software\0charrnn"))
+ANY = Kind("file", ("",), re.compile(b""))  # the caller keeps what was there
 LOG = Kind("log", (".jsonl",), re.compile(rb'\{"step": \d+, "epochs": '))
 
 

@@ -1,5 +1,6 @@
 """Help, completion and the nearest name: what helps a user to type the right thing."""
 
+import errno
 import os
 import re
 import shlex
@@ -304,6 +305,30 @@ def test_completion_needs_a_home_folder(
     assert run("--install-completion").err == (
         "error: completion is for bash, zsh, fish and PowerShell\n"
     )
+
+
+@pytest.mark.parametrize(("shell", "name"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_completion_never_empties_a_start_up_file(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, shell: str, name: str
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "dotfiles").mkdir()
+    kept, link = folder / "dotfiles" / name, folder / name
+    kept.write_text("alias ll='ls -l'\n", encoding="utf-8")
+    link.symlink_to(kept)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert_one_line(run("--install-completion"), 1, f"cannot write {link}: No space left")
+    assert kept.read_text(encoding="utf-8") == "alias ll='ls -l'\n"
+    assert run("--install-completion").code == 0
+    assert link.is_symlink()
+    assert kept.read_text(encoding="utf-8").startswith("alias ll='ls -l'\n\n")
+    assert len(kept.read_text(encoding="utf-8")) > 30
 
 
 @pytest.mark.parametrize(
