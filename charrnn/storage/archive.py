@@ -20,6 +20,7 @@ import numpy as np
 from charrnn.errors import CheckpointError, ConfigError
 from charrnn.resources import PREVIOUS, RESUME
 from charrnn.storage import files
+from charrnn.text.reading import refuse_url
 
 Array = np.ndarray
 Header = tuple[str, tuple[int, ...]]  # type and shape of an array
@@ -84,6 +85,7 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
         raise CheckpointError(f"cannot load {path}: {reason}") from None
     except (*_DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:  # it cannot be opened
+            refuse_url(str(path), CheckpointError)
             raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
         raise CheckpointError(f"{path} is not a charrnn model, or damaged") from None
 

@@ -7,6 +7,7 @@ that have few letters, the frequent ones are missed where there are too few of t
 """
 
 import codecs
+import contextlib
 import unicodedata
 from functools import cache
 
@@ -46,8 +47,10 @@ _FREQUENT = {
     "ARABIC": ("اليمنورتبه", 0.33),
     "THAI": ("านรอกเงม", 0.3),
 }
+_ISO_2022 = {"\x1b$B": "iso2022_jp", "\x1b$@": "iso2022_jp", "\x1b$)C": "iso2022_kr"}
 _HEBREW_ENDS = "ךםןףץ"  # at the end of a word only
 _TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # written side by side
+_AMID_LETTERS = "’·‐‑–—…"
 _SIGNS = {"Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Zs"}
 
 
@@ -90,6 +93,17 @@ def utf16_without_mark(data: bytes) -> dict[str, str]:
     return {}
 
 
+def seven_bit(text: str) -> dict[str, str]:
+    """The ISO 2022 that would read an ASCII text, if its escape sequences are of one."""
+    if text.isascii():
+        for start, name in _ISO_2022.items():
+            with contextlib.suppress(UnicodeError):
+                if start in text:
+                    decoder = codecs.getincrementaldecoder(name)()
+                    return {name: excerpt_of(decoder.decode(text[:_LOOKED_AT].encode()))}
+    return {}
+
+
 def _excerpts(texts: dict[str, str]) -> dict[str, str]:
     """A few characters of each text, from where they differ most; of those that agree, one."""
     variety = [len({*chars}) for chars in zip(*texts.values(), strict=False)]
@@ -122,8 +136,8 @@ def _share_of_wrong(text: str, encoding: str) -> float:
     kana = {"HIRAGANA", "KATAKANA"} & _CANDIDATES[encoding][0]
     if kana and kana.isdisjoint(map(_script, text)):
         return 1.0
-    pairs = zip("\n" + text, text, strict=False)
-    found = [_is_wrong(before, char, encoding) for before, char in pairs if char > "\x7f"]
+    places = zip("\n" + text, text, text[1:] + "\n", strict=False)
+    found = [_is_wrong(*place, encoding) for place in places if place[1] > "\x7f"]
     return sum(found) / max(1, len(found))
 
 
@@ -136,11 +150,12 @@ def _lack_of_frequent(text: str, encoding: str) -> float:
 
 
 @cache
-def _is_wrong(before: str, char: str, encoding: str) -> bool:
-    """Whether a character that is not ASCII is out of place after another one."""
+def _is_wrong(before: str, char: str, after: str, encoding: str) -> bool:
+    """Whether a character that is not ASCII is out of place between two others."""
     scripts, frequent = _CANDIDATES[encoding]
     if not _is_letter(char):
-        return unicodedata.category(char) not in _SIGNS
+        amid_letters = char not in _AMID_LETTERS and _is_letter(before) and _is_letter(after)
+        return unicodedata.category(char) not in _SIGNS or amid_letters
     script = _script(char)
     if script not in scripts:
         return True
@@ -152,8 +167,8 @@ def _is_wrong(before: str, char: str, encoding: str) -> bool:
     other_script = _TOGETHER.get(script, script) != _TOGETHER.get(_script(before), _script(before))
     if before in _HEBREW_ENDS and char.isalpha():
         return True
-    after_small = char.isupper() and before.islower()
-    return both_accented or after_small or other_script
+    capital_inside = char.isupper() and (before.islower() or after.islower())
+    return both_accented or capital_inside or other_script
 
 
 def _is_letter(char: str) -> bool:

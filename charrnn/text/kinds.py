@@ -3,6 +3,7 @@
 import shlex
 
 from charrnn.errors import CorpusError
+from charrnn.text.compression import compression_of
 
 _ARCHIVE = "an archive", "unpack it first"
 _DOCUMENT = "save it as plain text first"
@@ -25,6 +26,7 @@ _KINDS = {
     **{bytes([0x80, protocol]): ("a Python pickle", NO_TEXT) for protocol in range(2, 6)},
 }
 _TAR, _PLACE_OF_TAR = b"ustar", 257
+_PACKED_TARS = (".tgz", ".tbz", ".tbz2", ".txz")
 
 
 def kind_of(data: bytes, source: str) -> tuple[str, str] | None:
@@ -33,7 +35,8 @@ def kind_of(data: bytes, source: str) -> tuple[str, str] | None:
     Args:
         source: the name of the file.
     """
-    if data[_PLACE_OF_TAR:].startswith(_TAR):
+    is_packed_tar = source.lower().endswith(_PACKED_TARS) and compression_of(data)
+    if is_packed_tar or data[_PLACE_OF_TAR:].startswith(_TAR):
         return "a tar archive", f"unpack it first: tar -xf {shlex.quote(source)}"
     kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
     if kind and data.startswith(b"PK"):

@@ -10,9 +10,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.errors import ConfigError, CorpusError, setting
+from charrnn.errors import CharRNNError, ConfigError, CorpusError, setting
 from charrnn.text.compression import compression, compression_of, unpack
-from charrnn.text.encodings import excerpt_of, likely_encodings, utf16_without_mark
+from charrnn.text.encodings import excerpt_of, likely_encodings, seven_bit, utf16_without_mark
 from charrnn.text.kinds import NO_TEXT, refuse
 from charrnn.text.unicode import normalize
 
@@ -72,11 +72,11 @@ def read_pieces(
         raise CorpusError(f"cannot read {str(path)!r}: not a file name") from None
 
 
-def refuse_url(name: str) -> None:
-    """Raise CorpusError if what should be the name of a file is an address on the web."""
+def refuse_url(name: str, error: type[CharRNNError] = CorpusError) -> None:
+    """Raise an error if what should be the name of a file is an address on the web."""
     if _URL.match(name) and not re.search(r"\s", name):
         url = re.sub("/+", "//", name, count=1)
-        raise CorpusError(f"{url} is a URL, not a file; download it first: curl -O {url}")
+        raise error(f"{url} is a URL, not a file; download it first: curl -O {url}")
 
 
 def name_of(path: Path | str) -> str:
@@ -174,19 +174,25 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
             head += text
             looking = size < _PART and bool(data)
             if not looking:
-                _refuse_binary(head, source, encoding)
+                _refuse_other(head, source, encoding)
         yield text.replace(_BOM, "")
 
 
-def _refuse_binary(text: str, source: str, encoding: str) -> None:
-    """An error where the beginning of a text is full of NULs; some may be there."""
-    if text.count(_NUL) * 100 <= len(text):
-        return
-    if candidates := utf16_without_mark(text.encode(encoding)):
+def _refuse_other(text: str, source: str, encoding: str) -> None:
+    """An error where the beginning of a text is that of another encoding, or of no text.
+
+    A few NULs may be there.
+    """
+    full_of_nuls = text.count(_NUL) * 100 > len(text)
+    reason = "it is full of NULs" if full_of_nuls else "it holds escape sequences"
+    if candidates := (
+        utf16_without_mark(text.encode(encoding)) if full_of_nuls else seven_bit(text)
+    ):
         ((name, excerpt),) = candidates.items()
         advice = f"{setting('encoding')} {name} would read it as {excerpt!r}"
-        raise CorpusError(f"{source} is not {encoding.upper()}: it is full of NULs; {advice}")
-    raise CorpusError(f"{source} is not text: it is full of NULs; {NO_TEXT}")
+        raise CorpusError(f"{source} is not {encoding.upper()}: {reason}; {advice}")
+    if full_of_nuls:
+        raise CorpusError(f"{source} is not text: {reason}; {NO_TEXT}")
 
 
 def _advice(data: bytes, rest: Iterator[bytes]) -> str:

@@ -36,6 +36,8 @@ Array = np.ndarray
 def test_a_file_that_is_not_there_or_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "gone.npz")
     assert "not a charrnn model" in refusal("x\0y.npz")
+    with pytest.raises(CheckpointError, match="download it first: curl -O https://a.b/c.npz"):
+        load(Path("https://a.b/c.npz"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes and devices")

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from charrnn.text.encodings import likely_encodings
+from charrnn.text.encodings import likely_encodings, seven_bit
 
 TEXTS = {
     "cp949": "오늘은 날씨가 좋아서 공원에 산책하러 갔다. 커피도 마셨다.",
@@ -51,6 +51,28 @@ def test_one_that_cannot_be_told_from_others_is_among_them(encoding: str, text: 
 def test_one_that_is_clearly_worse_is_not_named(encoding: str) -> None:
     text = TEXTS[encoding]
     assert likely_encodings((text * 5).encode(encoding)).keys() == {encoding}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp850", "På ön åt flickan räkor. Över ån går bron, och där är båten. Ärligt!"),
+        ("mac_roman", "Der Müller hört die Bäche rauschen, groß und schön. Äpfel, Öl, Übung."),
+        ("gbk", "Мама мыла раму, и кот сидел на окне весь день. Я видел, как она шла."),
+        ("euc_jp", "Това е един обикновен текст на български език. Ясно ли е?"),
+    ],
+)
+def test_signs_and_capitals_inside_of_words_are_no_advice(encoding: str, text: str) -> None:
+    assert not likely_encodings(text.encode(encoding))
+
+
+def test_escape_sequences_name_their_encoding() -> None:
+    for encoding, text in (("iso2022_jp", TEXTS["cp932"]), ("iso2022_kr", TEXTS["cp949"])):
+        found = seven_bit((text * 300).encode(encoding).decode("ascii"))
+        assert found.keys() == {encoding}
+        assert found[encoding].split()[0] in text
+    assert not seven_bit("\x1b[31mred\x1b[0m")
+    assert not seven_bit("\x1b$B\x7f\x7f")  # no such characters
 
 
 def test_bytes_in_no_such_encoding_get_no_advice() -> None:

@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 import zipfile
@@ -30,6 +31,7 @@ def packed(form: str) -> bytes:
         (packed("zip"), "a.docx", "as .docx, .odt and .epub are; save it as plain text first"),
         (packed("zip"), "a.npz", "a model or a file of arrays"),
         (packed("tar"), "a.tar.gz", "a tar archive; unpack it first: tar -xf a.tar.gz"),
+        (gzip.compress(packed("tar")), "a.tgz", "a tar archive; unpack it first: tar -xf a.tgz"),
         (b"%PDF-1.7 ...", "a.txt", "a PDF; save it as plain text first"),
         (b"\xff\xd8\xff\xe0", "a.txt", "an image"),
     ],
