@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import randbelow
 from typing import Any, TypedDict, Unpack
 
-from charrnn.config import MAX_SEED, SampleConfig, VocabularyConfig, check_int
+from charrnn.config import MAX_SEED, SampleConfig, VocabularyConfig, check_flag, check_int
 from charrnn.errors import ConfigError, did_you_mean
 from charrnn.inference.sampling import Sample, complete, next_tokens
 from charrnn.inference.scores import Score
@@ -255,6 +255,7 @@ def train(
     """
     started = time.perf_counter()
     _check_settings("train", settings, Settings)
+    check_flag("force", force)
     file = None if output is None else _path("output", output)
     given = {name: value for name, value in settings.items() if value is not None}
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}

@@ -28,6 +28,12 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise ConfigError unless `value` is True or False; "no" would count as true."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{setting(name)} must be True or False, not {value!r}")
+
+
 def check_int(name: str, value: object, low: int, high: int = MAX_SIZE) -> None:
     """Raise ConfigError unless `value` is an int with low <= value <= high."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -221,6 +227,7 @@ class SampleConfig:
         if self.top_k is not None:
             check_int("top_k", self.top_k, 1, 10**9)
         check_float("top_p", self.top_p, 0, 1, above=True)
+        check_flag("allow_unk", self.allow_unk)
         stop = self.stop
         if not isinstance(stop, Sequence) or not all(isinstance(text, str) for text in stop):
             raise ConfigError(f"{setting('stop')} must be a text or a list of texts, not {stop!r}")

@@ -128,7 +128,14 @@ def test_train_config_names_the_value_that_is_wrong(wrong: dict[str, Any]) -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"length": -1}, {"temperature": -1}, {"top_k": 0}, {"top_p": 0}, {"top_p": 1.1}],
+    [
+        {"length": -1},
+        {"temperature": -1},
+        {"top_k": 0},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"allow_unk": 1},
+    ],
 )
 def test_sample_config_names_the_value_that_is_wrong(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=[*wrong][-1]):

@@ -176,9 +176,11 @@ def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
 def unescaped(typed: str) -> str:
     """Replace the escapes \\n, \\t, \\r, \\\\ and \\uXXXX in a typed text by their characters.
 
-    Any other backslash is one. Lines end as in texts that are read: a \\r is a newline too.
+    Two \\uXXXX may be a surrogate pair, as in JSON. Any other backslash is one. Lines end as in
+    texts that are read: a \\r is a newline too.
     """
     text = _ESCAPE.sub(lambda found: _ESCAPES.get(found[0]) or chr(int(found[0][2:], 16)), typed)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     return re.sub("\r\n?", "\n", text)
 
 

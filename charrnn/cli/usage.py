@@ -40,7 +40,8 @@ def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     if not is_file and (hint := _nearest_option(word, context)):
         return f"No such option: {word.partition('=')[0]}{hint}"
     if is_file or not re.fullmatch(r"-[^\W\d]|--\S*", word):
-        return f"No such option: {word if is_file else name}; {_DASHES}"
+        shown = word if is_file else quote(word) if " " in word else name
+        return f"No such option: {shown}; {_DASHES}"
     return f"No such option: {name}"
 
 

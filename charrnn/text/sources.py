@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-from charrnn.config import LINES, WHOLE, check_float
+from charrnn.config import LINES, WHOLE, check_flag, check_float
 from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.resources import bundled_corpus
 from charrnn.text.corpus import Corpus, Split, mark, read_corpus, split_corpus
@@ -102,9 +102,11 @@ def separator(lines: bool | None, split_on: str | None) -> str | None:
     """Where a text is cut into documents, None where neither says.
 
     Raises:
-        ConfigError: both do, or the text to cut at is empty.
+        ConfigError: both do, or one of them has no meaning.
         CorpusError: that text is not valid Unicode.
     """
+    if lines is not None:
+        check_flag("lines", lines)
     if split_on is None:
         return None if lines is None else LINES if lines else WHOLE
     if lines is not None:

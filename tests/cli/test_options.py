@@ -88,6 +88,8 @@ def test_a_text_to_cut_at_is_one_and_the_only_one(lines: bool | None, split_on: 
         (r"\u0041\u00e9", "Aé"),
         (r"\x \u12", r"\x \u12"),
         ("a\rb", "a\nb"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ud83d", "\ud83d"),  # whoever reads it says that it is no text
     ],
 )
 def test_escapes_stand_for_characters(typed: str, text: str) -> None:
