@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charrnn.errors import CheckpointError
 from charrnn.storage import archive
 from charrnn.storage.checkpoint import load, save
 from tests.archives import (
@@ -36,7 +37,7 @@ Array = np.ndarray
 def test_a_file_that_is_not_there_or_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "gone.npz")
     assert "not a charrnn model" in refusal("x\0y.npz")
-    with pytest.raises(CheckpointError, match="download it first: curl -O https://a.b/c.npz"):
+    with pytest.raises(CheckpointError, match="is a URL, not a file; download it first"):
         load(Path("https://a.b/c.npz"))
 
 
