@@ -1,3 +1,4 @@
+import time
 import unicodedata
 import weakref
 from collections import Counter
@@ -102,6 +103,16 @@ def test_the_text_may_be_asked_for_while_it_is_drawn(make_checkpoint: MakeCheckp
         assert sample.text == "ab" + "c" * number
         sample.add("c", -1, config)
     assert (sample.text, sample.drawn, sample.stop) == ("ab" + "c" * 9, "c" * 9, "length")
+
+
+def test_a_long_text_is_not_copied_at_every_token() -> None:
+    sample, config = Sample(""), SampleConfig(length=10**12, stop="stop")
+    sample.begin(Vocabulary("a"), config)
+    before = time.process_time()
+    for _ in range(20_000):
+        sample.add("a" * 1000, -1, config)
+    assert time.process_time() - before < 5  # copying 10 MB each time takes a minute
+    assert len(sample.text) > 19_999_000
 
 
 def test_what_was_held_back_for_the_stop_text_is_shown_at_the_end(
