@@ -99,6 +99,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
         case BrokenPipeError():  # whoever read the output has gone
             _discard_output()
             return "", 141
+        case FileNotFoundError(filename=None):
+            return "the current folder no longer exists; change to another one", 1
         case OSError():
             _discard_output()
             what = f"use {error.filename}" if error.filename else "write to standard output"

@@ -19,7 +19,7 @@ from charrnn.text.compression import is_text_file, plain_name
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.duplicates import fingerprints
 from charrnn.text.kinds import kind_of
-from charrnn.text.reading import read_pieces, refuse_url, strip_pieces
+from charrnn.text.reading import name_of, read_pieces, refuse_url, strip_pieces
 
 Array = np.ndarray
 
@@ -102,7 +102,7 @@ def read_corpus(
     texts = chain.from_iterable(_marked(file, separator, encoding, max_size) for file in files)
     corpus = Corpus.collect(corpus_name(sources), texts, separator)
     if not corpus.documents:
-        raise CorpusError(f"there is no text in {', '.join(sources)}")
+        raise CorpusError(f"there is no text in {', '.join(map(name_of, sources))}")
     return corpus
 
 

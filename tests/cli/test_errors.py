@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -230,6 +231,15 @@ def test_a_fault_of_charrnn_is_one_line(
 
     monkeypatch.setattr(checkpoint, "locate", broken)
     assert_one_line(run("inspect"), 1, "KeyError('x') at test_errors.py:")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere such a folder cannot be removed")
+def test_a_folder_that_is_gone_is_named(run: Run, folder: Path) -> None:
+    (folder / "gone").mkdir()
+    os.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    for command in (("inspect", "--list"), ("train", "hello", "--steps", "1")):
+        assert_one_line(run(*command), 1, "the current folder no longer exists")
 
 
 def test_a_library_that_does_not_fit_into_memory_is_named() -> None:

@@ -206,6 +206,12 @@ def test_a_file_without_text_is_an_error(
         assert source in str(error.value)
 
 
+def test_standard_input_without_text_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(CorpusError, match="there is no text in standard input"):
+        read_corpus(["-"])
+
+
 def test_a_folder_without_text_files_is_an_error(tmp_path: Path) -> None:
     written(tmp_path, "a.md", "text")
     with pytest.raises(
