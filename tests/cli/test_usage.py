@@ -36,6 +36,10 @@ def test_a_text_is_not_read_as_an_option_and_its_value(run: Run, text: str) -> N
     assert_one_line(run("sample", text), 2, "put -- before an argument that begins with -")
 
 
+def test_a_text_of_several_words_is_shown_whole(run: Run) -> None:
+    assert_one_line(run("sample", "-i am"), 2, "No such option: '-i am'; put -- before")
+
+
 @pytest.mark.parametrize("options", ["-n3 -t.5", "-n 3 -t 0.5", "-n3 -ceveryday -t1"])
 def test_a_value_may_be_attached(run: Run, options: str) -> None:
     result = run("sample", *options.split(), "--seed", "1")
