@@ -36,7 +36,9 @@ from tests.fuzz.mutations import Mutation, Rng
 MEMORY_FACTOR, MEMORY_MORE = 4, 200_000_000  # bytes: so often the file, and so many more
 _LONGEST_LINE = 500  # characters of an error, a path included
 _PATIENCE = 10  # times the limit of time: what waits longer is stopped
-_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_OBEYED = "\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROLS = re.compile(f"[\0-\x08\x0b-\x1f{_OBEYED}]")
+_MODEL = f"(?:\x1b\\[2m)?model: [^\0-\x1f{_OBEYED}]*(?:\x1b\\[0m)?"  # the dim line that names it
 _EXECUTED = (
     "os.system",
     "os.exec",
@@ -219,7 +221,7 @@ def _command(command: Sequence[str], path: Path) -> bool:
     except Exception as error:
         raise _unexpected(error) from None
     name, text = command[0], out.shown()
-    said = re.sub("(?m)^warning: .*\n", "", err.shown())
+    said = re.sub(f"(?m)^(?:warning: .*|{_MODEL})\n", "", err.shown())
     if code not in (0, 1) or (code == 0) != (said == ""):
         raise Defect(f"{name} ends with {code} and says {said[:200]!r}")
     if code == 1:
