@@ -337,7 +337,7 @@ def test_a_value_of_a_wrong_type_is_an_error_of_ours(
         ({"steps": 1, "minutes": 1}, "the budget is one of"),
         ({"steps": 0}, "steps must be"),
         ({"steps": 1, "threads": -1}, "threads must be"),
-        ({"cell": "lstn"}, "cell must be one of .* did you mean 'lstm'"),
+        ({"cell": "lstms"}, "cell must be one of .* did you mean 'lstm'"),
         ({"steps": 1, "lines": True, "split_on": "x"}, "split_on"),
         ({"steps": 1, "lines": "no"}, "lines must be True or False, not 'no'"),
         ({"steps": 1, "force": "no"}, "force must be True or False, not 'no'"),

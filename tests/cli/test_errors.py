@@ -81,7 +81,7 @@ ERRORS = [
     ("score hello -c version.npz", 1, "version 99"),
     ("inspect -c folder", 1, "folder"),
     ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
-    ("train hello --steps 2 -o folder", 2, "folder"),
+    ("train hello --steps 2 -o folder/h", 2, "must end in .npz"),
     ("train hello --steps 2 -o h.npz --log folder", 2, "must end in .jsonl"),
     (
         "train hello --steps 2 -o h.npz --log text.txt/log.jsonl",
@@ -134,7 +134,6 @@ ERRORS = [
     (SAMPLE + "--top-p 0", 2, "above 0"),
     (SAMPLE + "too much", 2, "unexpected"),
     ("paint", 2, "No such command: paint"),
-    ("", 2, "Missing command"),
 ]
 
 

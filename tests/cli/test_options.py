@@ -46,10 +46,9 @@ def test_a_terminal_is_told_which_model_is_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    load_checkpoint(bundled_model())
-    assert capfd.readouterr().err == ""
-    load_checkpoint(None)
-    assert "everyday, which is bundled" in capfd.readouterr().err
+    for path in (bundled_model(), None):
+        load_checkpoint(path)
+        assert "model: everyday (lstm 1x384, trained on english)" in capfd.readouterr().err
 
 
 def test_a_part_of_a_model_is_its_network_or_its_ngrams(trained: Path) -> None:
