@@ -198,6 +198,7 @@ class TrainConfig:
         if self.max_ngrams is not None:
             check_int("max_ngrams", self.max_ngrams, 1, 10**12)
         check_int("evaluations", self.evaluations, 1)
+        check_flag("mix", self.mix)
         check_int("seed", self.seed, 0, 2**63 - 1)
 
     @property

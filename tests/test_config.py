@@ -117,6 +117,7 @@ def test_model_config_names_the_value_that_is_wrong(wrong: dict[str, Any]) -> No
         {"unk_rate": 1},
         {"restart_rate": 1.5},
         {"evaluations": 0},
+        {"mix": "no"},
         {"seed": -1},
         {"seed": 2**63},
     ],
