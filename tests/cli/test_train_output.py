@@ -191,7 +191,7 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
     for words in ("k-gram", "tokens", "without them", f"{baselines['network']:.4f}"):
         assert words not in shown.err
     words = run(*command, "--tokens", "word", "--ngram", "3").err
-    assert "(7 different words) in 100 lines" in words
+    assert "(6 different words) in 100 lines" in words
     assert "by how frequent each word is" in words
     counts = run("train", "text.txt", "--cell", "ngram", "-o", "m.npz").err
     assert "ngram of order 6: sees the last 5 characters\n" in counts
