@@ -29,7 +29,6 @@ _SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
 _NARROWEST = 20  # columns of a sample
 _KNOWN = 0.01  # a share of the held-out text that is worth a word
 _SAMPLES = 3  # at the end
-_LINE = 100  # characters of a sample that is shown on one line, at most
 _BASELINES = {"ngram": "n-grams", "xz": "xz"}  # what a model had better beat
 
 
@@ -138,8 +137,9 @@ class TrainingDisplay:
             text = "\n".join(train_samples.draw(run, seed))
             self.note(f"--- step {progress.step}\n{text}\n---")
         elif progress.train_loss is not None and not self.bar.disable:
-            for text in train_samples.draw(run, seed, length=_LINE):
-                line = train_samples.on_one_line(visible(text), _columns())
+            columns = _columns()
+            for text in train_samples.draw(run, seed, length=columns):
+                line = train_samples.on_one_line(visible(text), columns)
                 self.note(f"  {line}", faint=True)
 
     def end(self, run: "Run") -> None:

@@ -80,7 +80,7 @@ ERRORS = [
     ("score hello -c version.npz", 1, "version 99"),
     ("inspect -c folder", 1, "folder"),
     ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
-    ("train hello --steps 2 -o folder", 2, "folder"),
+    ("train hello --steps 2 -o ../folder", 2, "folder"),
     ("train hello --steps 2 -o h.npz --log folder", 2, "must end in .jsonl"),
     (
         "train hello --steps 2 -o h.npz --log text.txt/log.jsonl",
