@@ -278,7 +278,7 @@ def _compared(run: "Run") -> dict[str, str]:
         "unmixed": "the same without mixing",
         **_BASELINES,
         "xz": "xz, a compressor",
-        "unigram": f"how frequent each {unit} is",
+        "unigram": f"{unit} frequencies alone",
     }
     return {name: label for name, label in labels.items() if name in run.record.baselines}
 
