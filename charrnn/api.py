@@ -114,7 +114,8 @@ class Model:
 
         Args:
             seed: random seed; None is another one each time.
-            settings: see `SampleSettings`.
+            settings: see `SampleSettings`; temperature is 0.8 unless given, 1 is the model's own
+                distribution.
 
         Raises:
             ConfigError: a value is out of range.

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 _OF_VOCABULARY = VocabularyConfig.__dataclass_fields__.keys()
 _SETTINGS = ModelConfig.__dataclass_fields__.keys() | TrainConfig.__dataclass_fields__.keys()
-_SAMPLE_CHARS = 200
 _GRACE = 1.0  # seconds
 
 
@@ -240,8 +239,8 @@ def _train(
             for progress in run.train():
                 display.update(progress)
                 write(progress)
-                if sample_every and progress.step % sample_every == 0 and run.world.speaks:
-                    display.note(_fresh_sample(run, progress.step))
+                if run.world.speaks:
+                    display.show_samples(run, progress, sample_every)
                 if run.world.largest(interrupts.signal):
                     break
         if signal := run.world.largest(interrupts.signal):
@@ -329,14 +328,3 @@ def _log_file(
                     note(f"cannot write {path}: {error.strerror}; training goes on")
 
         yield write
-
-
-def _fresh_sample(run: "Run", step: int) -> str:
-    """A few characters from the model as it is now, drawn from the seed and the step."""
-    from charrnn.config import SampleConfig
-    from charrnn.inference.sampling import Sample, generate
-
-    sample = Sample("", run.trainer.config.seed + step)
-    for _ in generate(run.checkpoint(), [sample], SampleConfig(length=_SAMPLE_CHARS)):
-        pass
-    return f"--- step {step}\n{sample.text}\n---"

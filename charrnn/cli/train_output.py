@@ -2,16 +2,20 @@
 
 import math
 import shlex
+import shutil
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from charrnn.config import LINES
+from charrnn.cli import train_samples
+from charrnn.config import LINES, SampleConfig
 from charrnn.inference.units import bits
-from charrnn.render.display import message, quantity, sparkline, visible
+from charrnn.render.display import dim, message, quantity, sparkline, visible
+from charrnn.resources import is_short_name, named_model
 from charrnn.text.corpus import FEW_CHARS
 
 if TYPE_CHECKING:
@@ -22,14 +26,10 @@ if TYPE_CHECKING:
 _WIDTH = 79  # of the plan, so that it can be read and pasted
 _SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
 _SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
+_NARROWEST = 20  # columns of a sample
 _KNOWN = 0.01  # a share of the held-out text that is worth a word
-_BASELINES = {
-    "unigram": "  unigrams",
-    "ngram": "  n-grams",
-    "network": "  without them",
-    "unmixed": "  unmixed",
-    "xz": "  xz",
-}
+_SAMPLES = 3  # at the end
+_BASELINES = {"ngram": "n-grams", "xz": "xz"}  # what a model had better beat
 
 
 class TrainingDisplay:
@@ -65,23 +65,23 @@ class TrainingDisplay:
         document = "line" if data.corpus.separator == LINES else "document"
         documents = quantity(len(data.corpus.documents), document)
         kind = data.vocabulary.config.unit
-        unit = "" if kind == "character" else f" ({kind}s)"
+        unit = "" if kind == "character" else f" {kind}s"
         val = data.split.val
         held_out = f"{val.chars:,} held out" if val else "nothing held out for validation"
         self.note(
-            f"{data.corpus.name}: {quantity(data.corpus.chars, 'character')} in {documents}, "
-            f"{len(data.vocabulary):,} tokens{unit}; {held_out}"
+            f"{data.corpus.name}: {quantity(data.corpus.chars, 'character')} "
+            f"({len(data.vocabulary.tokens):,} different{unit}) in {documents}; {held_out}"
         )
         self._doubt_validation(val.chars, known_share)
         if run.record.init_from:
-            self.note(_origin(run.record.init_from))
+            self.note(_origin(run.record.init_from, kind))
         if model.cell == "ngram":
-            self.note(f"ngram of order {model.order}: the last {model.order - 1} tokens")
+            self.note(f"ngram of order {model.order}: sees the last {model.order - 1} {kind}s")
             return
         self.note(
             f"{_name(run)}"
-            + (f", on top of {run.num_ngrams:,} k-grams up to {model.ngram}" * (model.ngram > 0))
-            + f"; {_rounded(run.trainer.passes)} passes"
+            + (f", beside a {model.ngram}-gram model" * (model.ngram > 0))
+            + f"; {_rounded(run.trainer.passes)} passes over the text"
             + (f" in {config.minutes:g} min" if config.minutes else "")
         )
         self.note(_pasteable(f"plan: {run.flags()}"))
@@ -128,17 +128,39 @@ class TrainingDisplay:
                 f"{bits(self.loss):.4f} bits/char, {progress.fraction:.0%} of the run"
             )
 
+    def show_samples(self, run: "Run", progress: "Progress", every: int | None) -> None:
+        """Show what the model writes: every so many steps, and on a terminal at each validation."""
+        if self.quiet:
+            return
+        seed = run.trainer.config.seed + progress.step
+        if every and progress.step % every == 0:
+            text = "\n".join(train_samples.draw(run, seed))
+            self.note(f"--- step {progress.step}\n{text}\n---")
+        elif progress.train_loss is not None and not self.bar.disable:
+            columns = _columns()
+            for text in train_samples.draw(run, seed, length=columns):
+                line = train_samples.on_one_line(visible(text), columns)
+                self.note(f"  {line}", faint=True)
+
     def end(self, run: "Run") -> None:
-        """The result, and what to do with it."""
+        """The result, samples, and what to do next."""
         self.bar.close()
+        if self.quiet:
+            return
         self.note("")
         for name, value in _results(run):
             self.note(f"{name:<11} {value}")
         for older in run.older_models:
             self.note(f"{'older model':<11} {older}")
-        path = shlex.quote(str(run.output))
-        self.note(f"\nNow try:\n  charrnn sample -c {path}")
-        self.note(f'  charrnn score -c {path} "one sentence" "and another"')
+        if advice := _advice(run):
+            self.note(f"\n{advice}")
+        texts = train_samples.draw(run, run.trainer.config.seed, _SAMPLES)
+        self.note(f"\nSamples at temperature {SampleConfig.temperature:g}:")
+        for line in train_samples.below_each_other([*map(visible, texts)], _columns()):
+            self.note(f"  {line}".rstrip())
+        name = shlex.quote(_shortest_name(run))
+        self.note(f"\nNow try:\n  charrnn sample -c {name}")
+        self.note(f'  charrnn score -c {name} "one sentence" "and another"')
 
     def interrupted(self, run: "Run", command: str) -> None:
         """Say where the model of a run that was ended early is, and how to go on."""
@@ -158,11 +180,12 @@ class TrainingDisplay:
         steps = quantity(run.trainer.counters.step, "step")
         self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, faint: bool = False) -> None:
         """A line above the bar."""
         self.spoke = time.perf_counter()
         if not self.quiet:
-            tqdm.write(visible(text), file=sys.stderr)
+            text = visible(text)
+            tqdm.write(dim(text) if faint else text, file=sys.stderr)
 
 
 def _longer_budget(run: "Run") -> str:
@@ -192,10 +215,9 @@ def _pasteable(text: str) -> str:
     return " \\\n".join(lines)
 
 
-def _origin(origin: "Origin") -> str:
-    tokens = f"{quantity(origin.kept, 'token')} kept, {origin.new:,} new"
-    new = " one starts" if origin.new == 1 else " ones start"
-    return f"from {origin.name}: {tokens}{new} as <UNK>, {origin.dropped:,} dropped"
+def _origin(origin: "Origin", unit: str) -> str:
+    kept = quantity(origin.kept, unit)
+    return f"from {origin.name}: {kept} kept, {origin.new:,} new, {origin.dropped:,} dropped"
 
 
 def _validation_line(progress: "Progress") -> str:
@@ -231,9 +253,13 @@ def _results(run: "Run") -> list[tuple[str, str]]:
     if result.val_bits_per_char is not None:
         shown = f"{result.val_bits_per_char:.4f} bits per character"
         if result.val_unk_share is not None:
-            shown += f", {result.val_unk_share:.2%} of the tokens unknown"
+            unit = run.data.vocabulary.config.unit
+            shown += f", {result.val_unk_share:.2%} of the {unit}s unknown"
         rows.append(("validation", shown))
-    rows += [(_BASELINES[name], f"{bits:.4f}") for name, bits in result.baselines.items()]
+    rows += [
+        ("compare" if number == 0 else "", f"{result.baselines[name]:.4f} by {label}")
+        for number, (name, label) in enumerate(_compared(run).items())
+    ]
     figures = [row.val_bits_per_char for row in run.record.history]
     curve = [bits for bits in figures if bits is not None]
     if len(curve) > 1:
@@ -243,6 +269,54 @@ def _results(run: "Run") -> list[tuple[str, str]]:
         rows.append(("ended early", run.trainer.early))
     rows.append(("written to", f"{run.output}"))
     return rows
+
+
+def _compared(run: "Run") -> dict[str, str]:
+    """What the validation is compared with, and how a newcomer reads it."""
+    unit = run.data.vocabulary.config.unit
+    labels = {
+        "unmixed": "the same without mixing",
+        **_BASELINES,
+        "xz": "xz, a compressor",
+        "unigram": f"{unit} frequencies alone",
+    }
+    return {name: label for name, label in labels.items() if name in run.record.baselines}
+
+
+def _advice(run: "Run") -> str:
+    """What to do where simpler means predict the held-out text better; empty where none does."""
+    result = run.result()
+    if result.val_bits_per_char is None:
+        return ""
+    figure, baselines = result.val_bits_per_char, result.baselines
+    better = [label for name, label in _BASELINES.items() if baselines.get(name, figure) < figure]
+    if not better:
+        return ""
+    if run.model.config.cell == "ngram":
+        advice = "raise --order, or train a network"
+    elif run.trainer.early:
+        advice = "it needs more text"
+    else:
+        advice = f"train longer, e.g. --minutes {max(2, math.ceil(result.seconds / 30))}"
+    means = " and ".join(better)
+    return f"{means[0].upper()}{means[1:]} predict this text better: {advice}"
+
+
+def _shortest_name(run: "Run") -> str:
+    """What to call the model on the command line."""
+    from charrnn.storage.checkpoint import locate
+
+    assert run.output is not None
+    name = run.output.stem
+    found = is_short_name(Path(name)) and named_model(Path(name)) == run.output == locate(
+        Path(name)
+    )
+    return name if found else str(run.output)
+
+
+def _columns() -> int:
+    """How wide a sample may be, indented by two columns."""
+    return max(_NARROWEST, shutil.get_terminal_size().columns - 3)
 
 
 def _rounded(number: float) -> str:

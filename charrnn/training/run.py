@@ -248,12 +248,6 @@ class Run:
         """The files of models that this output and those before it have replaced."""
         return [] if self.output is None else checkpoint.older_models(self.output)
 
-    @property
-    def num_ngrams(self) -> int:
-        """How many k-grams stand beside the network."""
-        model = self.trainer.model
-        return model.ngram.size if isinstance(model, ResidualRNN) else 0
-
     def flags(self) -> str:
         """The options that were planned, with which `--steps` repeats the run exactly."""
         return flags(self.model.config, self.trainer.config, self.trainer.budget.steps)

@@ -82,6 +82,7 @@ ERRORS = [
     ("inspect -c folder", 1, "folder"),
     ("train hello --steps 2 -o text.txt/below/h.npz", 1, "cannot write"),
     ("train hello --steps 2 -o folder/h", 2, "must end in .npz"),
+    ("train hello --steps 2 -o ../folder", 2, "folder"),
     ("train hello --steps 2 -o h.npz --log folder", 2, "must end in .jsonl"),
     (
         "train hello --steps 2 -o h.npz --log text.txt/log.jsonl",

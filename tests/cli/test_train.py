@@ -17,7 +17,8 @@ from tests.commands import RESULT_FIELDS, TEXT, TINY, Result, Run, assert_one_li
 def test_train_prints_nothing_but_messages_on_stderr(run: Run, folder: Path) -> None:
     result = run("train", "hello", *TINY)
     assert (result.code, result.out) == (0, "")
-    assert "charrnn sample -c checkpoints/hello.npz" in result.err.replace("\\", "/")
+    assert "\nwritten to  checkpoints/hello.npz\n" in result.err.replace("\\", "/")
+    assert "\n  charrnn sample -c hello\n" in result.err
     assert "\x1b" not in result.err
     assert "\r" not in result.err
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
@@ -119,7 +120,7 @@ def test_a_korean_text_from_a_pipe_is_learned_by_an_english_model(
         "new": len(new),
         "dropped": dropped,
     }
-    shown = f"4 tokens kept, {len(new)} new ones start as <UNK>, {dropped} dropped"
+    shown = f"4 characters kept, {len(new)} new, {dropped} dropped"
     assert f"from english.npz: {shown}\nlstm 1x8: " in err.decode()
     found = checkpoint.load(folder / "k.npz")
     assert found.training["init_from"] == fields["init_from"]
@@ -133,7 +134,7 @@ def test_fine_tuning_onto_the_model_itself_keeps_it_as_the_previous_one(
     command = ("train", "hello", "--init-from", "m.npz", "-o", "m.npz", "--steps", "2")
     result = run(*command, "--hidden-size", "8", "--cell", "lstm")
     assert (result.code, result.out) == (0, "")
-    assert "from m.npz: 4 tokens kept, 0 new ones start as <UNK>, 5 dropped\n" in result.err
+    assert "from m.npz: 4 characters kept, 0 new, 5 dropped\n" in result.err
     assert (folder / "m.previous.npz").read_bytes() == trained.read_bytes()
     assert len(checkpoint.load(folder / "m.npz").vocabulary) == 6
 
@@ -156,7 +157,7 @@ def test_a_fine_tuned_run_that_goes_on_remembers_what_it_started_from(
 def test_a_bundled_model_can_be_fine_tuned_by_its_name(run: Run) -> None:
     result = run("train", "hello", "--init-from", "everyday", "--dry-run")
     assert result.code == 0
-    assert "\nfrom everyday: 4 tokens kept, 0 new" in result.err
+    assert "\nfrom everyday: 4 characters kept, 0 new" in result.err
     assert "\nlstm 1x384: " in result.err
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import shlex
 import time
 from dataclasses import replace
@@ -167,6 +168,66 @@ def test_a_terminal_gets_a_bar_that_goes_away(folder: Path) -> None:
     assert "100%|" in shown
     assert "%|" not in shown[shown.index("written to") :]
     assert "%|" not in on_a_terminal("train", "hello", *TINY, "-o", "h.npz", "--quiet")
+
+
+def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    command = ("train", "text.txt", "--lines", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
+    shown = run(*command, "--ngram", "3", "--json")
+    assert "text: 2,600 characters (9 different) in 100 lines; 260 held out\n" in shown.err
+    assert re.search(r"\nlstm 1x8: [\d,]+ parameters, beside a 3-gram model; \S+ passes", shown.err)
+    (result,) = shown.objects()
+    baselines = result["baselines"]
+    expected = [
+        f"compare     {baselines['ngram']:.4f} by n-grams",
+        f"            {baselines['xz']:.4f} by xz, a compressor",
+        f"            {baselines['unigram']:.4f} by character frequencies alone",
+    ]
+    lines = shown.err.splitlines()
+    first = lines.index(expected[0])
+    assert lines[first : first + 3] == expected
+    assert lines[first - 1].startswith("validation  ")
+    assert "network" in baselines
+    for words in ("k-gram", "tokens", "without them", f"{baselines['network']:.4f}"):
+        assert words not in shown.err
+    words = run(*command, "--tokens", "word", "--ngram", "3").err
+    assert "(6 different words) in 100 lines" in words
+    assert "by word frequencies alone" in words
+    counts = run("train", "text.txt", "--cell", "ngram", "-o", "m.npz").err
+    assert "ngram of order 6: sees the last 5 characters\n" in counts
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ("--ngram 0 --steps 2 --hidden-size 4", "train longer, e.g. --minutes 2"),
+        ("--cell ngram --order 1", "raise --order, or train a network"),
+    ],
+)
+def test_what_beats_the_model_is_named_with_what_to_do(
+    run: Run, folder: Path, options: str, advice: str
+) -> None:
+    (folder / "text.txt").write_text("the old well held the door\n" * 100)
+    shown = run("train", "text.txt", "--lines", *options.split(), "-o", "m.npz").err
+    assert f"\n\nN-grams and xz predict this text better: {advice}\n\n" in shown
+
+
+def test_where_nothing_beats_the_model_there_is_no_advice(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text("".join(f"{pow(7, n + 90, 10**52):052}\n" for n in range(90)))
+    shown = run("train", "text.txt", "--lines", "--cell", "ngram", "-o", "m.npz").err
+    assert "compare " in shown
+    assert "better" not in shown
+
+
+def test_a_model_is_named_as_briefly_as_it_is_found(run: Run, folder: Path) -> None:
+    for output, name in (
+        ("m.npz", "m.npz"),
+        ("py", "py"),
+        ("checkpoints/a.b.npz", "checkpoints/a.b.npz"),
+        ("checkpoints/everyday.npz", "checkpoints/everyday.npz"),  # not the bundled one
+    ):
+        shown = run("train", "hello", *TINY, "-o", output).err.replace("\\", "/")
+        assert f"\n  charrnn sample -c {name}\n" in shown
 
 
 def test_passes_are_in_plain_digits() -> None:
