@@ -42,7 +42,7 @@ class Stream(Protocol):
 
 
 class GeneralStream:
-    """A stream of any unrolled model, by its general code.
+    """A stream of any network, by its general code.
 
     Args:
         unrolled: for one step of one column.
@@ -53,6 +53,7 @@ class GeneralStream:
         self.unrolled, self.state = unrolled, state
 
     def step(self, token: int) -> Array:
+        """The logits (V,) after a token; see `Stream`."""
         logits, self.state = self.unrolled.forward(np.array([[token]]), self.state)
         found: Array = logits[0, :, 0]
         return found
@@ -81,16 +82,20 @@ class Layer(ABC):
         self.h[:] = state[0]
         self._product = np.empty(len(self._matrix), W.dtype)
         self.sums, self._above = self._product[:rows], self._product[rows:]
-        self._multiply()
+        self.multiply()
 
-    def _multiply(self) -> Array:
+    def multiply(self) -> Array:
         """Multiply the new h by all that reads it; returns what it adds above (N,)."""
         np.dot(self._matrix, self._read, out=self._product)
         return self._above
 
     @abstractmethod
     def step(self, received: Array) -> Array:
-        """Compute h from what the input and the bias add to the gates (G·H,); `_multiply`."""
+        """Compute h, and multiply it by what reads it; see `multiply`.
+
+        Args:
+            received: (G·H,) what the input and the bias add to the gates.
+        """
 
 
 class RNNLayer(Layer):
@@ -105,7 +110,7 @@ class RNNLayer(Layer):
     def step(self, received: Array) -> Array:
         np.add(self.sums, received, out=self.h)
         self.activation(self.h)
-        return self._multiply()
+        return self.multiply()
 
 
 class LSTMLayer(Layer):
@@ -133,7 +138,7 @@ class LSTMLayer(Layer):
         np.add(self.ig, self.fC, out=self.C)
         np.tanh(self.C, out=self.h)
         np.multiply(self.h, self.o, out=self.h)
-        return self._multiply()
+        return self.multiply()
 
 
 class GRULayer(Layer):
@@ -162,7 +167,7 @@ class GRULayer(Layer):
         np.subtract(candidate, self.h, out=candidate)
         np.multiply(candidate, self.z, out=candidate)
         np.add(self.h, candidate, out=self.h)
-        return self._multiply()
+        return self.multiply()
 
 
 _LAYERS: dict[str, type[Layer]] = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
