@@ -15,7 +15,6 @@ from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
 from charrnn.inference.choosing import Chooser, choose, log_softmax
 from charrnn.inference.evaluation import chunk_shape
-from charrnn.network.stream import Stream
 from charrnn.ngrams.stream import stream_of
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
@@ -185,11 +184,9 @@ def generate(
             going = [column for column, index in enumerate(live) if samples[index].stop is None]
         live = [live[column] for column in going]
         inputs, state = inputs[going], state[..., going]
-    for index in live:
-        stream = stream_of(checkpoint.model, state)
-        for shown in _follow(
-            checkpoint, samples[index], config, stream, inputs.item(), rngs[index]
-        ):
+    for index in live:  # the last one
+        sample, rng = samples[index], rngs[index]
+        for shown in _follow(checkpoint, sample, config, inputs.item(), state, rng):
             yield index, shown
 
 
@@ -197,14 +194,14 @@ def _follow(
     checkpoint: Checkpoint,
     sample: Sample,
     config: SampleConfig,
-    stream: Stream,
     token: int,
+    state: Array,
     rng: np.random.Generator,
 ) -> Iterator[str]:
-    """Draw one sample to its end after a token; yields what can be shown."""
-    chooser = Chooser(len(checkpoint.vocabulary), config)
-    step, choose_one, random = stream.step, chooser.choose, rng.random
-    silent = copy_context()  # `errstate` in each step would take as long as a step of the layers
+    """Draw one sample to its end, after a token and from a state on; yields what can be shown."""
+    step = stream_of(checkpoint.model, state).step
+    choose_one, random = Chooser(len(checkpoint.vocabulary), config).choose, rng.random
+    silent = copy_context()  # where NumPy does not warn; cheaper than `errstate` at every step
     silent.run(np.seterr, all="ignore")
 
     def draw(token: int) -> tuple[int, float]:

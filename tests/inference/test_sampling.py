@@ -173,6 +173,22 @@ def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
     assert sample.text == checkpoint.vocabulary.decode([likeliest])
 
 
+def test_numpy_goes_on_to_warn_whoever_draws(make_checkpoint: MakeCheckpoint) -> None:
+    before = np.geterr()
+    for _ in generate(make_checkpoint(), [Sample("", 0)], SampleConfig(length=9)):
+        assert np.geterr() == before
+    assert "warn" in before.values() or "raise" in before.values()
+
+
+def test_one_that_outlives_the_others_is_drawn_as_alone(make_checkpoint: MakeCheckpoint) -> None:
+    config = SampleConfig(length=200)
+    together = draw(make_checkpoint(), config, *range(5))
+    longest = max(together, key=lambda sample: len(sample.text))
+    (alone,) = draw(make_checkpoint(), config, longest.seed)
+    assert alone.text == longest.text
+    assert alone.log_prob == pytest.approx(longest.log_prob, abs=1e-3)
+
+
 # Other tokens than composed characters
 
 HANGUL = "ᄀᄂ\u1161\u1165\u11a8"
