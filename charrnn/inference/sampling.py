@@ -15,7 +15,7 @@ from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
 from charrnn.inference.choosing import Chooser, choose, log_softmax
 from charrnn.inference.evaluation import chunk_shape
-from charrnn.ngrams.stream import stream_of
+from charrnn.mixing.stream import stream_of
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.unicode import Composer, normalize

@@ -16,7 +16,7 @@ from charrnn.ids import EOS
 from charrnn.network.parameters import state_shape
 from charrnn.network.stream import Stream
 from charrnn.ngrams.ngram import NONE, TINY, NGram
-from charrnn.ngrams.residual import LanguageModel, ResidualRNN
+from charrnn.ngrams.residual import Network, ResidualRNN
 
 Array = np.ndarray
 
@@ -103,14 +103,19 @@ class ResidualStream:
         return self.logits
 
 
-def stream_of(model: LanguageModel, state: Array) -> Stream:
-    """Read one text with any model, a token at a time, from a state with one column on."""
+def residual_stream(model: ResidualRNN, state: Array) -> ResidualStream:
+    """Read one text, a token at a time, from a state with one column on."""
+    shape = state_shape(model.config)
+    own, contexts = np.split(state, [math.prod(shape)])
+    network = model.network.stream(own.reshape(*shape, 1))
+    of_ngram = NGramStream(model.ngram, contexts[:, 0].astype(np.int64).tolist())
+    return ResidualStream(network, of_ngram, model.config.ngram_scale, state.dtype)
+
+
+def stream_of(model: Network | NGram, state: Array) -> Stream:
+    """Read one text with a network, an n-gram model or both; see `residual_stream`."""
     if isinstance(model, NGram):
         return NGramStream(model, state[:, 0].tolist())
     if isinstance(model, ResidualRNN):
-        shape = state_shape(model.config)
-        own, contexts = np.split(state, [math.prod(shape)])
-        network = model.network.stream(own.reshape(*shape, 1))
-        of_ngram = NGramStream(model.ngram, contexts[:, 0].astype(np.int64).tolist())
-        return ResidualStream(network, of_ngram, model.config.ngram_scale, state.dtype)
+        return residual_stream(model, state)
     return model.stream(state)

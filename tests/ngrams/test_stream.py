@@ -7,8 +7,8 @@ import pytest
 
 from charrnn.ids import EOS
 from charrnn.ngrams import stream
-from charrnn.ngrams.ngram import NONE
-from charrnn.ngrams.residual import LanguageModel
+from charrnn.ngrams.ngram import NONE, NGram
+from charrnn.ngrams.residual import Network
 from charrnn.ngrams.stream import NGramStream, stream_of
 from tests.network.test_unrolled import make as make_network
 from tests.ngrams import test_ngram, test_residual
@@ -21,7 +21,7 @@ STEPS = 40
 starts = pytest.mark.parametrize("start", [True, False])
 
 
-def assert_agrees(model: LanguageModel, start: bool, atol: float) -> None:
+def assert_agrees(model: Network | NGram, start: bool, atol: float) -> None:
     """The logits after each token, from the start of a document on or after some tokens."""
     tokens = np.random.default_rng(5).integers(EOS + 1, model.vocab_size, (STEPS, 1))
     state = model.zero_state(1)
