@@ -20,7 +20,7 @@ from charrnn.ngrams.residual import Network, ResidualRNN
 
 Array = np.ndarray
 
-_FEW = 8  # children, that are faster added one by one
+_FEW = 12  # children of all contexts, which are faster added one by one
 
 
 class NGramStream:
@@ -35,9 +35,13 @@ class NGramStream:
         self._rows = len(ngram.table)
         # Views whose numbers are Python's own, which takes half the time.
         self._tokens, self._first_child = ngram.tokens.data, ngram.first_child.data
+        self._gamma = ngram.gamma.data
 
     def step(self, token: int) -> Array:
-        """log P (V,) of what may follow a token, in nats, not to be overwritten; see `Stream`."""
+        """log P (V,) of what may follow a token, in nats, but for a constant; see `Stream`.
+
+        It may be a view of the model's own numbers, so callers do not overwrite it.
+        """
         self.state = self._after(token)
         dense, longer = 0, []
         for node in self.state:
@@ -48,12 +52,10 @@ class NGramStream:
         if not longer:
             log_probs: Array = self.ngram.log_table[dense]
             return log_probs
-        probs: Array = self.ngram.table[dense]
-        for node in longer:
-            probs = self._interpolated(node, probs)
-        np.maximum(probs, TINY, out=probs)
-        np.log(probs, out=probs)
-        return probs
+        first_child = self._first_child
+        if sum(first_child[node + 1] - first_child[node] for node in longer) <= _FEW:
+            return self._with_few(dense, longer)
+        return self._with_many(dense, longer)
 
     def _after(self, token: int) -> list[int]:
         """The state after a token."""
@@ -69,17 +71,35 @@ class NGramStream:
             after.append(found)
         return after[: len(self.state)]
 
-    def _interpolated(self, node: int, probs: Array) -> Array:
-        """P (V,) after a context, given P after the one that is a token shorter."""
-        ngram, children = self.ngram, slice(self._first_child[node], self._first_child[node + 1])
-        probs = ngram.gamma[node] * probs
-        tokens, alpha = ngram.tokens[children], ngram.alpha[children]
-        if len(tokens) <= _FEW:
-            for token, share in zip(tokens.tolist(), alpha.tolist(), strict=True):
-                probs[token] += share
-        else:
-            probs[tokens] += alpha
-        return probs
+    def _with_few(self, dense: int, longer: list[int]) -> Array:
+        """log P after a context of the table and longer ones, the longest last, but for a constant.
+
+        It is log P after the first, with a summand for each of their children. What they leave to
+        all tokens is the constant.
+        """
+        ngram, left, shares = self.ngram, 1.0, dict[int, float]()
+        for node in reversed(longer):
+            children = slice(self._first_child[node], self._first_child[node + 1])
+            alpha = ngram.alpha[children].tolist()
+            for token, share in zip(self._tokens[children], alpha, strict=True):
+                shares[token] = shares.get(token, 0.0) + left * share
+            left *= self._gamma[node]
+        probs: Array = ngram.table[dense]
+        log_probs: Array = ngram.log_table[dense].copy()
+        for token, share in shares.items():
+            log_probs[token] += math.log1p(share / (left * max(TINY, probs.item(token))))
+        return log_probs
+
+    def _with_many(self, dense: int, longer: list[int]) -> Array:
+        """log P like `_with_few`, from sums of all probabilities."""
+        ngram, probs = self.ngram, self.ngram.table[dense]
+        for node in longer:
+            children = slice(self._first_child[node], self._first_child[node + 1])
+            probs = ngram.gamma[node] * probs
+            probs[ngram.tokens[children]] += ngram.alpha[children]
+        np.maximum(probs, TINY, out=probs)
+        found: Array = np.log(probs, out=probs)
+        return found
 
 
 class ResidualStream:
