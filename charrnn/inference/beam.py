@@ -9,7 +9,8 @@ import numpy as np
 
 from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
-from charrnn.inference.sampling import Sample, log_softmax, read_prompts
+from charrnn.inference.choosing import log_softmax
+from charrnn.inference.sampling import Sample, read_prompts
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.vocabulary import UNK_CHARACTER
 

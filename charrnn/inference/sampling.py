@@ -4,6 +4,7 @@ Letters: V vocabulary size, B batch size (samples side by side).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
@@ -12,8 +13,9 @@ import numpy as np
 
 from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
+from charrnn.inference.choosing import Chooser, choose, log_softmax
 from charrnn.inference.evaluation import chunk_shape
-from charrnn.network.functional import sample_categorical
+from charrnn.mixing.stream import stream_of
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.unicode import Composer, normalize
@@ -72,6 +74,10 @@ class Sample:
         """Take in a drawn token, and return what can be shown of the text by now."""
         self.drawn_log_prob += log_prob
         composer = self._composer
+        if composer is None and not config.stops and len(token) < self._room(config):
+            self.log_prob += log_prob  # as nearly always, there is nothing to wait for
+            self._write(token)
+            return token
         self._held += composer.push(token, log_prob) if composer else [(token, log_prob)]
         if composer and len(composer.held) > self._room(config):  # marks may follow without end
             self._held += composer.flush()
@@ -162,32 +168,61 @@ def generate(
             yield index, shown
     if not samples or not config.length:
         return
-    live = [*range(len(samples))]
     rngs = [np.random.default_rng(sample.seed) for sample in samples]
     inputs, state = read_prompts(checkpoint, [sample.prompt for sample in samples])
-    unrolled = checkpoint.model.unroll(1, len(live))
-    while True:
-        logits, state = unrolled.forward(inputs[None], state)
-        uniforms = np.array([rngs[index].random() for index in live])
-        inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
-        log_probs -= checkpoint.vocabulary.unknown_nats([UNK_CHARACTER] * len(live), inputs)
-        drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
-        for index, token, log_prob in drawn:
-            check_finite(log_prob)
-            sample = samples[index]
-            if token == EOS:
-                shown = sample.end(log_prob, config)
-            else:
-                shown = sample.add(checkpoint.vocabulary.token(token), log_prob, config)
-            if shown:
-                yield index, shown
-        going = [column for column, index in enumerate(live) if samples[index].stop is None]
-        if not going:
-            return
-        if len(going) < len(live):
-            live = [live[column] for column in going]
-            inputs, state = inputs[going], state[..., going]
-            unrolled = checkpoint.model.unroll(1, len(live))
+    live = [*range(len(samples))]
+    while len(live) > 1:
+        unrolled, going = checkpoint.model.unroll(1, len(live)), [*range(len(live))]
+        while len(going) == len(live):
+            logits, state = unrolled.forward(inputs[None], state)
+            uniforms = np.array([rngs[index].random() for index in live])
+            inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
+            drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
+            for index, token, log_prob in drawn:
+                if shown := _take(checkpoint, samples[index], token, log_prob, config):
+                    yield index, shown
+            going = [column for column, index in enumerate(live) if samples[index].stop is None]
+        live = [live[column] for column in going]
+        inputs, state = inputs[going], state[..., going]
+    for index in live:  # the last one
+        sample, rng = samples[index], rngs[index]
+        for shown in _follow(checkpoint, sample, config, inputs.item(), state, rng):
+            yield index, shown
+
+
+def _follow(
+    checkpoint: Checkpoint,
+    sample: Sample,
+    config: SampleConfig,
+    token: int,
+    state: Array,
+    rng: np.random.Generator,
+) -> Iterator[str]:
+    """Draw one sample to its end, after a token and from a state on; yields what can be shown."""
+    step = stream_of(checkpoint.model, state).step
+    choose_one, random = Chooser(len(checkpoint.vocabulary), config).choose, rng.random
+    silent = copy_context()  # where NumPy does not warn; cheaper than `errstate` at every step
+    silent.run(np.seterr, all="ignore")
+
+    def draw(token: int) -> tuple[int, float]:
+        return choose_one(step(token), random())
+
+    while sample.stop is None:
+        token, log_prob = silent.run(draw, token)
+        if shown := _take(checkpoint, sample, token, log_prob, config):
+            yield shown
+
+
+def _take(
+    checkpoint: Checkpoint, sample: Sample, token: int, log_prob: float, config: SampleConfig
+) -> str:
+    """Add a drawn token to its sample; returns what can be shown."""
+    check_finite(log_prob)
+    if token == EOS:
+        return sample.end(log_prob, config)
+    if token == UNK:
+        log_prob -= checkpoint.vocabulary.unknown_nats([UNK_CHARACTER], np.array([UNK])).item()
+    return sample.add(checkpoint.vocabulary.token(token), log_prob, config)
 
 
 def complete(
@@ -261,59 +296,3 @@ def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array,
             found[prompt] = tokens[last, column], state[..., column]
     inputs = np.array([found[prompt][0] for prompt in prompts])
     return inputs, np.stack([found[prompt][1] for prompt in prompts], axis=-1)
-
-
-def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
-    """Choose a token for each column: remove <UNK>, apply temperature, top-k and top-p, draw.
-
-    Args:
-        logits: (V, B) float64.
-        uniforms: (B,) random numbers from 0 to 1 that decide.
-
-    Returns:
-        Tokens (B,) and their log P (B,) in nats under the unchanged model.
-    """
-    with np.errstate(all="ignore"):
-        allowed = logits.copy()
-        if not config.allow_unk:
-            allowed[UNK] = -np.inf
-        best = allowed.max(axis=0)
-        allowed -= best
-        probs = np.exp(allowed)
-        total = probs.sum(axis=0)
-        if not config.allow_unk:
-            total += np.exp(logits[UNK] - best)
-        if config.temperature == 0:
-            tokens = allowed.argmax(axis=0)
-        else:
-            weights = probs
-            if config.temperature != 1:
-                weights = np.exp(allowed / config.temperature)
-            if config.top_k is not None or config.top_p < 1:
-                weights = _truncate(weights, config)
-            tokens = sample_categorical(weights, uniforms)
-        return tokens, allowed[tokens, np.arange(len(tokens))] - np.log(total)
-
-
-def log_softmax(logits: Array) -> Array:
-    """Return log P of each token in nats from its logits (V, ...)."""
-    logits = logits - logits.max(axis=0)
-    shifted: Array = logits - np.log(np.exp(logits).sum(axis=0))
-    return shifted
-
-
-def _truncate(probs: Array, config: SampleConfig) -> Array:
-    """Zero all but the top k, then all but the nucleus: the fewest that reach the share top_p.
-
-    Args:
-        probs: (V, B); they need not sum to one.
-    """
-    order = np.argsort(-probs, axis=0, kind="stable")
-    ranked = np.take_along_axis(probs, order, axis=0)
-    if config.top_k is not None:
-        ranked[config.top_k :] = 0
-    before = np.cumsum(ranked, axis=0) - ranked
-    ranked[before >= config.top_p * ranked.sum(axis=0)] = 0
-    kept = np.empty_like(probs)
-    np.put_along_axis(kept, order, ranked, axis=0)
-    return kept

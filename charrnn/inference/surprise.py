@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from charrnn.ids import EOS, UNK
-from charrnn.inference.sampling import log_softmax
+from charrnn.inference.choosing import log_softmax
 from charrnn.inference.scores import Score
 from charrnn.inference.scoring import scored
 from charrnn.inference.units import bits

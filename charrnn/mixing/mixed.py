@@ -15,8 +15,7 @@ from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, Evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
-from charrnn.mixing.recall import Index, read, recall
-from charrnn.mixing.stepping import logits as one_logits
+from charrnn.mixing.recall import read, recall
 from charrnn.ngrams.ngram import NONE, NGram
 from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
 
@@ -109,8 +108,6 @@ class UnrolledMixed:
 
     def __init__(self, model: Mixed, unrolled: UnrolledResidual) -> None:
         self.model, self.unrolled = model, unrolled
-        self._index = Index(LENGTHS, MEMORY)  # of the only stream, by which one step is fast,
-        self._indexed: Array | None = None  # and the state that it is of
 
     def run(self, inputs: Array, state: Array) -> Array:
         """The state after inputs (T, B), without predicting anything."""
@@ -121,35 +118,12 @@ class UnrolledMixed:
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """The logits (T, V, B) of what follows each input, and the state after the last step."""
-        if inputs.size == 1:
-            return self._follow(inputs, state)
         found = np.empty((inputs.size, self.model.vocab_size), state.dtype)
         mixed, state = self.inputs(inputs, state)
         for part, each in mixed:
             with np.errstate(all="ignore"):
                 found[part] = self.model.mixer.logits(each)
         return found.reshape(*inputs.shape, -1).transpose(0, 2, 1), state
-
-    def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """`forward` for one step of one text, which is nearly all that sampling does."""
-        known = self._indexed is state or (
-            self._indexed is not None and np.array_equal(state[-MEMORY:], self._indexed[-MEMORY:])
-        )
-        if not known:
-            recent = self._split(state, 0)[1][0]
-            self._index.reset(recent[recent != IGNORE][::-1].tolist())
-        last = max(inputs.item(), EOS)
-        found = self._index.add(last)
-        logits, base = self.unrolled.forward(inputs, state[:-MEMORY])
-        contexts = base[len(base) - (self.unrolled.ngram.config.order - 1) :, 0]
-        longest = int(np.count_nonzero(contexts != NONE))
-        with np.errstate(all="ignore"):
-            model = self.model.evidence, self.model.mixer
-            mixed = one_logits(model, logits[0, :, 0], last, found, longest)
-        self._indexed = after = np.empty_like(state)
-        after[:-MEMORY], after[-MEMORY] = base, last + 1
-        after[1 - MEMORY :] = 0 if last == EOS else state[-MEMORY:-1]
-        return mixed[None, :, None], after
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""

@@ -64,8 +64,8 @@ class Cell(ABC):
 
     def weights(self, W: Array, *, one_hot: bool) -> LayerWeights:
         """Prepare weights (G·H, K) as `LayerWeights.of` does."""
-        G, sigmoids, rows = self.num_gates, self.num_sigmoids, self.gates.shape[2]
-        return LayerWeights.of(W, self.D, G, sigmoids=sigmoids, one_hot=one_hot, rows=rows)
+        (G, T, B, _), sigmoids = self.gates.shape, self.num_sigmoids
+        return LayerWeights.of(W, self.D, G, sigmoids=sigmoids, one_hot=one_hot, chunk=(T, B))
 
     @abstractmethod
     def step(self, recurrent: Array, t: int, received: Array) -> None:

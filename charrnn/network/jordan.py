@@ -40,7 +40,8 @@ class UnrolledJordan(Unrolled):
 
     def _prepared(self, layer: int, weight: Array) -> LayerWeights:
         one_hot = not self.config.embedding_size
-        return LayerWeights.of(weight, self.D, 1, sigmoids=0, one_hot=one_hot, rows=self.h.shape[1])
+        chunk = self.h.shape[:2]
+        return LayerWeights.of(weight, self.D, 1, sigmoids=0, one_hot=one_hot, chunk=chunk)
 
     @property
     def recurrent(self) -> bool:

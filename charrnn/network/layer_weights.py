@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn.ids import EOS
-from charrnn.network.blocks import column_blocks
+from charrnn.network.blocks import column_blocks, multiply
 
 Array = np.ndarray
 
@@ -22,13 +22,13 @@ class LayerWeights:
     """
 
     matrix: Array  # W (G·H, K), for the backward pass
-    inputs: Array  # Uᵀ (G, D, H); of one-hot inputs Uᵀ + b
+    inputs: Array  # Uᵀ (G, D, H) in blocks of its columns; of one-hot inputs Uᵀ + b, whole
     bias: Array  # b (G, 1, H)
     recurrent: Array  # Rᵀ (G, R, H) in blocks of its columns
 
     @classmethod
     def of(
-        cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool, rows: int
+        cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool, chunk: tuple[int, int]
     ) -> "LayerWeights":
         """Prepare weights (G·H, K).
 
@@ -37,8 +37,10 @@ class LayerWeights:
             gates: G.
             sigmoids: how many gates, the first ones, have a sigmoid.
             one_hot: inputs are ids, and <EOS> adds nothing.
-            rows: B.
+            chunk: (T, B). Blocks of columns pay where few rows are multiplied: those of U where a
+                chunk is a single step.
         """
+        steps, rows = chunk
         scale = np.ones((gates, 1, 1), W.dtype)
         scale[:sigmoids] = 0.5
         inputs, bias, recurrent = (
@@ -48,6 +50,8 @@ class LayerWeights:
         if one_hot:
             inputs[:, EOS] = 0
             inputs += bias
+        else:
+            inputs = column_blocks(inputs, rows) if steps == 1 else inputs[:, None]
         return cls(W, inputs, bias, column_blocks(recurrent, rows))
 
     def receive(self, inputs: Array, work: Array) -> Array:
@@ -56,10 +60,10 @@ class LayerWeights:
         Args:
             work: a vector that holds as many numbers, or more.
         """
-        (T, B), (G, _, H) = inputs.shape[:2], self.inputs.shape
+        (T, B), (G, _, H) = inputs.shape[:2], self.bias.shape
         out = work[: G * T * B * H].reshape(G, T, B, H)
         if inputs.ndim == 2:
             return np.take(self.inputs, inputs, axis=1, out=out, mode="clip")
-        np.matmul(inputs.reshape(T * B, -1), self.inputs, out=out.reshape(G, T * B, H))
+        multiply(inputs.reshape(T * B, -1), self.inputs, out.reshape(G, T * B, H))
         out += self.bias[:, None]
         return out

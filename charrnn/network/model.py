@@ -8,6 +8,7 @@ from charrnn.config import ModelConfig
 from charrnn.ids import EOS
 from charrnn.network.jordan import UnrolledJordan
 from charrnn.network.parameters import Parameters, input_size, state_shape
+from charrnn.network.stream import GeneralStream, NetworkStream, Stream
 from charrnn.network.unrolled import Unrolled
 
 Array = np.ndarray
@@ -115,3 +116,9 @@ class CharRNN:
         """
         unrolled = UnrolledJordan if self.config.cell == "jordan" else Unrolled
         return unrolled(self.parameters, seq_len, batch_size, training=training)
+
+    def stream(self, state: Array) -> Stream:
+        """Read one text, a token at a time, from a state with one column on."""
+        if self.config.cell == "jordan":
+            return GeneralStream(self.unroll(1, 1), state)
+        return NetworkStream(self.parameters, state)

@@ -21,8 +21,7 @@ What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1
 those that are not there or would reach over a start.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -36,7 +35,6 @@ NONE = -1  # the number of a node that is not there
 _MAX_NGRAMS = 1 << 31  # int32 numbers them
 _DENSE = 1 << 20  # numbers in the table of whole distributions
 _BLOCK = 1 << 16  # contexts, or their children, that are prepared at a time
-_FEW = 8  # children, that are faster added one by one
 _MOST_SLOTS = 1 << 22  # four bytes each
 TINY = 1e-12  # a smaller probability is what rounding leaves of one
 
@@ -156,10 +154,6 @@ class NGram:
         Returns:
             log P (T, V, B) in nats, and the state after the last step.
         """
-        if inputs.size == 1:
-            after = self.state_after(inputs.item(), state[:, 0].tolist())
-            with np.errstate(all="ignore"):
-                return self.distribution(after)[None, :, None], np.array([after], np.int64).T
         contexts, state = self.contexts_after(inputs, state)
         with np.errstate(all="ignore"):
             log_probs = self.distributions(contexts.reshape(len(contexts), -1))
@@ -215,40 +209,6 @@ class NGram:
             keys = self.keys[start : min(start + _BLOCK, self.size + 1)]
             slots[_hashes(keys, size)] = np.arange(start, start + len(keys))
         return slots
-
-    def state_after(self, token: int, state: Sequence[float]) -> list[int]:
-        """The state (n - 1,) after a single token, as in sampling one text.
-
-        There the search costs less than the calls that prepare `contexts_after` for many.
-        """
-        after = [1 + max(token, EOS)]
-        for node in map(int, state[:-1]):
-            found = NONE
-            if token > EOS and 0 <= node < self.num_contexts:
-                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
-                place = bisect_left(self.tokens, token, first, stop)
-                if place < stop and self.tokens.item(place) == token:
-                    found = place + 1
-            after.append(found)
-        return after[: len(state)]
-
-    def distribution(self, state: Sequence[int]) -> Array:
-        """log P (V,) of every token in one state; `distributions` are those of many."""
-        rows, probs = len(self.table), self.table[0]
-        for node in state:
-            if NONE < node < rows:
-                probs = self.table[node]
-            elif rows <= node < self.num_contexts:
-                first, stop = self.first_child.item(node), self.first_child.item(node + 1)
-                probs = self.gamma[node] * probs
-                tokens, alpha = self.tokens[first:stop], self.alpha[first:stop]
-                if stop - first <= _FEW:
-                    for token, share in zip(tokens.tolist(), alpha.tolist(), strict=True):
-                        probs[token] += share
-                else:
-                    probs[tokens] += alpha
-        found: Array = np.log(np.maximum(probs, TINY))
-        return found
 
     def left_by(self, contexts: Array) -> Array:
         """γ of contexts of any shape; of those that are not there it is 1."""
@@ -326,6 +286,12 @@ class NGram:
         table = np.repeat(root, size, axis=0)
         self.add_longer(table, contexts, np.zeros(size, np.int64), self.left_by(contexts), 1.0)
         return table
+
+    @cached_property
+    def log_table(self) -> Array:
+        """The logarithms (L, V) of `table`, in nats."""
+        found: Array = np.log(np.maximum(self.table, TINY))
+        return found
 
 
 def _hashes(keys: Array, size: int) -> Array:

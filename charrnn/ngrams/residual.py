@@ -136,25 +136,10 @@ class UnrolledResidual:
         Args:
             targets: (T, B) what follows in the text, which training leaves out of the counts.
         """
-        if inputs.size == 1 and targets is None:
-            return self._follow(inputs, state)
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts, targets)
         logits, network = self.unrolled.forward(inputs, network, prior)
         return logits, _joined(network, after)
-
-    def _follow(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """`forward` for one step of one text, which is nearly all that sampling does."""
-        rows, ngram = len(state) - (self.ngram.config.order - 1), self.ngram
-        contexts = ngram.state_after(inputs.item(), state[rows:, 0].tolist())
-        logits, network = self.unrolled.forward(
-            inputs,
-            state[:rows].reshape(self.unrolled.state_shape),
-            lambda _: (self.unrolled.config.ngram_scale * ngram.distribution(contexts))[:, None],
-        )
-        after = np.empty_like(state)
-        after[:rows], after[rows:, 0] = network.reshape(rows, 1), contexts
-        return logits, after
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""

@@ -15,6 +15,7 @@ from charrnn.ids import EOS, NUM_SPECIAL
 from charrnn.inference.evaluation import token_log_probs
 from charrnn.inference.sampling import Sample, complete, generate
 from charrnn.network.model import CharRNN
+from charrnn.network.stream import NetworkStream
 from charrnn.ngrams.residual import Network, ResidualRNN
 from charrnn.parallel.processes import world
 from charrnn.parallel.threads import Workers
@@ -133,13 +134,13 @@ def _random_model(task: Task) -> CharRNN:
 def products(task: Task, workers: Workers) -> tuple[Step, float]:
     """Nothing but the matrix products of sampling one text, on one core: the least it can cost."""
     model = _random_model(task)
-    weights = [array for name, array in model.parameters.items() if name != "embedding"]
-    columns = [np.zeros((weight.shape[1], 1), np.float32) for weight in weights]
+    stream = model.stream(model.zero_state(1))
+    assert isinstance(stream, NetworkStream)
 
     def step() -> float:
         for _ in range(CHARS):
-            for weight, column in zip(weights, columns, strict=True):
-                weight @ column
+            for layer in stream.layers:
+                layer.multiply()
         return CHARS
 
     return step, 2.0 * _multiplied(model)

@@ -12,7 +12,6 @@ from charrnn.errors import ConfigError
 from charrnn.ids import EOS, UNK
 from charrnn.inference.sampling import (
     Sample,
-    choose,
     complete,
     generate,
     most_probable,
@@ -173,56 +172,6 @@ def test_next_tokens_are_the_distribution_that_score_uses(
         assert whole.log_probs[-1] + cost == pytest.approx(log_prob, abs=1e-5)
 
 
-LOGITS = np.log([[0.1], [0.2], [0.4], [0.05], [0.25]])  # EOS, UNK and three characters
-
-
-def distribution(config: SampleConfig) -> list[float]:
-    """The shares of the tokens over evenly spread random numbers."""
-    uniforms = (np.arange(4000) + 0.5) / 4000
-    tokens, log_probs = choose(np.repeat(LOGITS, 4000, axis=1), config, uniforms)
-    np.testing.assert_allclose(log_probs, LOGITS[tokens, 0])  # plain, whatever the options
-    return [float(share) for share in np.bincount(tokens, minlength=5) / 4000]
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"allow_unk": True}, [0.1, 0.2, 0.4, 0.05, 0.25]),
-        ({}, [0.125, 0, 0.5, 0.0625, 0.3125]),
-        ({"temperature": 0}, [0, 0, 1, 0, 0]),
-        ({"temperature": 1e-300}, [0, 0, 1, 0, 0]),
-        ({"temperature": 0.5}, [0.01 / 0.235, 0, 0.16 / 0.235, 0.0025 / 0.235, 0.0625 / 0.235]),
-        ({"temperature": 1e300}, [0.25, 0, 0.25, 0.25, 0.25]),
-        ({"top_k": 1}, [0, 0, 1, 0, 0]),
-        ({"top_k": 2}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
-        ({"top_k": 100}, [0.125, 0, 0.5, 0.0625, 0.3125]),
-        ({"top_p": 0.5}, [0, 0, 1, 0, 0]),
-        ({"top_p": 0.51}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
-        ({"top_p": 1e-9}, [0, 0, 1, 0, 0]),
-        ({"top_k": 3, "top_p": 0.6}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
-    ],
-)
-def test_the_distribution_that_is_drawn_from(
-    options: dict[str, float], expected: list[float]
-) -> None:
-    config = SampleConfig(**({"temperature": 1} | options))  # type: ignore[arg-type]
-    np.testing.assert_allclose(distribution(config), expected, atol=1e-3)
-
-
-def test_the_distribution_is_sharpened_unless_asked_otherwise() -> None:
-    weights = np.exp(LOGITS[:, 0] / 0.8)
-    weights[UNK] = 0
-    np.testing.assert_allclose(distribution(SampleConfig()), weights / weights.sum(), atol=1e-3)
-
-
-def test_the_extreme_random_numbers_draw_possible_tokens() -> None:
-    for top_k in (None, 2):
-        config = SampleConfig(top_k=top_k)
-        for uniform in (0.0, np.nextafter(1, 0)):
-            token = choose(LOGITS.copy(), config, np.array([uniform]))[0][0]
-            assert token != UNK
-
-
 def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
     make_checkpoint: MakeCheckpoint,
 ) -> None:
@@ -233,6 +182,22 @@ def test_without_a_prompt_the_first_step_is_from_zero_input_and_state(
     checkpoint.model.arrays["head.weight"][[EOS, UNK], 0] -= 100  # a character it must be
     sample = draw(checkpoint, SampleConfig(length=1, temperature=0), 0)[0]
     assert sample.text == checkpoint.vocabulary.decode([likeliest])
+
+
+def test_numpy_goes_on_to_warn_whoever_draws(make_checkpoint: MakeCheckpoint) -> None:
+    before = np.geterr()
+    for _ in generate(make_checkpoint(), [Sample("", 0)], SampleConfig(length=9)):
+        assert np.geterr() == before
+    assert "warn" in before.values() or "raise" in before.values()
+
+
+def test_one_that_outlives_the_others_is_drawn_as_alone(make_checkpoint: MakeCheckpoint) -> None:
+    config = SampleConfig(length=200)
+    together = draw(make_checkpoint(), config, *range(5))
+    longest = max(together, key=lambda sample: len(sample.text))
+    (alone,) = draw(make_checkpoint(), config, longest.seed)
+    assert alone.text == longest.text
+    assert alone.log_prob == pytest.approx(longest.log_prob, abs=1e-3)
 
 
 # Other tokens than composed characters

@@ -7,7 +7,7 @@ from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.fitting import count_contexts
 from charrnn.mixing.inputs import NUM_INPUTS, num_rows
 from charrnn.mixing.mixed import MEMORY, Mixed
-from charrnn.mixing.mixer import LEVELS, Mixer, log_softmax
+from charrnn.mixing.mixer import LEVELS, Mixer
 from charrnn.ngrams.residual import ResidualRNN
 from tests.ngrams.test_residual import make as make_base
 from tests.rounding import log_prob_tolerance
@@ -78,24 +78,6 @@ def test_step_by_step_and_one_stream_alone_give_what_a_chunk_gives() -> None:
             steps.append(log_probs.item())
         np.testing.assert_allclose(steps, found[:, column], atol=tolerance)
         np.testing.assert_allclose(state, after[:, own], atol=tolerance)
-
-
-def test_single_steps_mix_as_a_chunk_does_whichever_state_they_go_on_from() -> None:
-    model = make()
-    inputs, _ = chunk(model)
-    tolerance = log_prob_tolerance(1, 100)
-    unrolled, states = model.unroll(1, 1), [model.zero_state(1) for _ in range(B)]
-    expected, after = model.unroll(T, B).forward(inputs, model.zero_state(B))
-    turns = [column for column in range(B) for _ in range(10)] * (T // 10)
-    steps = [0] * B
-    for column in turns:  # ten steps of one stream, then ten of the next
-        at = steps[column]
-        logits, states[column] = unrolled.forward(inputs[at : at + 1, [column]], states[column])
-        found = log_softmax(logits[0].T.copy())
-        wanted = log_softmax(expected[at, :, [column]].copy())
-        np.testing.assert_allclose(found, wanted, atol=tolerance)
-        steps[column] += 1
-    np.testing.assert_allclose(np.concatenate(states, axis=1), after, atol=tolerance)
 
 
 def test_a_state_that_goes_in_and_out_is_one_go() -> None:

@@ -14,13 +14,14 @@ BY_GATE = W.reshape(G, H, -1)
 HALVED = np.array([0.5, 0.5, 1.0])[:, None, None, None]  # two gates have a sigmoid
 
 
-def weights(*, one_hot: bool) -> LayerWeights:
-    return LayerWeights.of(W, D, G, sigmoids=2, one_hot=one_hot, rows=B)
+def weights(*, one_hot: bool, steps: int = T) -> LayerWeights:
+    return LayerWeights.of(W, D, G, sigmoids=2, one_hot=one_hot, chunk=(steps, B))
 
 
-def test_inputs_are_multiplied_and_the_bias_is_added() -> None:
+@pytest.mark.parametrize("T", [1, T])
+def test_inputs_are_multiplied_and_the_bias_is_added(T: int) -> None:
     x = np.random.default_rng(1).standard_normal((T, B, D))
-    found = weights(one_hot=False).receive(x, np.empty(G * T * B * H + 1))
+    found = weights(one_hot=False, steps=T).receive(x, np.empty(G * T * B * H + 1))
     expected = np.einsum("tbd,ghd->gtbh", x, BY_GATE[:, :, :D]) + BY_GATE[:, None, None, :, D]
     np.testing.assert_allclose(found, HALVED * expected, atol=1e-12)
 

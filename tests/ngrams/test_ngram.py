@@ -110,16 +110,6 @@ def test_step_by_step_equals_all_at_once(order: int) -> None:
     np.testing.assert_array_equal(state, last)
 
 
-def test_one_child_is_found_like_many() -> None:
-    model = make(3)
-    nodes, tokens = np.indices((model.size + 2, V)).reshape(2, -1) - [[1], [0]]
-    expected = np.where(tokens == EOS, NONE, model.descend(nodes, tokens))
-    pairs = zip(nodes.tolist(), tokens.tolist(), strict=True)
-    found = [model.state_after(token, [node, NONE]) for node, token in pairs]
-    np.testing.assert_array_equal(found, np.stack([1 + tokens, expected], axis=1))
-    assert model.size > (expected != NONE).sum() > 20
-
-
 @pytest.mark.parametrize("slots", [2, 16, 1024])
 def test_children_are_found_however_often_their_keys_collide(
     slots: int, monkeypatch: pytest.MonkeyPatch
@@ -172,24 +162,6 @@ def test_however_much_of_it_is_a_table_a_model_says_the_same(
     found, _ = sparse.forward(inputs, sparse.zero_state(B))
     assert len(sparse.table) == min(max(1, rows), model.size + 1)
     np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-6)
-
-
-@pytest.mark.parametrize("few", [0, 2, V])
-@pytest.mark.parametrize("rows", [0, 1, 4, V + 1, 20])
-@orders
-def test_one_text_step_by_step_is_like_many(
-    order: int, rows: int, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charrnn.ngrams.ngram._DENSE", rows * V)
-    monkeypatch.setattr("charrnn.ngrams.ngram._FEW", few)
-    model, (inputs, _) = make(order), text()
-    expected, last = model.forward(inputs, model.zero_state(B))
-    state = model.zero_state(1)
-    for t in range(T):
-        step, state = model.forward(inputs[t : t + 1, :1], state)
-        assert step.shape == (1, V, 1)
-        np.testing.assert_allclose(np.exp(step[0, :, 0]), np.exp(expected[t, :, 0]), atol=1e-6)
-    np.testing.assert_array_equal(state, last[:, :1])
 
 
 @orders

@@ -11,7 +11,8 @@ import pytest
 from charrnn.config import SampleConfig
 from charrnn.errors import ConfigError
 from charrnn.ids import EOS, IGNORE, UNK
-from charrnn.inference.sampling import Sample, generate, log_softmax
+from charrnn.inference.choosing import log_softmax
+from charrnn.inference.sampling import Sample, generate
 from charrnn.inference.scoring import score
 from charrnn.network.draws import Draws
 from charrnn.network.model import CharRNN

@@ -1,0 +1,111 @@
+"""Choosing the next token: temperature, top-k, nucleus sampling, and the draw.
+
+Letters: V vocabulary size, B batch size (samples side by side).
+"""
+
+import math
+from bisect import bisect_right
+
+import numpy as np
+
+from charrnn.config import SampleConfig
+from charrnn.ids import UNK
+from charrnn.network.functional import sample_categorical
+
+Array = np.ndarray
+
+_LEAST, _MOST = 1e-200, 1e200  # between them exp and sums of it have lost nothing
+
+
+def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
+    """Choose a token for each column: remove <UNK>, apply temperature, top-k and top-p, draw.
+
+    Args:
+        logits: (V, B) float64.
+        uniforms: (B,) random numbers from 0 to 1 that decide.
+
+    Returns:
+        Tokens (B,) and their log P (B,) in nats under the unchanged model.
+    """
+    with np.errstate(all="ignore"):
+        allowed = logits.copy()
+        if not config.allow_unk:
+            allowed[UNK] = -np.inf
+        best = allowed.max(axis=0)
+        allowed -= best
+        probs = np.exp(allowed)
+        total = probs.sum(axis=0)
+        if not config.allow_unk:
+            total += np.exp(logits[UNK] - best)
+        if config.temperature == 0:
+            tokens = allowed.argmax(axis=0)
+        else:
+            weights = probs
+            if config.temperature != 1:
+                weights = np.exp(allowed / config.temperature)
+            if config.top_k is not None or config.top_p < 1:
+                weights = _truncate(weights, config)
+            tokens = sample_categorical(weights, uniforms)
+        return tokens, allowed[tokens, np.arange(len(tokens))] - np.log(total)
+
+
+class Chooser:
+    """`choose` for one stream, in as few calls as it takes."""
+
+    def __init__(self, vocab_size: int, config: SampleConfig) -> None:
+        self.config = config
+        self.draws_from_all = config.temperature > 0 and config.top_k is None and config.top_p == 1
+        self.scaled, self.weights, self.cumulative = np.empty((3, vocab_size))
+
+    def choose(self, logits: Array, uniform: float) -> tuple[int, float]:
+        """Choose a token from logits (V,) by a random number from 0 to below 1.
+
+        Numbers may overflow on the way, so callers silence NumPy's warnings.
+
+        Returns:
+            The token and its log P in nats under the unchanged model.
+        """
+        if self.draws_from_all:
+            drawn, unk = self._accumulate(logits)
+            total, temperature = drawn + unk, self.config.temperature
+            if temperature != 1:
+                drawn, _ = self._accumulate(np.divide(logits, temperature, out=self.scaled))
+            if _LEAST < drawn < _MOST and _LEAST < total < _MOST:
+                token = bisect_right(self.cumulative, uniform * drawn)
+                return token, logits.item(token) - math.log(total)
+        column = logits.astype(np.float64)[:, None]
+        tokens, log_probs = choose(column, self.config, np.array([uniform]))
+        return tokens.item(), log_probs.item()
+
+    def _accumulate(self, logits: Array) -> tuple[float, float]:
+        """Add up exp(logits) of what may be drawn; returns the sum, and what <UNK> has beside."""
+        weights = np.exp(logits, out=self.weights, dtype=np.float64)
+        unk = 0.0
+        if not self.config.allow_unk:
+            unk, weights[UNK] = weights.item(UNK), 0
+        np.add.accumulate(weights, out=self.cumulative)
+        return self.cumulative.item(-1), unk
+
+
+def log_softmax(logits: Array) -> Array:
+    """Return log P of each token in nats from its logits (V, ...)."""
+    logits = logits - logits.max(axis=0)
+    shifted: Array = logits - np.log(np.exp(logits).sum(axis=0))
+    return shifted
+
+
+def _truncate(probs: Array, config: SampleConfig) -> Array:
+    """Zero all but the top k, then all but the nucleus: the fewest that reach the share top_p.
+
+    Args:
+        probs: (V, B); they need not sum to one.
+    """
+    order = np.argsort(-probs, axis=0, kind="stable")
+    ranked = np.take_along_axis(probs, order, axis=0)
+    if config.top_k is not None:
+        ranked[config.top_k :] = 0
+    before = np.cumsum(ranked, axis=0) - ranked
+    ranked[before >= config.top_p * ranked.sum(axis=0)] = 0
+    kept = np.empty_like(probs)
+    np.put_along_axis(kept, order, ranked, axis=0)
+    return kept

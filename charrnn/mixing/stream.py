@@ -1,0 +1,48 @@
+"""One text, a token at a time, by any language model, a mixture too."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from charrnn.ids import EOS
+from charrnn.mixing.inputs import LENGTHS
+from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed
+from charrnn.mixing.recall import Index
+from charrnn.mixing.stepping import logits
+from charrnn.network.stream import Stream
+from charrnn.ngrams import stream as unmixed
+from charrnn.ngrams.ngram import NONE
+from charrnn.ngrams.stream import ResidualStream
+
+Array = np.ndarray
+
+
+class MixedStream:
+    """A stream of a mixture.
+
+    Args:
+        base: a stream of its base.
+        recent: the tokens that it remembers.
+    """
+
+    def __init__(self, model: Mixed, base: ResidualStream, recent: Sequence[int]) -> None:
+        self.model, self.base = (model.evidence, model.mixer), base
+        self.index = Index(LENGTHS, MEMORY)
+        self.index.reset(recent)
+
+    def step(self, token: int) -> Array:
+        """The logits (V,) after a token, but for a constant; see `Stream`."""
+        last = max(token, EOS)
+        found = self.index.add(last)
+        base = self.base.step(token)
+        longest = sum(node != NONE for node in self.base.ngram.state)
+        return logits(self.model, base, last, found, longest)
+
+
+def stream_of(model: LanguageModel, state: Array) -> Stream:
+    """Read one text with any model, a token at a time, from a state with one column on."""
+    if not isinstance(model, Mixed):
+        return unmixed.stream_of(model, state)
+    own, recent = state[:-MEMORY], state[-MEMORY:, 0].astype(np.int64)
+    base = unmixed.residual_stream(model.base, own)
+    return MixedStream(model, base, (recent[recent > 0][::-1] - 1).tolist())

@@ -1,0 +1,224 @@
+"""One text, a token at a time: the forward pass as sampling needs it, with the fewest calls.
+
+Letters: V vocabulary size, D input size, H hidden size, G gates, K = D + 1 + H.
+
+A step of one text is so little arithmetic that NumPy's calls take a good part of its time. So h of
+a layer is multiplied at once by all that reads it: by the layer's own recurrent weights, for the
+next step, and by the input weights of the layer above, or by the head:
+
+    [R; U of the layer above]·[1; hₜ]
+
+The sums in the gates are what the layer's last product left, and what comes from below. The
+equations are those of `charrnn.network.cells`; `charrnn.network.unrolled` is the general case.
+"""
+
+from abc import ABC, abstractmethod
+from functools import lru_cache, partial
+from typing import Protocol
+
+import numpy as np
+
+from charrnn.config import ModelConfig
+from charrnn.ids import EOS
+from charrnn.network.cells import CELLS
+from charrnn.network.functional import ACTIVATIONS
+from charrnn.network.parameters import Parameters, input_size
+from charrnn.network.unrolled import Unrolled
+
+Array = np.ndarray
+
+_REMEMBERED = 1024  # tokens of which it is kept what they add to the first layer
+
+
+class Stream(Protocol):
+    """A model that reads one token after another."""
+
+    def step(self, token: int) -> Array:
+        """Read a token; returns the logits (V,) of the next one, which that step may overwrite.
+
+        Args:
+            token: <EOS> only as the first, from the state before a document.
+        """
+
+
+class GeneralStream:
+    """A stream of any network, by its general code.
+
+    Args:
+        unrolled: for one step of one column.
+        state: before the first step.
+    """
+
+    def __init__(self, unrolled: Unrolled, state: Array) -> None:
+        self.unrolled, self.state = unrolled, state
+
+    def step(self, token: int) -> Array:
+        """The logits (V,) after a token; see `Stream`."""
+        logits, self.state = self.unrolled.forward(np.array([[token]]), self.state)
+        found: Array = logits[0, :, 0]
+        return found
+
+
+class Layer(ABC):
+    """A layer of one stream, and what reads its h.
+
+    Args:
+        W: (G·H, K), halved for gates with a sigmoid.
+        above: (N, 1 + H), what the layer above or the head multiplies [1; h] by.
+        state: (num_states, H) before the first step.
+    """
+
+    summed: int  # gates, the first ones, whose sums take h as it is
+
+    def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
+        H = config.hidden_size
+        rows = self.summed * H
+        # Columns side by side: the fastest order for one vector.
+        self._matrix = np.zeros((rows + len(above), 1 + H), W.dtype, order="F")
+        self._matrix[:rows, 1:] = W[:rows, -H:]
+        self._matrix[rows:] = above
+        self._read = np.ones(1 + H, W.dtype)  # [1; h]
+        self.h = self._read[1:]
+        self.h[:] = state[0]
+        self._product = np.empty(len(self._matrix), W.dtype)
+        self.sums, self._above = self._product[:rows], self._product[rows:]
+        self.multiply()
+
+    def multiply(self) -> Array:
+        """Multiply the new h by all that reads it; returns what it adds above (N,)."""
+        np.dot(self._matrix, self._read, out=self._product)
+        return self._above
+
+    @abstractmethod
+    def step(self, received: Array) -> Array:
+        """Compute h, and multiply it by what reads it; see `multiply`.
+
+        Args:
+            received: (G·H,) what the input and the bias add to the gates.
+        """
+
+
+class RNNLayer(Layer):
+    """`cells.RNN` for one stream."""
+
+    summed = 1
+
+    def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
+        super().__init__(config, W, above, state)
+        self.activation, _ = ACTIVATIONS[config.activation]
+
+    def step(self, received: Array) -> Array:
+        np.add(self.sums, received, out=self.h)
+        self.activation(self.h)
+        return self.multiply()
+
+
+class LSTMLayer(Layer):
+    """`cells.LSTM` for one stream."""
+
+    summed = 4
+
+    def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
+        super().__init__(config, W, above, state)
+        # C lies below the gates, so that i * g and f * C are one product.
+        blocks: Array = np.empty((5, config.hidden_size), W.dtype)  # i, f, o, g, C
+        self.gates, self.ifo = blocks[:4].reshape(-1), blocks[:3].reshape(-1)
+        self.i_f, self.o, self.g_C, self.C = blocks[:2], blocks[2], blocks[3:], blocks[4]
+        self.products = np.empty_like(self.i_f)
+        self.ig, self.fC = self.products
+        self.half = np.array(0.5, W.dtype)  # as an array it need not be converted in each call
+        self.C[:] = state[1]
+
+    def step(self, received: Array) -> Array:
+        np.add(self.sums, received, out=self.gates)
+        np.tanh(self.gates, out=self.gates)
+        np.multiply(self.ifo, self.half, out=self.ifo)  # σ(x) = ½ + ½·tanh(x/2), and x is halved
+        np.add(self.ifo, self.half, out=self.ifo)
+        np.multiply(self.i_f, self.g_C, out=self.products)
+        np.add(self.ig, self.fC, out=self.C)
+        np.tanh(self.C, out=self.h)
+        np.multiply(self.h, self.o, out=self.h)
+        return self.multiply()
+
+
+class GRULayer(Layer):
+    """`cells.GRU` for one stream. Its reset gate acts before the product, so that takes two."""
+
+    summed = 2
+
+    def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
+        super().__init__(config, W, above, state)
+        H = config.hidden_size
+        self.zr = self.sums
+        self.z, self.r = self.zr.reshape(2, H)
+        self.candidate_weights = np.asfortranarray(W[2 * H :, -H:])
+        self.reset_h, self.candidate = np.empty((2, H), W.dtype)
+        self.half = np.array(0.5, W.dtype)
+
+    def step(self, received: Array) -> Array:
+        np.add(self.zr, received[: self.zr.size], out=self.zr)
+        np.tanh(self.zr, out=self.zr)
+        np.multiply(self.zr, self.half, out=self.zr)  # as in the lstm
+        np.add(self.zr, self.half, out=self.zr)
+        np.multiply(self.r, self.h, out=self.reset_h)
+        candidate = np.dot(self.candidate_weights, self.reset_h, out=self.candidate)
+        np.add(candidate, received[self.zr.size :], out=candidate)
+        np.tanh(candidate, out=candidate)
+        np.subtract(candidate, self.h, out=candidate)
+        np.multiply(candidate, self.z, out=candidate)
+        np.add(self.h, candidate, out=self.h)
+        return self.multiply()
+
+
+_LAYERS: dict[str, type[Layer]] = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
+
+
+class NetworkStream:
+    """A stream of recurrent layers and a head, whose weights it copies.
+
+    Numbers that overflow become inf or nan, so callers check their results.
+
+    Args:
+        state: (num_layers, num_states, H, 1) before the first step.
+    """
+
+    def __init__(self, parameters: Parameters, state: Array) -> None:
+        config = parameters.config
+        weights = [_halved(parameters, layer) for layer in range(config.num_layers)]
+        inputs = []  # (G·H, 1 + D), [b, U] of each layer
+        for layer, W in enumerate(weights):
+            D = input_size(config, layer)
+            inputs.append(np.hstack([W[:, D : D + 1], W[:, :D]]))
+        received = partial(_received, inputs[0], parameters.get("embedding"))
+        self._received = lru_cache(_REMEMBERED)(received)
+        above = [*inputs[1:], parameters["head.weight"]]
+        layers = zip(weights, above, state[..., 0], strict=True)
+        self.layers = [_LAYERS[config.cell](config, *each) for each in layers]
+
+    def step(self, token: int) -> Array:
+        """The logits (V,) after a token, which the next step overwrites; see `Stream`."""
+        received = self._received(token)
+        for layer in self.layers:
+            received = layer.step(received)
+        return received
+
+
+def _halved(parameters: Parameters, layer: int) -> Array:
+    """The weights (G·H, K) of a layer, those of gates with a sigmoid halved."""
+    W = parameters[f"layers.{layer}.weight"].copy()
+    W[: CELLS[parameters.config.cell].num_sigmoids * parameters.config.hidden_size] *= 0.5
+    return W
+
+
+def _received(inputs: Array, embedding: Array | None, token: int) -> Array:
+    """What a token and the bias add to the gates of the first layer (G·H,).
+
+    Args:
+        inputs: (G·H, 1 + D), [b, U].
+        embedding: (V, D); None where the input is one-hot.
+    """
+    received: Array = inputs[:, 0].copy()
+    if token > EOS:
+        U = inputs[:, 1:]
+        received += U[:, token] if embedding is None else U @ embedding[token]
+    return received

@@ -1,0 +1,141 @@
+"""One text, a token at a time, by an n-gram model, alone or below a network.
+
+Letters: n the order, V vocabulary size, R numbers in the state of the network.
+
+For a single context, looking at one number after another costs less than the calls that prepare
+arrays of many.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import numpy as np
+
+from charrnn.ids import EOS
+from charrnn.network.parameters import state_shape
+from charrnn.network.stream import Stream
+from charrnn.ngrams.ngram import NONE, TINY, NGram
+from charrnn.ngrams.residual import Network, ResidualRNN
+
+Array = np.ndarray
+
+_FEW = 12  # children of all contexts, which are faster added one by one
+
+
+class NGramStream:
+    """A stream of an n-gram model.
+
+    Args:
+        state: (n - 1,) before the first step, the nodes of the last 1..n - 1 tokens.
+    """
+
+    def __init__(self, ngram: NGram, state: Sequence[int]) -> None:
+        self.ngram, self.state = ngram, [*state]
+        self._rows = len(ngram.table)
+        # Views whose numbers are Python's own, which takes half the time.
+        self._tokens, self._first_child = ngram.tokens.data, ngram.first_child.data
+        self._gamma = ngram.gamma.data
+
+    def step(self, token: int) -> Array:
+        """log P (V,) of what may follow a token, in nats, but for a constant; see `Stream`.
+
+        It may be a view of the model's own numbers, so callers do not overwrite it.
+        """
+        self.state = self._after(token)
+        dense, longer = 0, []
+        for node in self.state:
+            if node < self._rows:
+                dense = max(dense, node)
+            elif node < self.ngram.num_contexts:
+                longer.append(node)
+        if not longer:
+            log_probs: Array = self.ngram.log_table[dense]
+            return log_probs
+        first_child = self._first_child
+        if sum(first_child[node + 1] - first_child[node] for node in longer) <= _FEW:
+            return self._with_few(dense, longer)
+        return self._with_many(dense, longer)
+
+    def _after(self, token: int) -> list[int]:
+        """The state after a token."""
+        tokens, first_child, contexts = self._tokens, self._first_child, self.ngram.num_contexts
+        after = [1 + max(token, EOS)]
+        for node in self.state[:-1]:
+            found = NONE
+            if token > EOS and 0 <= node < contexts:
+                first, stop = first_child[node], first_child[node + 1]
+                place = bisect_left(tokens, token, first, stop)
+                if place < stop and tokens[place] == token:
+                    found = place + 1
+            after.append(found)
+        return after[: len(self.state)]
+
+    def _with_few(self, dense: int, longer: list[int]) -> Array:
+        """log P after a context of the table and longer ones, the longest last, but for a constant.
+
+        It is log P after the first, with a summand for each of their children. What they leave to
+        all tokens is the constant.
+        """
+        ngram, left, shares = self.ngram, 1.0, dict[int, float]()
+        for node in reversed(longer):
+            children = slice(self._first_child[node], self._first_child[node + 1])
+            alpha = ngram.alpha[children].tolist()
+            for token, share in zip(self._tokens[children], alpha, strict=True):
+                shares[token] = shares.get(token, 0.0) + left * share
+            left *= self._gamma[node]
+        probs: Array = ngram.table[dense]
+        log_probs: Array = ngram.log_table[dense].copy()
+        for token, share in shares.items():
+            log_probs[token] += math.log1p(share / (left * max(TINY, probs.item(token))))
+        return log_probs
+
+    def _with_many(self, dense: int, longer: list[int]) -> Array:
+        """log P like `_with_few`, from sums of all probabilities."""
+        ngram, probs = self.ngram, self.ngram.table[dense]
+        for node in longer:
+            children = slice(self._first_child[node], self._first_child[node + 1])
+            probs = ngram.gamma[node] * probs
+            probs[ngram.tokens[children]] += ngram.alpha[children]
+        np.maximum(probs, TINY, out=probs)
+        found: Array = np.log(probs, out=probs)
+        return found
+
+
+class ResidualStream:
+    """A stream of a network and its n-gram model.
+
+    Args:
+        network: a stream of the network.
+        ngram: one of the n-gram model.
+        scale: the weight of its log P in the logits.
+    """
+
+    def __init__(self, network: Stream, ngram: NGramStream, scale: float, dtype: np.dtype) -> None:
+        self.network, self.ngram = network, ngram
+        self.scale = np.array(scale, dtype)  # as an array it need not be converted in each call
+        self.logits = np.empty(ngram.ngram.vocab_size, dtype)
+
+    def step(self, token: int) -> Array:
+        """The logits (V,) after a token, which the next step overwrites; see `Stream`."""
+        np.multiply(self.ngram.step(token), self.scale, out=self.logits)
+        np.add(self.network.step(token), self.logits, out=self.logits)
+        return self.logits
+
+
+def residual_stream(model: ResidualRNN, state: Array) -> ResidualStream:
+    """Read one text, a token at a time, from a state with one column on."""
+    shape = state_shape(model.config)
+    own, contexts = np.split(state, [math.prod(shape)])
+    network = model.network.stream(own.reshape(*shape, 1))
+    of_ngram = NGramStream(model.ngram, contexts[:, 0].astype(np.int64).tolist())
+    return ResidualStream(network, of_ngram, model.config.ngram_scale, state.dtype)
+
+
+def stream_of(model: Network | NGram, state: Array) -> Stream:
+    """Read one text with a network, an n-gram model or both; see `residual_stream`."""
+    if isinstance(model, NGram):
+        return NGramStream(model, state[:, 0].tolist())
+    if isinstance(model, ResidualRNN):
+        return residual_stream(model, state)
+    return model.stream(state)
