@@ -5,9 +5,12 @@ Letters: T steps, B batch size (sequences side by side), V vocabulary size.
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +26,10 @@ from charrnn.text.tokens import Encoded, split_documents
 Array = np.ndarray
 
 _START = np.array([EOS])  # the input before a sequence
-_COLUMNS = 32  # sequences side by side
-_MAX_STEPS = 32  # so that the work buffers stay small
+_NARROW, _WIDE = 32, 128  # columns side by side: fewer cost more each, more win nothing
+_BATCHES = 4  # of columns, so that as many threads have work
+_COLUMN = 256  # tokens in a column of many sequences, about
+_CHUNK, _MAX_STEPS = 1024, 128  # predictions, and steps, between looks; the caches hold them
 _WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
 _MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
 _PIECES = 64  # of a split that is evaluated
@@ -64,54 +69,95 @@ def token_log_probs(
     Returns:
         float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
     """
-    _, columns = chunk_shape(model, 1, _COLUMNS)
-    by_length = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
-    batches = [by_length[i : i + columns] for i in range(0, len(by_length), columns)]
     before = [_START] * len(sequences) if pasts is None else pasts
+    columns, width = _packed([*map(len, sequences)], [len(each) > 1 for each in before])
+    _, width = chunk_shape(model, 1, width)
+    batches = [columns[i : i + width] for i in range(0, len(columns), width)]
+    idle = defaultdict[tuple[int, int], list[Any]](list)  # work buffers, by their shape
 
-    def run(batch: list[int]) -> list[Array]:
-        own, past = ([each[index] for index in batch] for each in (sequences, before))
-        return _batch_log_probs(model, own, past, workers)
+    def run(batch: list[list[int]]) -> list[Array]:
+        columns = [[(before[index], sequences[index]) for index in column] for column in batch]
+        longest = sum(len(sequence) for _, sequence in columns[-1])
+        steps = min(longest, _MAX_STEPS, _CHUNK // len(batch))
+        shape = chunk_shape(model, max(1, steps), len(batch))
+        try:
+            unrolled = idle[shape].pop()
+        except IndexError:
+            unrolled = model.unroll(*shape)
+        found = _batch_log_probs(model, unrolled, columns, shape[0], workers)
+        idle[shape].append(unrolled)
+        return found
 
     results: list[Array] = [np.empty(0)] * len(sequences)
     # The longest first, so that the threads end at about the same time.
     for batch, found in zip(batches[::-1], workers.map(run, batches[::-1]), strict=True):
-        for index, log_probs in zip(batch, found, strict=True):
+        for index, log_probs in zip(chain.from_iterable(batch), found, strict=True):
             results[index] = log_probs
     return results
 
 
+def _packed(lengths: Sequence[int], continued: Sequence[bool]) -> tuple[list[list[int]], int]:
+    """Put many sequences one after another into fewer columns of about the same length.
+
+    Each sequence, the longest first, goes to the column that is the shortest so far (Graham 1969).
+
+    Args:
+        continued: which sequences have a past; each is the first in a column.
+
+    Returns:
+        The numbers of the sequences in each column, the shortest column first; and how many columns
+        to read side by side.
+    """
+    wanted = max(1, min(len(lengths), math.ceil(sum(lengths) / _COLUMN)))
+    batches = _BATCHES * math.ceil(wanted / (_BATCHES * _WIDE))
+    number = batches * _NARROW * math.ceil(wanted / batches / _NARROW)
+    number = min(len(lengths), max(number, sum(continued)))
+    columns = [(0, column, list[int]()) for column in range(number)]
+    for index in sorted(range(len(lengths)), key=lambda at: (not continued[at], -lengths[at])):
+        length, column, own = columns[0]
+        own.append(index)
+        heapreplace(columns, (length + lengths[index], column, own))
+    width = min(_WIDE, max(_NARROW, math.ceil(number / batches)))
+    return [own for *_, own in sorted(columns)], width
+
+
 def _batch_log_probs(
-    model: LanguageModel, sequences: list[Array], pasts: list[Array], workers: Workers
+    model: LanguageModel,
+    unrolled: Any,
+    columns: list[list[tuple[Array, Array]]],
+    steps: int,
+    workers: Workers,
 ) -> list[Array]:
-    """log P of the tokens of a batch of sequences after their pasts, the shortest first.
+    """log P of the tokens of sequences that lie one after another in columns.
 
     The columns that have ended leave the batch as soon as they are half of it.
+
+    Args:
+        unrolled: the model with work buffers for chunks of so many steps of all columns.
+        columns: pasts and sequences, the shortest column first.
     """
-    lengths = [*map(len, sequences)]
-    found = [np.empty(length) for length in lengths]
-    read = [
-        np.concatenate([past[-1:], sequence], dtype=np.int32)
-        for past, sequence in zip(pasts, sequences, strict=True)
-    ]
-    first, B, longest = 0, len(sequences), lengths[-1]
-    T, _ = chunk_shape(model, max(1, min(_MAX_STEPS, longest)), B)
-    unrolled, state = model.unroll(T, B), state_after(model, pasts)
-    for start in range(0, longest, T):
+    pasts, sequences = zip(*chain.from_iterable(columns), strict=True)
+    ends = np.cumsum([0, *map(len, sequences)])
+    inputs = np.concatenate([_START, *sequences], dtype=np.int32)
+    tokens, found = inputs[1:].copy(), np.empty(len(inputs) - 1)
+    inputs[ends[:-1]] = [past[-1] for past in pasts]
+    lengths = [sum(len(sequence) for _, sequence in column) for column in columns]
+    stops = np.cumsum(lengths)
+    first, B, state = 0, len(columns), state_after(model, [column[0][0] for column in columns])
+    for start in range(0, lengths[-1], steps):
         workers.check()
         ended = bisect_right(lengths, start) - first
         if 2 * ended >= B:
             first, B, state = first + ended, B - ended, state[..., ended:]
-            unrolled = model.unroll(T, B)
-        stop = min(start + T, longest)
-        tokens = np.full((stop - start + 1, B), IGNORE, np.int32)
-        for column, sequence in enumerate(read[first:]):
-            part = sequence[start : stop + 1]
-            tokens[: len(part), column] = part
-        log_probs, state = unrolled.log_probs(tokens[:-1], tokens[1:], state)
-        for own, column in zip(found[first:], log_probs.T, strict=True):
-            own[start:stop] = column[: max(0, len(own) - start)]
-    return found
+            unrolled = model.unroll(steps, B)
+        T = min(steps, lengths[-1] - start)
+        places = np.arange(start, start + T)[:, None] + (stops - lengths)[first:]
+        inside = places < stops[first:]
+        places = np.minimum(places, len(tokens) - 1)
+        targets = np.where(inside, tokens[places], IGNORE)
+        log_probs, state = unrolled.log_probs(inputs[places], targets, state)
+        found[places[inside]] = log_probs[inside]
+    return np.split(found, ends[1:-1])
 
 
 def past(read: Callable[[slice], Array], place: int) -> Array:
@@ -219,8 +265,8 @@ class Evaluation:
 def measured_part(tokens: Array) -> tuple[list[Array], float]:
     """Sequences to measure how long `evaluate` takes, and the size of the split by theirs."""
     sequences, _, _ = _pieces(tokens, _PIECES)
-    first = max(0, len(sequences) // 2 - _COLUMNS)  # of about the same length, as in `evaluate`
-    chosen = sorted(sequences, key=len)[first : first + 2 * _COLUMNS]
+    first = max(0, len(sequences) // 2 - _NARROW)  # of about the same length, as in `evaluate`
+    chosen = sorted(sequences, key=len)[first : first + 2 * _NARROW]
     part = [sequence[:_MEASURED] for sequence in chosen]
     return part, sum(map(len, sequences)) / sum(map(len, part))
 

@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from charrnn.config import ModelConfig
 from charrnn.network.blocks import multiply, multiply_parts, row_parts
@@ -61,6 +62,11 @@ class Cell(ABC):
         self.products = np.empty((G, B, H), dtype)  # scratch
         self.span = max(1, min(T, _SPAN_NUMBERS // self.gates[:, 0].size))
         self._received = np.empty(0, dtype)  # what inputs add to the gates of some steps
+
+    def forget_steps(self) -> None:
+        """Let all steps use the memory of one, which stays in the cache, as long as no `backward`
+        is to read what they leave there."""
+        self.gates = _one_step(self.gates, axis=1)
 
     def weights(self, W: Array, *, one_hot: bool) -> LayerWeights:
         """Prepare weights (G·H, K) as `LayerWeights.of` does."""
@@ -225,10 +231,15 @@ class LSTM(Cell):
         super().__init__(config, input_size, seq_len, batch_size, dtype)
         T, B, H = seq_len, batch_size, self.H
         self.C = np.empty((T + 1, B, H), dtype)  # C[t] enters step t
-        self.tanh_C = np.empty((T, B, H), dtype)  # in backward ∂h/∂C
+        self.tanh_C = np.empty((T, B, H), dtype)  # also what `inspect` shows; in backward ∂h/∂C
         self.states = (self.h, self.C)
         self.factors = np.empty_like(self.gates[:, : self.span])  # dgates less those by C and h
         self.spare = np.empty((B, H), dtype)  # scratch
+
+    def forget_steps(self) -> None:
+        super().forget_steps()
+        self.C = _one_step(self.C)
+        self.states = (self.h, self.C)
 
     def step(self, recurrent: Array, t: int, received: Array) -> None:
         C, tanh_C = self.C[t + 1], self.tanh_C[t]
@@ -294,6 +305,10 @@ class GRU(Cell):
         self.spare = np.empty((batch_size, self.H), dtype)  # scratch, and so is `product`
         self.product = np.empty_like(self.spare)
 
+    def forget_steps(self) -> None:
+        super().forget_steps()
+        self.reset_h = _one_step(self.reset_h)
+
     def step(self, recurrent: Array, t: int, received: Array) -> None:
         h_before, h, reset_h = self.h[t], self.h[t + 1], self.reset_h[t]
         gates = self.gates[:, t]
@@ -350,6 +365,13 @@ class GRU(Cell):
         block[..., self.D + 1 :] = self.reset_h[: len(block)]
         dcandidates = self.dgates[: len(block)].reshape(-1, len(dW))[:, split:]
         np.matmul(dcandidates.T, block.reshape(len(dcandidates), -1), out=dW[split:])
+
+
+def _one_step(steps: Array, axis: int = 0) -> Array:
+    """Return an array of the shape of `steps`, whose steps, along the axis, are the same memory."""
+    one = steps.take([0], axis)
+    strides = [0 if n == axis else stride for n, stride in enumerate(one.strides)]
+    return as_strided(one, steps.shape, strides)
 
 
 CELLS: dict[str, type[Cell]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

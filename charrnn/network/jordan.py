@@ -30,7 +30,7 @@ class UnrolledJordan(Unrolled):
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
         T, B, V, H = seq_len, batch_size, self.config.vocab_size, self.config.hidden_size
-        self.D = input_size(self.config, 0)
+        self.cells, self.D = [], input_size(self.config, 0)
         self.o = np.empty((T + 1, B, V), self.dtype)  # o[t] enters step t
         self.outputs = np.empty((T, B, V), self.dtype)  # logits, not cleared at a document's start
         self.h = np.empty((T, B, H), self.dtype)

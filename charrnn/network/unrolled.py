@@ -74,6 +74,10 @@ class Unrolled:
         rows = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
         self._logits = np.empty((rows, V), self.dtype)  # of so many predictions
         self._make_layers(seq_len, batch_size)
+        self._forgets = not training  # what only a backward pass reads
+        if self._forgets:
+            for cell in self.cells:
+                cell.forget_steps()
 
     def _make_layers(self, seq_len: int, batch_size: int) -> None:
         config = self.config
@@ -228,6 +232,9 @@ class Unrolled:
             The loss of each target (T, B) in nats, the state after the last step, and the gradient
             by the state before the first one.
         """
+        if self._forgets:
+            self._make_layers(*self.top.shape[:2])
+            self._forgets = False
         tape, state = self._read(inputs, state, dropout, anew=True)
         with np.errstate(all="ignore"):
             nats, dtop = self._head_gradient(tape, targets, scale, prior)

@@ -51,6 +51,40 @@ def test_alone_in_a_batch_and_step_by_step_agree(
             assert log_prob == pytest.approx(x[token] - np.log(np.exp(x).sum()), abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "jordan"])
+def test_many_sequences_lie_one_after_another_and_do_not_see_each_other(
+    make_checkpoint: MakeCheckpoint, workers: Workers, cell: str
+) -> None:
+    checkpoint = make_checkpoint(cell=cell)
+    counted = Counted.from_arrays(checkpoint.model.config, checkpoint.model.arrays)
+    assert isinstance(counted, Counted)
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(1, 5, size) for size in rng.integers(0, 40, 700)]
+    together = token_log_probs(counted, texts, workers)
+    assert counted.predictions < 1.1 * sum(map(len, texts))
+    for text, found in zip(texts[:40], together[:40], strict=True):
+        (alone,) = token_log_probs(checkpoint.model, [text], workers)
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 33, 64, 100, 129, 600, 2000])
+@pytest.mark.parametrize("longest", [1, 200, 20_000])
+def test_columns_hold_every_sequence_and_are_of_about_the_same_length(
+    count: int, longest: int
+) -> None:
+    lengths = np.random.default_rng(0).integers(0, longest + 1, count).tolist()
+    continued = [length > 0 and index % 9 == 0 for index, length in enumerate(lengths)]
+    columns, width = evaluation._packed(lengths, continued)
+    assert sorted(itertools.chain.from_iterable(columns)) == [*range(count)]
+    sums = [sum(lengths[index] for index in column) for column in columns]
+    assert sums == sorted(sums)
+    assert not any(continued[index] for column in columns for index in column[1:])
+    assert 32 <= width <= 128
+    if max(129, sum(continued)) < len(columns) < count:
+        assert len(columns) % width == 0
+        assert sums[-1] - sums[0] <= max(lengths)
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("context", [1, 3, 40])
 def test_a_window_is_what_the_last_tokens_predict_from_zero_state(

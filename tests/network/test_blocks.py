@@ -49,6 +49,17 @@ def test_steps_are_multiplied_at_once() -> None:
     np.testing.assert_allclose(out, x @ matrix, atol=1e-11)
 
 
+def test_many_rows_are_multiplied_some_at_a_time(small: bool) -> None:
+    x, matrices, whole = random(5, 3 * 32, K), random(K, N), np.zeros((5, 2, 3 * 32, N))
+    found = column_blocks(matrices, 3 * 32)
+    assert found.shape == (column_blocks(matrices, 32).shape if small else (1, K, N))
+    multiply(x, found, whole[:, 1])
+    np.testing.assert_allclose(whole[:, 1], x @ matrices, atol=1e-11)
+    gates, out = random(3, K, N), np.empty((3, 64, N))
+    multiply(x[0, :64], column_blocks(gates, 64), out)
+    np.testing.assert_allclose(out, x[0, :64] @ gates, atol=1e-11)
+
+
 @pytest.mark.usefixtures("small")
 def test_a_strided_result_is_written_where_it_lies() -> None:
     x, matrices, whole = random(B, K), random(3, K, N), np.zeros((3, 2, B, N))

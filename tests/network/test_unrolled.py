@@ -265,3 +265,24 @@ def test_reading_without_predicting_leaves_the_same_state(network: dict[str, Any
     _, expected = model.unroll(T, B, training=True).forward(inputs, random_state(model))
     found = model.unroll(T, B, training=True).run(inputs, random_state(model))
     np.testing.assert_array_equal(found, expected)
+
+
+@every_network
+def test_steps_share_their_memory_until_a_gradient_is_wanted(network: dict[str, Any]) -> None:
+    model, (inputs, targets) = make(**network), chunk_with_boundaries()
+    forgetful, state = model.unroll(T, B), random_state(model)
+    whole = model.unroll(T, B, training=True)
+    assert all(np.shares_memory(cell.gates[:, 0], cell.gates[:, 1]) for cell in forgetful.cells)
+    for found, expected in zip(
+        forgetful.log_probs(inputs, targets, state),
+        whole.log_probs(inputs, targets, state),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(
+        forgetful.gradient(inputs, targets, state),
+        whole.gradient(inputs, targets, state),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(forgetful.gradients.flat, whole.gradients.flat)
