@@ -27,5 +27,5 @@ def test_the_loop_learns_its_text_by_heart(capsys: pytest.CaptureFixture[str]) -
 def test_every_file_that_it_names_is_there() -> None:
     folder = Path(charrnn.network.__file__).parent
     links = re.findall(r"\]\(([^)]+)\)", README)
-    assert len(links) == 11
+    assert len(links) >= 11
     assert all((folder / link).is_file() for link in links)
