@@ -15,7 +15,7 @@ MOST_PASSES = 60  # over a text in a run with a budget of time
 
 _ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
 _CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
-_CHARS_WITHOUT_BUDGET = 12_000_000  # where neither steps nor epochs nor minutes are given
+_CHARS_WITHOUT_BUDGET = 5_000_000  # where neither steps nor epochs nor minutes are given
 _EPOCHS_WITHOUT_BUDGET = 24
 _NGRAM = 6
 _TOY = 2_000  # tokens; fewer are to be learned by heart
