@@ -18,7 +18,7 @@ class Counts:
     """Counts of tokens after contexts. Of a context's hash the upper 32 bits are kept.
 
     Args:
-        vocab_size: ids of tokens are below it.
+        letters: (V,) bool, which tokens words are of; ids of tokens are below V.
         keys: (C,) uint32, ascending.
         children: (C,) how many different tokens followed each context.
         tokens: (M,) those of the first context, then those of the second, ...
@@ -29,9 +29,11 @@ class Counts:
     """
 
     def __init__(
-        self, vocab_size: int, keys: Array, children: Array, tokens: Array, counts: Array
+        self, letters: Array, keys: Array, children: Array, tokens: Array, counts: Array
     ) -> None:
-        self.arrays = {"keys": keys, "children": children, "tokens": tokens, "counts": counts}
+        vocab_size = len(letters)
+        own = {"keys": keys, "children": children, "tokens": tokens, "counts": counts}
+        self.arrays = {"letters": letters, **own}
         if not (len(keys) == len(children) and len(tokens) == len(counts)):
             raise ValueError("the arrays of the mixture's counts do not fit together")
         if children.sum(dtype=np.int64) != len(tokens) or not (children > 0).all():
@@ -53,17 +55,22 @@ class Counts:
         Raises:
             ValueError: they do not fit together.
         """
-        return cls(vocab_size, *(arrays[n] for n in ("keys", "children", "tokens", "counts")))
+        if arrays["letters"].shape != (vocab_size,):
+            raise ValueError("the letters of the mixture's counts do not fit the model")
+        names = ("letters", "keys", "children", "tokens", "counts")
+        return cls(*(arrays[name] for name in names))
 
     @classmethod
-    def of(cls, vocab_size: int, keys: Array, tokens: Array, least: int) -> "Counts":
+    def of(cls, letters: Array, keys: Array, tokens: Array, least: int) -> "Counts":
         """Count what followed contexts.
 
         Args:
+            letters: (V,) which tokens words are of.
             keys: (N,) uint64 hashes of the contexts.
             tokens: (N,) what followed.
             least: leave out contexts that occurred less often.
         """
+        vocab_size = len(letters)
         bits = np.uint64((vocab_size - 1).bit_length())
         pairs = (keys >> _SHIFT << bits) | tokens.astype(np.uint64)
         pairs, counts = np.unique(pairs, return_counts=True)
@@ -74,7 +81,7 @@ class Counts:
         pair_kept = np.repeat(kept, children)
         small = np.min_scalar_type(vocab_size - 1)
         return cls(
-            vocab_size,
+            letters,
             contexts[starts[kept]].astype(np.uint32),
             children[kept].astype(np.min_scalar_type(vocab_size)),
             (pairs[pair_kept] & ((np.uint64(1) << bits) - np.uint64(1))).astype(small),

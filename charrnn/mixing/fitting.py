@@ -6,11 +6,11 @@ The weights are learned on text that neither the counts nor the base have seen, 
 tells what they are worth on new text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from charrnn.ids import EOS, IGNORE
+from charrnn.ids import EOS, IGNORE, NUM_SPECIAL
 from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import (
     COUNTED,
@@ -19,6 +19,7 @@ from charrnn.mixing.inputs import (
     UNKNOWN,
     context_keys,
     num_rows,
+    tails,
 )
 from charrnn.mixing.mixed import MEMORY, NUMBERS, Mixed, joined
 from charrnn.mixing.mixer import Inputs, Mixer, target_log_probs
@@ -30,27 +31,47 @@ Array = np.ndarray
 _STREAMS, _STEPS = 16, 32
 _PASSES = 2
 _RATE = 1.5e-3  # of SGD, for each position
-_LEAST = 2  # occurrences of a context that is kept
+_SHORT = 1 << 18  # tokens of a text of which all contexts are kept; of longer ones, those
+_LEAST = 2  # that occurred so often
 _BURN_IN = 256  # tokens that bring the base's state up to date
 _MOST_KEPT = 1 << 23  # numbers of distributions that are kept for the next pass
-_LEAST_GAIN = 0.003  # nats per token that a mixture must be worth
+_LEAST_GAIN = 0.002  # nats per token that a mixture must be worth
 
 
-def count_contexts(vocab_size: int, tokens: Array) -> Counts:
+def letters_of(tokens: Sequence[str]) -> Array:
+    """Which ids are letters or digits (V,), the special ones not among them.
+
+    Args:
+        tokens: of the vocabulary.
+    """
+    special = [False] * NUM_SPECIAL
+    return np.array(special + [token.isalnum() or token in "_'" for token in tokens])
+
+
+def count_contexts(vocab_size: int, tokens: Array, letters: Array | None = None) -> Counts:
     """Count what followed the contexts of the inputs in a text.
 
     Args:
         tokens: (N,) each document and then <EOS> or IGNORE.
+        letters: (V,) which tokens words are of, None for none.
     """
+    letters = np.zeros(vocab_size, bool) if letters is None else letters
     inputs = _inputs(tokens)
     found = np.stack([histories(inputs, tokens, length, MEMORY) for length in COUNTED])
-    keys = context_keys(np.maximum(inputs, EOS), found)
+    keys = context_keys(tails(inputs), found, letters)
     known = (keys != UNKNOWN) & (tokens != IGNORE)
     followed = np.broadcast_to(tokens, keys.shape)[known]
-    return Counts.of(vocab_size, keys[known], followed, _LEAST)
+    least = _LEAST if len(tokens) > _SHORT else 1
+    return Counts.of(letters, keys[known], followed, least)
 
 
-def fit(base: ResidualRNN, tokens: Array, start: int, most: int | None = None) -> Mixed | None:
+def fit(
+    base: ResidualRNN,
+    tokens: Array,
+    start: int,
+    most: int | None = None,
+    letters: Array | None = None,
+) -> Mixed | None:
     """Fit a mixture to the second part of a text; None where that predicts it no better.
 
     Args:
@@ -58,15 +79,16 @@ def fit(base: ResidualRNN, tokens: Array, start: int, most: int | None = None) -
         tokens: (N,) each document and then <EOS> or IGNORE.
         start: where the second part begins.
         most: how many tokens of the second part to learn from, None for all.
+        letters: (V,) which tokens words are of, None for none.
     """
-    counts = count_contexts(base.vocab_size, tokens[:start])
+    counts = count_contexts(base.vocab_size, tokens[:start], letters)
     rows = num_rows(base.vocab_size, base.ngram.config.order)
     model = Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
     gains = learn(model, tokens, start, most)
     if not len(gains):
         return None
     error = gains.std() / np.sqrt(len(gains))
-    return model if gains.mean() > max(_LEAST_GAIN, 2 * error) else None
+    return model if gains.mean() > max(_LEAST_GAIN, error) else None
 
 
 def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> Array:
@@ -85,16 +107,19 @@ def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> A
     kept: list[tuple[Inputs, Array]] = []  # what the weights do not change, where there is room
     keep = int((stop - first).max()) * _STREAMS * model.vocab_size <= _MOST_KEPT
     gains, steps = [np.empty(0)], 0
-    for last in [False] * (_PASSES - 1) + [True]:
+    for number in range(_PASSES):
+        last, own = number == _PASSES - 1, kept or _steps(model, tokens, start, (first, stop))
         sums = [np.zeros_like(each, np.float64) for each in model.mixer.arrays.values()]
-        for each, targets in kept or _steps(model, tokens, start, (first, stop)):
+        for each, targets in own:
             found = model.mixer.learn(each, targets, _RATE)
             if last:
                 for total, array in zip(sums, model.mixer.arrays.values(), strict=True):
                     total += array
                 continue
+            if number:
+                continue
             steps += 1
-            gains.append((found - target_log_probs(each.log_probs, targets))[targets != IGNORE])
+            gains.append((found - target_log_probs(each.log_probs[0], targets))[targets != IGNORE])
             if keep:
                 kept.append((each, targets))
     for total, array in zip(sums, model.mixer.arrays.values(), strict=True):
@@ -115,6 +140,7 @@ def _steps(
     reach = max(0, start - MEMORY)  # where the memory of the first stream begins
     own = inputs[reach:], tokens[reach:]
     found = np.stack([histories(*own, length, MEMORY) for length in LENGTHS])
+    tail = tails(own[0])
     T = max(1, min(_STEPS, NUMBERS // (model.vocab_size * _STREAMS)))
     state, unrolled = states_at(model, inputs, first)[:-MEMORY], model.unroll(T, _STREAMS)
     for step in range(0, longest, T):
@@ -122,7 +148,9 @@ def _steps(
         within = at < stop
         at = np.minimum(at, len(tokens) - 1)
         targets = np.where(within, tokens[at], IGNORE)
-        parts, state = unrolled.collect(inputs[at], state, found[:, :, at - reach])
+        parts, state = unrolled.collect(
+            inputs[at], state, tail[:, at - reach], found[:, :, at - reach]
+        )
         for _, part in parts:
             yield from zip(part.split(_STREAMS), targets, strict=True)
 

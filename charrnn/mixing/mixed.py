@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from charrnn.ids import EOS, IGNORE
+from charrnn.ids import IGNORE
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, Evidence, num_rows
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, TAIL, Evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import read, recall
 from charrnn.ngrams.ngram import NONE, NGram
@@ -40,7 +40,7 @@ class Mixed:
 
     def __init__(self, base: ResidualRNN, counts: Counts, mixer: Mixer) -> None:
         rows = num_rows(base.vocab_size, base.ngram.config.order)
-        shapes = (rows, 1 + NUM_INPUTS), (1 + NUM_INPUTS, LEVELS)
+        shapes = (rows, NUM_INPUTS), (NUM_INPUTS, LEVELS)
         if (mixer.sets.shape, mixer.own.shape) != shapes:
             raise ValueError("the weights of the mixture do not fit the model")
         self.base, self.counts, self.mixer = base, counts, mixer
@@ -143,23 +143,26 @@ class UnrolledMixed:
         """
         base, recent = self._split(state, len(inputs))
         found = np.empty((len(LENGTHS), 2, *inputs.shape), np.int32)
+        tail = np.empty((TAIL, *inputs.shape), recent.dtype)
         for step, after in enumerate(read(recent, inputs)):
-            found[:, :, step] = recall(after, LENGTHS)
+            found[:, :, step], tail[:, step] = recall(after, LENGTHS), after[:, :TAIL].T
             recent = after
-        mixed, base = self.collect(inputs, base, found)
+        mixed, base = self.collect(inputs, base, tail, found)
         return mixed, joined(base, recent)
 
     def collect(
-        self, inputs: Array, base: Array, found: Array
+        self, inputs: Array, base: Array, tail: Array, found: Array
     ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
         """`inputs` from the base's state alone, and that after the last step.
 
         Args:
+            tail: (TAIL, T, B) the last tokens after each input, the very last first.
             found: (len(LENGTHS), 2, T, B) histories after each input.
         """
-        longest = self._longest(inputs, base)
-        logits, base = self.unrolled.forward(inputs, base)
-        flat, last = found.reshape(*found.shape[:2], -1), np.maximum(inputs, EOS).reshape(-1)
+        logits, contexts, base = self.unrolled.parts(inputs, base)
+        contexts = contexts.reshape(len(contexts), -1)
+        tail, found = tail.reshape(TAIL, -1), found.reshape(*found.shape[:2], -1)
+        longest = (contexts != NONE).sum(axis=0) - 1
         rows = np.ascontiguousarray(logits.transpose(0, 2, 1)).reshape(inputs.size, -1)
         size = max(1, NUMBERS // self.model.vocab_size)
 
@@ -167,19 +170,13 @@ class UnrolledMixed:
             for start in range(0, inputs.size, size):
                 part = slice(start, start + size)
                 with np.errstate(all="ignore"):
-                    log_probs = log_softmax(rows[part])
-                    own = last[part], flat[..., part], longest[part]
-                    yield part, self.model.evidence.collect(log_probs, *own)
+                    ngram = self.unrolled.ngram.distributions(contexts[:, part]).T
+                    base_logits = rows[part] + self.model.config.ngram_scale * ngram
+                    dense = np.stack([log_softmax(base_logits), ngram])
+                    own = tail[:, part], found[..., part], longest[part]
+                    yield part, self.model.evidence.collect(dense, *own)
 
         return parts(), base
-
-    def _longest(self, inputs: Array, base: Array) -> Array:
-        """Tokens in the longest context that the n-gram model has after each input (N,)."""
-        ngram = self.unrolled.ngram
-        before = base[len(base) - (ngram.config.order - 1) :].astype(np.int64)
-        contexts, _ = ngram.contexts_after(inputs, before)
-        found: Array = (contexts != NONE).sum(axis=0).reshape(-1) - 1
-        return found
 
     def _split(self, state: Array, steps: int) -> tuple[Array, Array]:
         """The base's part of a state, and what each stream remembers (B, L or less).

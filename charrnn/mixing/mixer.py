@@ -1,14 +1,14 @@
 """A mixture in the logarithm whose weights depend on where they are used, learned by SGD.
 
-Letters: K inputs besides the base, N positions, V vocabulary size, E pairs of a position and a
+Letters: D dense inputs, K sparse ones, N positions, V vocabulary size, E pairs of a position and a
 token, S sets of weights, R rows of all sets.
 
-z(w) = v_0 · log P(w) + Σ_k v_k · x_k(w)
+z(w) = Σ_d v_d · log P_d(w) + Σ_k v_k · x_k(w)
 
-where P is the distribution of the base, x_k(w) is what input k says about token w, in nats, and the
-mixture is softmax(z). Each weight v is a sum: one row of each set, and one number of the input's
-own, chosen by how much that input knows. This is how PAQ compressors mix (Mahoney 2005), but over
-whole tokens in place of bits.
+where P_d are whole distributions, the first of which is the base's, x_k(w) is what input k says
+about token w, in nats, and the mixture is softmax(z). Each weight v is a sum: one row of each set,
+and one number of the input's own, chosen by how much that input knows. This is how PAQ compressors
+mix (Mahoney 2005), but over whole tokens in place of bits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,12 +29,12 @@ class Inputs:
     """What is mixed at N positions.
 
     Attributes:
-        log_probs: (N, V) of the base in nats.
-        sizes: (K·N,) how many tokens each input knows at each position; input by input.
+        log_probs: (D, N, V) of the base and others, in nats.
+        sizes: (K·N,) how many tokens each sparse input knows at each position; input by input.
         tokens: (E,) these tokens.
         values: (E,) what the input says about them, in nats; of all others it says 0.
         rows: (S, N) which row of each set is used.
-        levels: (1 + K, N) how much the base and each input know.
+        levels: (D + K, N) how much each input knows.
     """
 
     log_probs: Array
@@ -47,14 +47,14 @@ class Inputs:
     @property
     def places(self) -> Array:
         """Where the pairs lie in an array (N, V): (E,)."""
-        N, V = self.log_probs.shape
+        _, N, V = self.log_probs.shape
         first = np.arange(len(self.sizes)) % N * V
         found: Array = np.repeat(first, self.sizes) + self.tokens
         return found
 
     def split(self, size: int) -> Iterator["Inputs"]:
         """What is mixed at each `size` positions in turn, a divisor of N."""
-        N = len(self.log_probs)
+        N = self.log_probs.shape[1]
         groups = np.arange(len(self.sizes)) % N // size
         order = np.argsort(np.repeat(groups, self.sizes), kind="stable")
         ends = np.cumsum(np.bincount(groups, self.sizes).astype(np.int64))
@@ -63,7 +63,7 @@ class Inputs:
             own = slice(first, stop)
             pairs = order[end - sizes[:, own].sum() : end]
             yield Inputs(
-                self.log_probs[own],
+                self.log_probs[:, own],
                 sizes[:, own].reshape(-1),
                 self.tokens[pairs],
                 self.values[pairs],
@@ -76,8 +76,8 @@ class Mixer:
     """The weights of a mixture.
 
     Args:
-        sets: (R, 1 + K).
-        own: (1 + K, LEVELS).
+        sets: (R, D + K).
+        own: (D + K, LEVELS).
     """
 
     def __init__(self, sets: Array, own: Array) -> None:
@@ -86,9 +86,9 @@ class Mixer:
     @classmethod
     def initial(cls, num_rows: int, num_inputs: int) -> "Mixer":
         """The mixer that gives what the base does."""
-        own = np.zeros((1 + num_inputs, LEVELS), np.float32)
+        own = np.zeros((num_inputs, LEVELS), np.float32)
         own[0] = 1
-        return cls(np.zeros((num_rows, 1 + num_inputs), np.float32), own)
+        return cls(np.zeros((num_rows, num_inputs), np.float32), own)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "Mixer":
@@ -107,7 +107,7 @@ class Mixer:
         return {"sets": self.sets, "own": self.own}
 
     def weights(self, inputs: Inputs) -> Array:
-        """v (1 + K, N)."""
+        """v (D + K, N)."""
         found: Array = self.sets[inputs.rows].sum(axis=0).T
         found += self.own[np.arange(len(self.own))[:, None], inputs.levels]
         return found
@@ -115,13 +115,16 @@ class Mixer:
     def logits(self, inputs: Inputs) -> Array:
         """z (N, V)."""
         weights = self.weights(inputs)
-        found: Array = np.multiply(inputs.log_probs, weights[0][:, None], order="C")
-        values = np.repeat(weights[1:].reshape(-1), inputs.sizes) * inputs.values
+        dense = len(inputs.log_probs)
+        found: Array = np.multiply(inputs.log_probs[0], weights[0][:, None], order="C")
+        for own, log_probs in zip(weights[1:dense], inputs.log_probs[1:], strict=True):
+            found += log_probs * own[:, None]
+        values = np.repeat(weights[dense:].reshape(-1), inputs.sizes) * inputs.values
         np.add.at(found.reshape(-1), inputs.places, values)
         return found
 
     def gradient(self, inputs: Inputs, targets: Array) -> tuple[Array, Array]:
-        """log P of targets (N,) in nats, and the gradients of -log P by the weights (1 + K, N).
+        """log P of targets (N,) in nats, and the gradients of -log P by the weights (D + K, N).
 
         Both are 0 where the target is IGNORE.
         """
@@ -130,11 +133,11 @@ class Mixer:
         error = np.exp(log_probs, out=log_probs)
         error[np.arange(len(targets)), targets] -= 1
         error[targets == IGNORE] = 0
-        base = np.einsum("nv,nv->n", inputs.log_probs, error)
+        dense = [np.einsum("nv,nv->n", each, error) for each in inputs.log_probs]
         parts = inputs.values * error.reshape(-1)[inputs.places]
         queries = np.repeat(np.arange(len(inputs.sizes)), inputs.sizes)
         others = np.bincount(queries, parts, len(inputs.sizes))
-        return found, np.concatenate([base, others]).reshape(-1, len(targets))
+        return found, np.concatenate([*dense, others]).reshape(-1, len(targets))
 
     def learn(self, inputs: Inputs, targets: Array, rate: float) -> Array:
         """Take a step of SGD on -log P of targets (N,); returns log P before it (N,), in nats.

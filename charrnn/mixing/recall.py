@@ -160,6 +160,11 @@ class Index:
                 found.append((tokens[older + 1] if older >= oldest else NONE, tokens[newer + 1]))
         return found
 
+    def last(self, number: int) -> list[int]:
+        """The last tokens, the very last first; IGNORE before a start."""
+        found = self._tokens[: -number - 1 : -1]
+        return found + [IGNORE] * (number - len(found))
+
     def reset(self, tokens: Sequence[int]) -> None:
         """Forget all and read tokens, the first of which need not be a start."""
         self._tokens, self._last = [], ""

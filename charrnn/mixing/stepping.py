@@ -1,6 +1,6 @@
 """One position of one stream, which is nearly all that sampling mixes: the fewest calls.
 
-Letters: K inputs besides the base, V vocabulary size.
+Letters: V vocabulary size.
 """
 
 from collections.abc import Sequence
@@ -8,15 +8,20 @@ from math import log, log1p
 
 import numpy as np
 
+from charrnn.ids import EOS
 from charrnn.mixing.inputs import (
     AGREEING,
     CONTEXTS,
+    DENSE,
     FACTORS,
+    LAST,
     LENGTHS,
     MATCH,
     NUM_INPUTS,
     PER_NAT,
+    POWERS,
     TINY,
+    Context,
     Evidence,
 )
 from charrnn.mixing.mixer import LEVELS, Mixer
@@ -26,70 +31,99 @@ Array = np.ndarray
 
 _WORD = (1 << 64) - 1
 _SHIFT = 32
-_PLANS = [  # of each context: its factors, as Python integers, and its histories
-    (int(own[0]), int(own[1]), [(row, *map(int, own[2 + 2 * row : 4 + 2 * row])) for row in rows])
-    for own, rows in zip(FACTORS, CONTEXTS, strict=True)
+
+
+def _plan(factors: list[int], context: Context) -> tuple[list[int], list[tuple[int, ...]], int]:
+    """The factors of 1 and the last tokens, those of each history, and that of words."""
+    pairs = [(row, *factors[1 + LAST + 2 * row :][:2]) for row in context.rows]
+    return factors[: 1 + context.last], pairs, sum(factors[-2:])
+
+
+_PLANS = [
+    (*_plan(factors, context), max(0, context.words - 1))
+    for factors, context in zip(FACTORS.tolist(), CONTEXTS, strict=True)
 ]
+_POWERS: list[int] = POWERS.tolist()
 _NONE = NONE, NONE
-_OWN = np.arange(1 + NUM_INPUTS) * LEVELS  # where those of each input begin
+_OWN = np.arange(NUM_INPUTS) * LEVELS  # where those of each input begin
 
 
-def context_hashes(last: int, found: Sequence[tuple[int, int]]) -> list[int]:
-    """What is kept of the hashes of the contexts that there are, as `inputs.context_keys`."""
-    hashes = []
-    for one, by_last, histories in _PLANS:
-        if histories[-1][0] < len(found):
-            key = one + by_last * last
+def words(tail: Sequence[int], is_letter: Sequence[bool]) -> tuple[int, int]:
+    """Numbers of the current word, and of it with the one before, as `inputs.words`."""
+    current = both = breaks = 0
+    for token, power in zip(tail, _POWERS, strict=True):
+        breaks += token <= EOS or not is_letter[token]
+        if breaks > 1:
+            break
+        both += token * power
+        if breaks == 0 or power == _POWERS[0]:
+            current = both
+    return current, both
+
+
+def context_hashes(
+    tail: Sequence[int], found: Sequence[tuple[int, int]], is_letter: Sequence[bool]
+) -> list[int]:
+    """What is kept of the hash of each context, as `inputs.context_keys`; UNKNOWN for none."""
+    hashes, numbers = [], words(tail, is_letter)
+    for factors, histories, factor_of_words, which in _PLANS:
+        key = 0
+        if not histories or histories[-1][0] < len(found):
+            key = factors[0] + factor_of_words * numbers[which]
+            for factor, token in zip(factors[1:], tail, strict=False):
+                key += factor * token
             for row, older, newer in histories:
                 key += older * found[row][0] + newer * found[row][1]
-            hashes.append((key & _WORD) >> _SHIFT)
+        hashes.append((key & _WORD) >> _SHIFT)
     return hashes
 
 
 def logits(
     model: tuple[Evidence, Mixer],
-    base: Array,
-    last: int,
+    dense: tuple[Array, Array],
+    tail: Sequence[int],
     found: Sequence[tuple[int, int]],
     longest: int,
 ) -> Array:
     """The mixture's logits (V,), but for a constant.
 
     Args:
-        base: (V,) logits of the base.
-        last: the last token.
+        dense: (V,) logits of the base, and log P of the n-gram model.
+        tail: (TAIL,) the last tokens, the very last first.
         found: histories, as `Index.add` gives them.
         longest: tokens in the longest context that the n-gram model has.
     """
     evidence, mixer = model
     counts, matched = evidence.counts, len(found)
+    base, ngram = dense
     mixed: Array = base - base.max()
     probs = np.exp(mixed)  # times their sum, which is left out
     total = float(probs.sum())
     entropy = PER_NAT * (log(total) - float(probs @ mixed) / total)
-    levels = [int(min(entropy, LEVELS - 1)) if entropy > 0 else 0] + [0] * NUM_INPUTS
-    levels[-1] = matched
-    sizes, tokens, excess = [0] * (NUM_INPUTS - 1), [], []
-    for k, key in enumerate(context_hashes(last, found)):
+    level = int(min(entropy, LEVELS - 1)) if entropy > 0 else 0
+    levels = [level] * DENSE + [0] * len(CONTEXTS) + [matched]
+    sizes, tokens, excess = [0] * len(CONTEXTS), [], []
+    for k, key in enumerate(context_hashes(tail, found, evidence.is_letter)):
         context = counts.find_one(key)
         if size := counts.sizes.item(context):
             first = counts.first.item(context)
-            sizes[k], levels[1 + k] = size, evidence.levels.item(context)
+            sizes[k], levels[DENSE + k] = size, evidence.levels.item(context)
             tokens.append(counts.tokens[first : first + size])
             excess.append(evidence.excess[first : first + size])
-    rows = place_rows(last, found, longest, len(base))
+    rows = place_rows(tail[0], found, longest, len(mixed))
     weights = mixer.sets.take(rows, axis=0).sum(axis=0)
     weights += mixer.own.take(_OWN + levels)
     least = TINY * total
     match = probs.item(found[-1][1]) if found else 0.0
     mixed *= weights[0]
+    mixed += weights[1] * ngram
     if tokens:
         all_tokens = np.concatenate(tokens)
         values = np.concatenate(excess)
         values *= total
         values /= np.maximum(probs[all_tokens], least)
         np.log1p(values, out=values)
-        values *= weights[1:-1].repeat(sizes)
+        values *= weights[DENSE:-1].repeat(sizes)
         np.add.at(mixed, all_tokens, values)
     if found:
         mixed[found[-1][1]] += weights.item(-1) * log1p(MATCH * total / max(match, least))

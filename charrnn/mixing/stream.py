@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.ids import EOS
-from charrnn.mixing.inputs import LENGTHS
+from charrnn.mixing.inputs import LENGTHS, TAIL
 from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed
 from charrnn.mixing.recall import Index
 from charrnn.mixing.stepping import logits
@@ -36,7 +36,8 @@ class MixedStream:
         found = self.index.add(last)
         base = self.base.step(token)
         longest = sum(node != NONE for node in self.base.ngram.state)
-        return logits(self.model, base, last, found, longest)
+        dense = base, self.base.log_probs
+        return logits(self.model, dense, self.index.last(TAIL), found, longest)
 
 
 def stream_of(model: LanguageModel, state: Array) -> Stream:

@@ -141,6 +141,18 @@ class UnrolledResidual:
         logits, network = self.unrolled.forward(inputs, network, prior)
         return logits, _joined(network, after)
 
+    def parts(self, inputs: Array, state: Array) -> tuple[Array, Array, Array]:
+        """What `forward` adds up, each part by itself.
+
+        Returns:
+            The network's logits (T, V, B), the n-gram model's contexts (n, T, B) after each input,
+            and the state after the last step.
+        """
+        network, contexts = self._split(state)
+        read, after = self.ngram.contexts_after(inputs, contexts)
+        logits, network = self.unrolled.forward(inputs, network)
+        return logits, read, _joined(network, after)
+
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
         network, contexts = self._split(state)

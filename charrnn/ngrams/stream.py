@@ -115,10 +115,12 @@ class ResidualStream:
         self.network, self.ngram = network, ngram
         self.scale = np.array(scale, dtype)  # as an array it need not be converted in each call
         self.logits = np.empty(ngram.ngram.vocab_size, dtype)
+        self.log_probs = self.logits  # of the n-gram model after the last step, but for a constant
 
     def step(self, token: int) -> Array:
         """The logits (V,) after a token, which the next step overwrites; see `Stream`."""
-        np.multiply(self.ngram.step(token), self.scale, out=self.logits)
+        self.log_probs = self.ngram.step(token)
+        np.multiply(self.log_probs, self.scale, out=self.logits)
         np.add(self.network.step(token), self.logits, out=self.logits)
         return self.logits
 

@@ -276,12 +276,13 @@ def _mixing_layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str,
         raise CheckpointError("it holds no mixture where there should be one")
     V = config.vocab_size
     return {
+        "mixing.letters": (np.dtype(bool).str, (V,)),
         "mixing.keys": (np.dtype(np.uint32).str, keys),
         "mixing.children": (np.min_scalar_type(V).str, keys),
         "mixing.tokens": (np.min_scalar_type(V - 1).str, tokens),
         "mixing.counts": (np.dtype(np.uint8).str, tokens),
-        "mixing.sets": (_FLOAT32, (num_rows(V, config.ngram), 1 + NUM_INPUTS)),
-        "mixing.own": (_FLOAT32, (1 + NUM_INPUTS, LEVELS)),
+        "mixing.sets": (_FLOAT32, (num_rows(V, config.ngram), NUM_INPUTS)),
+        "mixing.own": (_FLOAT32, (NUM_INPUTS, LEVELS)),
     }
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from charrnn.ids import EOS, IGNORE
 from charrnn.mixing import fitting
-from charrnn.mixing.fitting import count_contexts, fit, learn, states_at
-from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, context_keys, num_rows
+from charrnn.mixing.fitting import count_contexts, fit, learn, letters_of, states_at
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, TAIL, context_keys, num_rows
 from charrnn.mixing.mixed import MEMORY, Mixed
 from charrnn.mixing.mixer import Mixer
 from charrnn.mixing.recall import read, recall
@@ -19,24 +19,28 @@ from tests.rounding import log_prob_tolerance
 pytestmark = pytest.mark.figures
 
 
-def test_counts_are_those_of_reading_token_by_token() -> None:
+@pytest.mark.parametrize(("short", "least"), [(699, 2), (700, 1)])
+def test_counts_are_those_of_reading_token_by_token(
+    monkeypatch: pytest.MonkeyPatch, short: int, least: int
+) -> None:
+    monkeypatch.setattr(fitting, "_SHORT", short)
     V = 8
-    tokens = tokens_of(V, 700)
+    tokens, letters = tokens_of(V, 700), np.arange(V) > 3
     slow: dict[int, Counter[int]] = defaultdict(Counter)
     fresh = np.full((1, MEMORY), IGNORE, np.int32)
     inputs = np.append(EOS, tokens[:-1])[:, None]
     for recent, token in zip(read(fresh, inputs), tokens.tolist(), strict=True):
-        keys = context_keys(recent[:, 0].astype(np.int64), recall(recent, LENGTHS))
+        keys = context_keys(recent[:, :TAIL].T, recall(recent, LENGTHS), letters)
         for key in keys[:, 0].tolist():
             if key and token != IGNORE:
                 slow[key][token] += 1
-    counts = count_contexts(V, tokens)
+    counts = count_contexts(V, tokens, letters)
     queries = np.array(sorted(slow), np.uint64)
     contexts = counts.find(queries)
     sizes, places = counts.sizes[contexts], counts.places(contexts)
     for key, own in zip(sorted(slow), np.split(places, np.cumsum(sizes)[:-1]), strict=True):
         found = dict(zip(counts.tokens[own].tolist(), counts.counts[own].tolist(), strict=True))
-        assert found == (slow[key] if slow[key].total() > 1 else {})
+        assert found == (slow[key] if slow[key].total() >= least else {})
 
 
 def fitted(most: int | None = None) -> tuple[Mixed, np.ndarray]:
@@ -54,6 +58,18 @@ def test_weights_are_worth_something_where_a_text_repeats_itself() -> None:
     assert gains.mean() > 0
     tokens = tokens_of(model.vocab_size, 6000)
     assert fit(model.base, tokens, 4000) is not None
+
+
+def test_letters_are_letters_and_digits() -> None:
+    assert letters_of(["a", " ", "7", "한", "."]).tolist() == [
+        False,
+        False,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_fitting_learns_from_no_more_than_it_may() -> None:

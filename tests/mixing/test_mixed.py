@@ -32,12 +32,10 @@ def make(base: ResidualRNN | None = None) -> Mixed:
     base = base or make_base()
     rng, V = np.random.default_rng(7), base.vocab_size
     mixer = Mixer(
-        rng.normal(0, 0.2, (num_rows(V, base.ngram.config.order), 1 + NUM_INPUTS)).astype(
-            np.float32
-        ),
-        rng.uniform(0, 0.5, (1 + NUM_INPUTS, LEVELS)).astype(np.float32),
+        rng.normal(0, 0.2, (num_rows(V, base.ngram.config.order), NUM_INPUTS)).astype(np.float32),
+        rng.uniform(0, 0.5, (NUM_INPUTS, LEVELS)).astype(np.float32),
     )
-    return Mixed(base, count_contexts(V, tokens_of(V, 2000)), mixer)
+    return Mixed(base, count_contexts(V, tokens_of(V, 2000), np.arange(V) > V // 2), mixer)
 
 
 def chunk(model: Mixed) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_
 
 pytestmark = pytest.mark.figures
 
-N, V, K, ROWS = 5, 7, 3, 6
+N, V, D, K, ROWS = 5, 7, 2, 3, 6
 Array = np.ndarray
 
 
@@ -18,14 +18,14 @@ def make() -> tuple[Mixer, Inputs, Array]:
     sizes = rng.integers(0, 4, K * N)
     tokens = np.concatenate([rng.permutation(V)[:size] for size in sizes])
     inputs = Inputs(
-        log_softmax(rng.normal(size=(N, V))),
+        np.stack([log_softmax(rng.normal(size=(N, V))) for _ in range(D)]),
         sizes,
         tokens,
         rng.uniform(0, 2, len(tokens)),
         rng.integers(0, ROWS, (2, N)),
-        rng.integers(0, LEVELS, (1 + K, N)),
+        rng.integers(0, LEVELS, (D + K, N)),
     )
-    mixer = Mixer(rng.normal(size=(ROWS, 1 + K)), rng.normal(size=(1 + K, LEVELS)))
+    mixer = Mixer(rng.normal(size=(ROWS, D + K)), rng.normal(size=(D + K, LEVELS)))
     return mixer, inputs, rng.integers(0, V, N)
 
 
@@ -34,19 +34,19 @@ def test_logits_are_sums_over_inputs() -> None:
     expected = np.empty((N, V))
     ends = np.cumsum(inputs.sizes)
     for n in range(N):
-        weights = mixer.own[np.arange(1 + K), inputs.levels[:, n]]
+        weights = mixer.own[np.arange(D + K), inputs.levels[:, n]]
         weights = weights + mixer.sets[inputs.rows[:, n]].sum(axis=0)
-        expected[n] = weights[0] * inputs.log_probs[n]
+        expected[n] = weights[:D] @ inputs.log_probs[:, n]
         for k in range(K):
             part = slice(ends[k * N + n] - inputs.sizes[k * N + n], ends[k * N + n])
-            expected[n, inputs.tokens[part]] += weights[1 + k] * inputs.values[part]
+            expected[n, inputs.tokens[part]] += weights[D + k] * inputs.values[part]
     np.testing.assert_allclose(mixer.logits(inputs), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_initial_mixer_gives_the_base() -> None:
     _, inputs, _ = make()
-    found = log_softmax(Mixer.initial(ROWS, K).logits(inputs))
-    np.testing.assert_allclose(found, inputs.log_probs, atol=1e-12)
+    found = log_softmax(Mixer.initial(ROWS, D + K).logits(inputs))
+    np.testing.assert_allclose(found, inputs.log_probs[0], atol=1e-12)
 
 
 def test_what_is_mixed_is_split_by_position() -> None:
@@ -65,7 +65,7 @@ def test_gradient_is_that_of_differences() -> None:
     by_sets, by_own = np.zeros(mixer.sets.shape), np.zeros(mixer.own.shape)
     for rows in inputs.rows:
         np.add.at(by_sets, rows, gradient.T)
-    np.add.at(by_own, (np.arange(1 + K)[:, None], inputs.levels), gradient)
+    np.add.at(by_own, (np.arange(D + K)[:, None], inputs.levels), gradient)
     step = 1e-5
     for weights, expected in ((mixer.sets, by_sets), (mixer.own, by_own)):
         for place in np.ndindex(weights.shape):

@@ -53,10 +53,13 @@ def test_recall_step_by_step_agrees_with_histories(memory: int) -> None:
 @pytest.mark.parametrize("memory", [8, 60])
 def test_an_index_agrees_with_histories(memory: int) -> None:
     inputs, targets = text()
+    fresh = np.full((1, memory), IGNORE)
+    last = [after[0, :3].tolist() for after in read(fresh, inputs[:, None])]
     index, again = Index(LENGTHS, memory), Index(LENGTHS, memory)
     expected = np.stack([histories(inputs, targets, length, memory) for length in LENGTHS])
     for place, token in enumerate(inputs.tolist()):
         found = index.add(token)
+        assert index.last(3) == last[place]
         rest = [(NONE, NONE)] * (len(LENGTHS) - len(found))
         assert [*found, *rest] == [tuple(own) for own in expected[..., place].tolist()]
         if place == 350:
