@@ -13,9 +13,11 @@ import numpy as np
 from charrnn.ids import EOS, IGNORE, NUM_SPECIAL
 from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import (
+    CONTEXTS,
     COUNTED,
     LENGTHS,
     NUM_INPUTS,
+    TAIL,
     UNKNOWN,
     context_keys,
     num_rows,
@@ -31,6 +33,7 @@ Array = np.ndarray
 _STREAMS, _STEPS = 16, 32
 _PASSES = 2
 _RATE = 1.5e-3  # of SGD, for each position
+_BLOCK = 1 << 16  # places whose contexts are hashed at a time
 _SHORT = 1 << 18  # tokens of a text of which all contexts are kept; of longer ones, those
 _LEAST = 2  # that occurred so often
 _BURN_IN = 256  # tokens that bring the base's state up to date
@@ -58,7 +61,11 @@ def count_contexts(vocab_size: int, tokens: Array, letters: Array | None = None)
     letters = np.zeros(vocab_size, bool) if letters is None else letters
     inputs = _inputs(tokens)
     found = np.stack([histories(inputs, tokens, length, MEMORY) for length in COUNTED])
-    keys = context_keys(tails(inputs), found, letters)
+    keys = np.empty((len(CONTEXTS), len(tokens)), np.uint64)
+    for start in range(0, len(tokens), _BLOCK):  # as the tails of all take much memory
+        block, margin = slice(start, start + _BLOCK), min(start, TAIL)
+        tail = tails(inputs[start - margin : block.stop])[:, margin:]
+        keys[:, block] = context_keys(tail, found[..., block], letters)
     known = (keys != UNKNOWN) & (tokens != IGNORE)
     followed = np.broadcast_to(tokens, keys.shape)[known]
     least = _LEAST if len(tokens) > _SHORT else 1

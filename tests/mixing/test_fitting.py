@@ -24,6 +24,7 @@ def test_counts_are_those_of_reading_token_by_token(
     monkeypatch: pytest.MonkeyPatch, short: int, least: int
 ) -> None:
     monkeypatch.setattr(fitting, "_SHORT", short)
+    monkeypatch.setattr(fitting, "_BLOCK", 100)
     V = 8
     tokens, letters = tokens_of(V, 700), np.arange(V) > 3
     slow: dict[int, Counter[int]] = defaultdict(Counter)
