@@ -61,14 +61,15 @@ class Counts:
         return cls(*(arrays[name] for name in names))
 
     @classmethod
-    def of(cls, letters: Array, keys: Array, tokens: Array, least: int) -> "Counts":
-        """Count what followed contexts.
+    def of(cls, letters: Array, keys: Array, tokens: Array, max_bytes: float) -> "Counts":
+        """Count what followed contexts, and leave out those that occurred least where they are
+        too many.
 
         Args:
             letters: (V,) which tokens words are of.
             keys: (N,) uint64 hashes of the contexts.
             tokens: (N,) what followed.
-            least: leave out contexts that occurred less often.
+            max_bytes: what the arrays may take in a checkpoint.
         """
         vocab_size = len(letters)
         bits = np.uint64((vocab_size - 1).bit_length())
@@ -77,14 +78,18 @@ class Counts:
         contexts = pairs >> bits
         starts = np.flatnonzero(np.append(True, contexts[1:] != contexts[:-1])[: len(pairs)])
         children = np.diff(starts, append=len(pairs))
-        kept = np.add.reduceat(counts, starts) >= least if len(starts) else starts > 0
+        of_children, of_tokens = map(np.min_scalar_type, (vocab_size, vocab_size - 1))
+        totals = np.add.reduceat(counts, starts) if len(starts) else starts
+        sizes = 4 + of_children.itemsize + children * (of_tokens.itemsize + 1)  # bytes a context
+        by_total = np.bincount(totals, sizes)  # of all that occurred so often
+        from_total = np.cumsum(by_total[::-1])[::-1]  # or more often
+        kept = totals >= np.count_nonzero(from_total > max_bytes)
         pair_kept = np.repeat(kept, children)
-        small = np.min_scalar_type(vocab_size - 1)
         return cls(
             letters,
             contexts[starts[kept]].astype(np.uint32),
-            children[kept].astype(np.min_scalar_type(vocab_size)),
-            (pairs[pair_kept] & ((np.uint64(1) << bits) - np.uint64(1))).astype(small),
+            children[kept].astype(of_children),
+            (pairs[pair_kept] & ((np.uint64(1) << bits) - np.uint64(1))).astype(of_tokens),
             np.minimum(counts[pair_kept], _MOST).astype(np.uint8),
         )
 

@@ -6,6 +6,7 @@ The weights are learned on text that neither the counts nor the base have seen, 
 tells what they are worth on new text.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -34,8 +35,6 @@ _STREAMS, _STEPS = 16, 32
 _PASSES = 2
 _RATE = 1.5e-3  # of SGD, for each position
 _BLOCK = 1 << 16  # places whose contexts are hashed at a time
-_SHORT = 1 << 18  # tokens of a text of which all contexts are kept; of longer ones, those
-_LEAST = 2  # that occurred so often
 _BURN_IN = 256  # tokens that bring the base's state up to date
 _MOST_KEPT = 1 << 23  # numbers of distributions that are kept for the next pass
 _LEAST_GAIN = 0.002  # nats per token that a mixture must be worth
@@ -51,12 +50,15 @@ def letters_of(tokens: Sequence[str]) -> Array:
     return np.array(special + [token.isalnum() or token in "_'" for token in tokens])
 
 
-def count_contexts(vocab_size: int, tokens: Array, letters: Array | None = None) -> Counts:
+def count_contexts(
+    vocab_size: int, tokens: Array, letters: Array | None = None, max_bytes: float = math.inf
+) -> Counts:
     """Count what followed the contexts of the inputs in a text.
 
     Args:
         tokens: (N,) each document and then <EOS> or IGNORE.
         letters: (V,) which tokens words are of, None for none.
+        max_bytes: what the counts may take in a checkpoint.
     """
     letters = np.zeros(vocab_size, bool) if letters is None else letters
     inputs = _inputs(tokens)
@@ -68,8 +70,7 @@ def count_contexts(vocab_size: int, tokens: Array, letters: Array | None = None)
         keys[:, block] = context_keys(tail, found[..., block], letters)
     known = (keys != UNKNOWN) & (tokens != IGNORE)
     followed = np.broadcast_to(tokens, keys.shape)[known]
-    least = _LEAST if len(tokens) > _SHORT else 1
-    return Counts.of(letters, keys[known], followed, least)
+    return Counts.of(letters, keys[known], followed, max_bytes)
 
 
 def fit(
@@ -78,6 +79,7 @@ def fit(
     start: int,
     most: int | None = None,
     letters: Array | None = None,
+    max_bytes: float = math.inf,
 ) -> Mixed | None:
     """Fit a mixture to the second part of a text; None where that predicts it no better.
 
@@ -87,8 +89,9 @@ def fit(
         start: where the second part begins.
         most: how many tokens of the second part to learn from, None for all.
         letters: (V,) which tokens words are of, None for none.
+        max_bytes: what the counts may take in a checkpoint.
     """
-    counts = count_contexts(base.vocab_size, tokens[:start], letters)
+    counts = count_contexts(base.vocab_size, tokens[:start], letters, max_bytes)
     rows = num_rows(base.vocab_size, base.ngram.config.order)
     model = Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
     gains = learn(model, tokens, start, most)

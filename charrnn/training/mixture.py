@@ -25,10 +25,11 @@ from charrnn.text.tokens import Tokens
 Array = np.ndarray
 
 _LEAST = 50_000  # tokens of a text whose parts tell something of each other
-_LONG = 1_000  # tokens of a document, on average, that is worth a memory
 _SHARE = 0.05  # of the text that is held
 _MOST = 1 << 16  # tokens that are held
-_COUNTED = 1 << 22  # tokens at the end of the text whose contexts are counted
+_COUNTED = 1 << 21  # tokens at the end of the text whose contexts are counted
+_BYTES = 2  # of counts in a checkpoint for each of the text, between
+_FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20  # these
 _MEASURED = 256, 1024  # tokens of the held ones that are learned from, to measure how long it takes
 
 
@@ -39,7 +40,7 @@ def held_part(tokens: Tokens) -> slice | None:
     None are held of a short text, nor of documents too short to repeat themselves.
     """
     N = len(tokens)
-    if N < _LEAST or _LONG * len(tokens.spans) > N:
+    if N < _LEAST:
         return None
     size = min(int(_SHARE * N), _MOST)
     start = (N - size) // 2
@@ -53,18 +54,24 @@ class MixtureFitting:
         model: as it is trained, beside an n-gram model of all tokens.
         tokens: (N,) the training split, each document and then <EOS> or IGNORE.
         held: which of them are held.
+        letters: (V,) which tokens words are of.
+        num_bytes: of the text.
     """
 
-    def __init__(self, model: ResidualRNN, tokens: Array, held: slice) -> None:
-        self.held = held
+    def __init__(
+        self, model: ResidualRNN, tokens: Array, held: slice, letters: Array, num_bytes: int
+    ) -> None:
+        self.held, self.letters = held, letters
+        self.max_bytes = min(max(_BYTES * num_bytes, _FEWEST_BYTES), _MOST_BYTES)
         first = np.concatenate([tokens[held.stop :], tokens[: held.start]])
         config = model.ngram.config
-        counted = count_ngrams(config, np.append(first, IGNORE))
-        self.ngram = fit_into(config, counted, model.ngram.num_bytes)
+        ngrams = count_ngrams(config, np.append(first, IGNORE))
+        self.ngram = fit_into(config, ngrams, model.ngram.num_bytes)
         self.tokens = np.concatenate([first[-_COUNTED:], tokens[held]])
         self.start = len(self.tokens) - len(tokens[held])
         clock = time.perf_counter()
-        self.counts = count_contexts(model.vocab_size, tokens[-_COUNTED:])
+        counted = tokens[-_COUNTED:]
+        self.counts = count_contexts(model.vocab_size, counted, letters, self.max_bytes)
         self._counting_seconds = time.perf_counter() - clock
 
     def seconds(self, model: ResidualRNN, validation: Array, workers: Workers) -> float:
@@ -88,7 +95,7 @@ class MixtureFitting:
     def fit(self, model: ResidualRNN) -> Mixer | None:
         """The weights of the mixture of a trained model; None where it would be no better."""
         base = ResidualRNN(model.network, self.ngram)
-        fitted = fit(base, self.tokens, self.start)
+        fitted = fit(base, self.tokens, self.start, letters=self.letters, max_bytes=self.max_bytes)
         return None if fitted is None else fitted.mixer
 
     def mixed(self, model: ResidualRNN, mixer: Mixer) -> Mixed:

@@ -12,6 +12,7 @@ import numpy as np
 from charrnn.config import ModelConfig, TrainConfig, VocabularyConfig
 from charrnn.errors import CheckpointError, ConfigError, CorpusError, setting
 from charrnn.ids import IGNORE, NUM_SPECIAL, UNK
+from charrnn.mixing.fitting import letters_of
 from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import Counts, count_ngrams, fit, fit_into
 from charrnn.ngrams.leave_one_out import LeaveOneOut
@@ -227,7 +228,9 @@ def _trainer(
     if model_config.ngram:
         model = _with_ngram(network, counted, documents, config.max_ngrams)
         if config.mix and (held := held_part(data.train)):
-            mixture = MixtureFitting(model, data.train.array(), held)
+            letters = letters_of(data.vocabulary.tokens)
+            tokens = data.train.array()
+            mixture = MixtureFitting(model, tokens, held, letters, _bytes(documents))
     trainer = Trainer(
         model,
         _batches(data, config, workers.world, mixture),

@@ -1,5 +1,6 @@
 """Counts of tokens after hashed contexts, against a dictionary."""
 
+import math
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -18,13 +19,19 @@ def pairs() -> tuple[Array, Array]:
     return keys, rng.integers(0, V, 4000) ** 2 // V
 
 
-@pytest.mark.parametrize("least", [1, 20, 300])
-def test_counts_are_those_of_a_dictionary(least: int) -> None:
+@pytest.mark.parametrize("max_bytes", [math.inf, 6000, 2000, 0])
+def test_counts_are_those_of_a_dictionary_as_far_as_there_is_room(max_bytes: float) -> None:
     keys, tokens = pairs()
     slow: dict[int, Counter[int]] = defaultdict(Counter)
     for key, token in zip(keys.tolist(), tokens.tolist(), strict=True):
         slow[key][token] += 1
-    counts = Counts.of(LETTERS, keys, tokens, least)
+    counts = Counts.of(LETTERS, keys, tokens, max_bytes)
+    assert counts.num_bytes - LETTERS.nbytes <= max_bytes
+    least = next(
+        least
+        for least in range(4001)
+        if sum(6 + 3 * len(own) for own in slow.values() if own.total() >= least) <= max_bytes
+    )
     queries = np.append(np.unique(keys), np.array([0, 1 << 62, (1 << 64) - 1], np.uint64))
     contexts = counts.find(queries)
     sizes, places = counts.sizes[contexts], counts.places(contexts)
@@ -37,7 +44,7 @@ def test_counts_are_those_of_a_dictionary(least: int) -> None:
 
 
 def test_nothing_counted_finds_nothing() -> None:
-    counts = Counts.of(LETTERS, np.empty(0, np.uint64), np.empty(0, np.int64), 1)
+    counts = Counts.of(LETTERS, np.empty(0, np.uint64), np.empty(0, np.int64), math.inf)
     contexts = counts.find(np.array([0, 5, (1 << 64) - 1], np.uint64))
     assert counts.sizes[contexts].tolist() == [0, 0, 0]
     assert not counts.places(contexts).size
@@ -45,7 +52,7 @@ def test_nothing_counted_finds_nothing() -> None:
 
 
 def test_arrays_make_the_same_counts() -> None:
-    counts = Counts.of(LETTERS, *pairs(), 2)
+    counts = Counts.of(LETTERS, *pairs(), math.inf)
     again = Counts.from_arrays(V, counts.arrays)
     keys = np.unique(pairs()[0])
     contexts = again.find(keys)
@@ -67,7 +74,7 @@ def test_arrays_make_the_same_counts() -> None:
     ],
 )
 def test_hostile_arrays_are_refused(name: str, change: object) -> None:
-    arrays = Counts.of(LETTERS, *pairs(), 2).arrays
+    arrays = Counts.of(LETTERS, *pairs(), math.inf).arrays
     assert callable(change)
     with pytest.raises(ValueError, match="mixture's counts"):
         Counts.from_arrays(V, {**arrays, name: change(arrays[name])})

@@ -79,7 +79,7 @@ def test_evidence_is_by_how_much_counts_would_raise_the_base() -> None:
     tail, found, targets = places()
     keys = context_keys(tail, found, LETTERS)
     known = keys[0] != UNKNOWN
-    counts = Counts.of(LETTERS, keys[0][known], targets[known], 1)
+    counts = Counts.of(LETTERS, keys[0][known], targets[known], math.inf)
     longest = np.random.default_rng(2).integers(0, 4, N)
     log_probs = np.log(np.random.default_rng(1).dirichlet(np.ones(V), (DENSE, N)))
     inputs = Evidence(counts).collect(log_probs, tail, found, longest)

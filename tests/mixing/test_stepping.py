@@ -1,5 +1,7 @@
 """One position of one stream against the path of many."""
 
+import math
+
 import numpy as np
 
 from charrnn.mixing import inputs as many
@@ -33,7 +35,7 @@ def test_logits_are_those_of_many() -> None:
     tail, found, targets = places()
     keys = many.context_keys(tail, found, LETTERS)
     known = keys != UNKNOWN
-    counts = Counts.of(LETTERS, keys[known], np.broadcast_to(targets, keys.shape)[known], 1)
+    counts = Counts.of(LETTERS, keys[known], np.broadcast_to(targets, keys.shape)[known], math.inf)
     rng = np.random.default_rng(1)
     longest, base = rng.integers(0, ORDER, N), rng.normal(0, 3, (N, V))
     ngram = log_softmax(rng.normal(0, 2, (N, V)))

@@ -15,8 +15,10 @@ from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
 from charrnn.text.tokens import Tokens
 from charrnn.training import mixture as module
-from charrnn.training.mixture import held_part
+from charrnn.training.mixture import MixtureFitting, held_part
 from charrnn.training.run import Run
+from tests.mixing.test_mixed import tokens_of
+from tests.ngrams.test_residual import make as make_base
 from tests.training.runs import begin, go_on, history, run_to_end, stop_at, weights
 
 pytestmark = pytest.mark.figures
@@ -58,11 +60,21 @@ def test_of_a_long_text_no_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None
     assert held_part(Tokens.of(np.full(10_000, 5))) == slice(4_950, 5_050)
 
 
-@pytest.mark.parametrize(("size", "documents"), [(1_999, 1), (20_000, 21)])
-def test_nothing_is_held_of_short_texts_and_short_documents(size: int, documents: int) -> None:
-    tokens = np.full(size, 5)
-    tokens[:: -(-size // documents)] = EOS
-    assert held_part(Tokens.of(tokens)) is None
+def test_nothing_is_held_of_short_texts() -> None:
+    assert held_part(Tokens.of(np.full(1_999, 5))) is None
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1_500, 40_000])
+def test_counts_take_no_more_room_than_they_may(
+    monkeypatch: pytest.MonkeyPatch, num_bytes: int
+) -> None:
+    monkeypatch.setattr(module, "_FEWEST_BYTES", 2_000)
+    monkeypatch.setattr(module, "_MOST_BYTES", 50_000)
+    base = make_base()
+    tokens = tokens_of(base.vocab_size, 6_000)
+    letters = np.ones(base.vocab_size, bool)
+    found = MixtureFitting(base, tokens, slice(3_000, 3_300), letters, num_bytes)
+    assert found.counts.num_bytes <= max(2_000, min(2 * num_bytes, 50_000)) + len(letters)
 
 
 def test_the_mixture_predicts_better_and_is_what_is_written(novel: Path, output: Path) -> None:
