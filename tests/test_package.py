@@ -104,7 +104,7 @@ def test_the_korean_stories_keep_to_common_words_and_plain_marks() -> None:
 
 @pytest.mark.parametrize(
     ("name", "corpus", "size"),
-    [("everyday", "english", 4_000_000), ("ilsang", "korean", 2_000_000)],
+    [("everyday", "stories", 4_000_000), ("ilsang", "korean", 3_000_000)],
 )
 def test_a_bundled_model_is_small_and_as_good_as_it_says(
     name: str, corpus: str, size: int, workers: Workers
