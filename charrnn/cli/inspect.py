@@ -180,6 +180,10 @@ def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path |
 
 def _show(path: Path, loaded: "Checkpoint", as_json: bool) -> None:
     """Print what is in a checkpoint."""
+    import numpy as np
+
+    from charrnn.mixing.mixed import Mixed
+    from charrnn.mixing.trust import trust
     from charrnn.render.inspection import show_checkpoint
 
     if not as_json:
@@ -197,6 +201,12 @@ def _show(path: Path, loaded: "Checkpoint", as_json: bool) -> None:
         "vocabulary": list(vocabulary.tokens),
         "training": loaded.training,
     }
+    if isinstance(model, Mixed):
+        found = asdict(trust(model))
+        fields["mixing"] = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in found.items()
+        }
     print(as_line(fields))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.cells import chop_cells
 from rich.console import Console
 from rich.style import Style
@@ -15,6 +16,8 @@ from rich.text import Text
 
 from charrnn.config import LINES, WHOLE, ModelConfig
 from charrnn.inference.neurons import Document, Finding, as_read, shades, signed
+from charrnn.mixing.mixed import Mixed
+from charrnn.mixing.trust import trust
 from charrnn.render import display
 from charrnn.render.display import sparkline, thinned
 from charrnn.storage.checkpoint import Checkpoint
@@ -27,6 +30,9 @@ _SHOWN_TOKENS, _LONGEST_TOKEN = 100, 40
 _SHOWN_VALIDATIONS = 24
 _DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 _LOWEST_DECADE = -12
+_BAR = 40  # columns of the largest weight
+_LONGEST_NAME = 8  # of a token
+_EXTREMES = 8  # tokens after which a mixture trusts something most, or least
 _ONLY_OF = {  # settings of one cell
     "activation": "rnn",
     "feedback": "jordan",
@@ -46,6 +52,8 @@ def show_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     print(_folded("model", ", ".join(_settings(model.config))))
     arrays = [f"{name:<18} {_shape(array.shape)}" for name, array in model.arrays.items()]
     print("\n".join(_labelled("arrays", arrays)))
+    if isinstance(model, Mixed):
+        print("\n".join(_labelled("mixing", _trusted(model, checkpoint.vocabulary))))
     print(f"documents   {_documents(checkpoint.separator)}")
     print("\n".join(_labelled("vocabulary", _vocabulary(checkpoint.vocabulary))))
     if "command" in training:
@@ -61,6 +69,21 @@ def _settings(config: ModelConfig) -> Iterator[str]:
         of_ngrams = name in _OF_NGRAMS or cell != "ngram"
         if of_ngrams and cell == _ONLY_OF.get(name, cell):
             yield f"{name} {value}"
+
+
+def _trusted(model: Mixed, vocabulary: Vocabulary) -> list[str]:
+    """How far a mixture trusts what followed a repetition, and after which tokens its memory."""
+    found, unit = trust(model), vocabulary.config.unit
+    lines = [f"weight of what followed a repetition, by its length in {unit}s"]
+    most = max(1e-9, float(found.repetition[1:].max()))
+    for length, weight in zip(found.lengths[1:], found.repetition[1:].tolist(), strict=True):
+        lines.append(f"{length:>2} {weight:6.2f} {'█' * round(_BAR * max(0.0, weight) / most)}")
+    order = np.argsort(-found.after, kind="stable")
+    names = ["space" if token == " " else display.spelled_out(token) for token in vocabulary.tokens]
+    for which, places in (("most", order[:_EXTREMES]), ("least", order[::-1][:_EXTREMES])):
+        shown = " ".join(display.visible(names[place])[:_LONGEST_NAME] for place in places)
+        lines += _wrapped(f"memory and counts are trusted {which} after {shown}")
+    return lines
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -88,7 +111,11 @@ def _width() -> int:
 
 
 def _folded(label: str, text: str) -> str:
-    return "\n".join(_labelled(label, textwrap.wrap(text, _width() - _LABEL)))
+    return "\n".join(_labelled(label, _wrapped(text)))
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _width() - _LABEL)
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[str]:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from charrnn.config import LINES, ModelConfig
+from charrnn.ids import NUM_SPECIAL
 from charrnn.render.inspection import clock, show_checkpoint
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.vocabulary import Vocabulary
+from tests.mixing.test_mixed import make as make_mixed
 
 CONFIG = ModelConfig(
     5, hidden_size=384, embedding_size=128, dropout=0.3, recurrent_dropout=0.4, ngram=6
@@ -94,3 +96,18 @@ def test_nothing_held_out_shows_no_curve(capsys: pytest.CaptureFixture[str]) -> 
 )
 def test_a_time_is_minutes_and_seconds(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_a_mixture_says_what_it_trusts(capsys: pytest.CaptureFixture[str]) -> None:
+    model = make_mixed()
+    tokens = [" ", *(chr(0x61 + n) for n in range(model.vocab_size - NUM_SPECIAL - 1))]
+    show_checkpoint(Path("m.npz"), Checkpoint(model, Vocabulary(tokens), LINES))
+    lines = capsys.readouterr().out.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("mixing"))
+    bars = [line.split() for line in lines[first + 1 : first + 7]]
+    assert [bar[0] for bar in bars] == ["2", "3", "5", "8", "12", "16"]
+    assert max(len(bar[2]) for bar in bars if len(bar) > 2) == 40
+    text = "\n".join(lines)
+    assert "trusted most after" in text
+    assert "space" in text
+    assert max(map(len, lines)) <= 80
