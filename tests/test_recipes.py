@@ -2,12 +2,16 @@
 
 import datetime
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charrnn.api import Model
+from charrnn.config import SampleConfig
 from charrnn.inference.scoring import score
+from charrnn.inference.verbatim import copied_stretches, covered
 from charrnn.parallel.threads import Workers
 from charrnn.resources import bundled_model
 from charrnn.storage import checkpoint
@@ -64,3 +68,21 @@ def test_a_sentence_is_more_probable_than_its_words_in_another_order(workers: Wo
     mixed = [shuffled(sentence, rng) for sentence in unseen]
     pairs = zip(*(score(model, texts, workers=workers) for texts in (unseen, mixed)), strict=True)
     assert np.mean([one.log_prob > other.log_prob for one, other in pairs]) > 0.95
+
+
+@pytest.mark.parametrize(("temperature", "least"), [(1.0, 0.92), (0.7, 0.98)])
+def test_the_bundled_model_writes_words_of_its_corpus_but_copies_little(
+    temperature: float, least: float
+) -> None:
+    corpus, model = read_corpus(["stories"]).documents, Model(checkpoint.load(bundled_model()))
+    samples = model.samples([""] * 300, SampleConfig(temperature=temperature), seed=1)
+    texts = [sample.text for sample in samples]
+    known = {*words(" ".join(corpus))}
+    assert np.mean([word in known for word in words(" ".join(texts))]) > least
+    copied = [covered(stretches) for stretches in copied_stretches(texts, corpus, 30)]
+    assert sum(len(part) for parts in copied for part in parts) < sum(map(len, texts)) / 10
+
+
+def words(text: str) -> list[str]:
+    """In lower case, without marks."""
+    return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower())

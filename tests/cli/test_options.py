@@ -48,7 +48,7 @@ def test_a_terminal_is_told_which_model_is_used(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for path in (bundled_model(), None):
         load_checkpoint(path)
-        assert "model: everyday (lstm 1x384, trained on english)" in capfd.readouterr().err
+        assert "model: everyday (lstm 1x256, trained on stories)" in capfd.readouterr().err
 
 
 def test_a_part_of_a_model_is_its_network_or_its_ngrams(trained: Path) -> None:

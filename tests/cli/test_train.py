@@ -158,7 +158,7 @@ def test_a_bundled_model_can_be_fine_tuned_by_its_name(run: Run) -> None:
     result = run("train", "hello", "--init-from", "everyday", "--dry-run")
     assert result.code == 0
     assert "\nfrom everyday: 4 characters kept, 0 new" in result.err
-    assert "\nlstm 1x384: " in result.err
+    assert "\nlstm 1x256: " in result.err
 
 
 @pytest.mark.parametrize("tokens", [("--normalize", "nfd"), ("--tokens", "word")])
