@@ -199,10 +199,10 @@ def _follow(
     rng: np.random.Generator,
 ) -> Iterator[str]:
     """Draw one sample to its end, after a token and from a state on; yields what can be shown."""
-    step = stream_of(checkpoint.model, state).step
     choose_one, random = Chooser(len(checkpoint.vocabulary), config).choose, rng.random
     silent = copy_context()  # where NumPy does not warn; cheaper than `errstate` at every step
     silent.run(np.seterr, all="ignore")
+    step = silent.run(stream_of, checkpoint.model, state).step
 
     def draw(token: int) -> tuple[int, float]:
         return choose_one(step(token), random())

@@ -36,7 +36,7 @@ def test_each_is_the_split_under_its_model(tmp_path) -> None:  # type: ignore[no
         train, val = tokenize(vocabulary, split.train), encode_documents(vocabulary, split.val)
         bits = [
             evaluate(model, val, workers, count_eos=True).bits_per_char
-            for model in (run.model.ngram, run.model.network)  # type: ignore[union-attr]
+            for model in (run.trainer.model.ngram, run.trainer.model.network)  # type: ignore[union-attr]
         ]
     assert [found["ngram"], found["network"]] == bits
     counts = np.bincount(train.array(), minlength=len(vocabulary))
