@@ -55,7 +55,7 @@ GROUPS = {
     },
     "sample": {
         "Model": "checkpoint",
-        "Prompts": "prompts interactive encoding max_size",
+        "Prompts": "prompts interactive adapt encoding max_size",
         "Drawing": "length temperature top_k top_p beam stop num_samples best allow_unk seed",
         "Output": "next_character novel novel_min as_json",
     },

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 _FOR_BEST = 64  # samples that --best chooses from
 _GOES_WITHOUT = {
     "--interactive": (
-        "--prompts", "--next", "--num-samples", "--best", "--beam", "--novel", "--json",
+        "--prompts", "--next", "--num-samples", "--best", "--beam", "--novel", "--json", "--adapt",
     ),
+    "--adapt": ("--prompts",),
     "--prompts": ("PROMPT", "--next", "--num-samples", "--best"),
     "--next": (
         "--length", "--temperature", "--top-k", "--top-p", "--num-samples", "--best", "--beam",
@@ -145,6 +146,10 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Let the model learn from PROMPT before it continues it."),
+    ] = False,
     next_character: Annotated[
         bool, typer.Option("--next", help="Show what may follow PROMPT instead.")
     ] = False,
@@ -193,7 +198,7 @@ def sample(
     drawing = _drawing(config, temperature, num_samples, best, beam)
     seed = randbelow(2**32) if seed is None else seed
     start = _start(prompt, interactive, encoding, max_size)
-    model = load_checkpoint(checkpoint)
+    model = _load(checkpoint, start if adapt else None)
     say_unknown(model, [start])
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if interactive:
@@ -282,6 +287,14 @@ def _start(prompt: str, interactive: bool, encoding: str, max_size: int | None) 
     if interactive:
         raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
     return strip_last_newline(read_text("-", encoding, max_size))
+
+
+def _load(path: Path | None, text: str | None) -> "Checkpoint":
+    """The model that `--checkpoint` names, after it has learned from a text if there is one."""
+    from charrnn.inference.adaptation import learned_from
+
+    model = load_checkpoint(path)
+    return model if text is None else learned_from(model, text)
 
 
 def _read_copies(

@@ -1,105 +1,267 @@
-"""Dynamic evaluation: a model that keeps learning from the text it scores (Krause et al. 2018).
+"""Dynamic evaluation: a model that keeps learning from the text it reads (Krause et al. 2018).
 
 Each segment of the text is predicted first and learned from afterwards, so that no prediction has
 seen what it predicts. Every text starts from the weights of the checkpoint anew. A network and the
 weights of a mixture learn; an n-gram model and the counts of a mixture stay as they are.
 
-Letters: T steps, B = 1 column.
+A network learns by gradient descent. The step of each weight is divided by the root mean square of
+its gradients so far, as in RMSprop, and each weight decays towards its trained value.
+
+What a text teaches may mislead. So the network as it was trained predicts too, and the prediction
+is the mean of both, weighted by how well each has predicted the segments before (Bayes' rule).
+
+Letters: T steps, V vocabulary size, B = 1 column.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
-from charrnn.ids import IGNORE
-from charrnn.mixing.mixed import MEMORY, Mixed, UnrolledMixed
-from charrnn.mixing.mixer import Mixer
+from charrnn.errors import ConfigError, setting
+from charrnn.ids import EOS, IGNORE
+from charrnn.mixing.inputs import LENGTHS, TAIL
+from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed, UnrolledMixed
+from charrnn.mixing.mixer import Mixer, log_softmax, target_log_probs
+from charrnn.mixing.recall import NONE, Index
+from charrnn.network.model import CharRNN
 from charrnn.network.optim import clip_by_global_norm
-from charrnn.ngrams.residual import Network
+from charrnn.network.unrolled import Prior
+from charrnn.ngrams.ngram import NGram
+from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
+from charrnn.storage.checkpoint import Checkpoint
+from charrnn.text.unicode import normalize
 
 Array = np.ndarray
 
-SEGMENT = 32  # tokens between updates
-RATE = 1.0  # of gradient descent, on clipped gradients
-_MIXING_RATE = 2e-3  # the same for the weights of a mixture, for each prediction
+SEGMENT = 16  # tokens between updates
+RATE = 3.0  # of gradient descent on the mean loss of a segment
+_CLIP = 1.0  # largest norm of a gradient
+_EPSILON = 0.1  # added to root mean squares, which are 1 on average
+_DECAY = 1e-3  # share of the way back to the trained weights at each step; more where gradients are
+_PRIOR = 10  # segments whose squared gradients count as those of a mean weight
+_MIXING_RATE = 6e-4  # of SGD for the weights of a mixture, for each prediction
+_SHARE = 0.02  # of belief that is divided evenly after each segment, whatever has been before
+_EXPLODED = 2.0  # nats per token by which a segment may be predicted worse than without learning
+
+
+class Descent:
+    """Gradient descent scaled by root mean squares.
+
+    Args:
+        weights: flat vector, updated in place.
+        rate: learning rate.
+    """
+
+    def __init__(self, weights: Array, rate: float) -> None:
+        self.weights, self.rate = weights, rate
+        self.trained, self.squares = weights.copy(), np.zeros_like(weights)
+        self.steps = 0
+
+    def step(self, gradient: Array) -> None:
+        """Take a step, and a small one back to the trained weights; overwrites the gradient."""
+        if not np.isfinite(clip_by_global_norm(gradient, _CLIP)):
+            return
+        self.steps += 1
+        self.squares += gradient * gradient
+        scale = np.sqrt(self.squares + _PRIOR / self.steps * self.squares.mean())
+        scale /= max(scale.mean(), np.finfo(scale.dtype).tiny)
+        self.weights += np.minimum(_DECAY * scale, 0.5) * (self.trained - self.weights)
+        scale += _EPSILON
+        gradient /= scale
+        gradient *= self.rate
+        self.weights -= gradient
+
+    def restore(self) -> None:
+        """Forget what was learned."""
+        self.weights[:] = self.trained
+
+
+class UnrolledPair:
+    """`Unrolled` for one column of a network and of a copy that learns, for a segment at a time.
+
+    The states (2 R, 1), or (2 R + n - 1, 1) with an n-gram model, are the R numbers of the
+    network's, those of the copy's, and the contexts of the n-gram model.
+    """
+
+    def __init__(self, network: Network, rate: float) -> None:
+        self.network, self.learner = network, network.copy()
+        self.ngram = network.ngram if isinstance(network, ResidualRNN) else None
+        trained, learning = _alone(network), _alone(self.learner)
+        self.trained = trained.unroll(SEGMENT, 1)
+        self.learning = learning.unroll(SEGMENT, 1, training=True)
+        self.descent = Descent(self.learner.parameters.flat, rate)
+        self.beliefs = np.array([0.5, 0.5])  # how probably each is the better one
+        self.exploded = False
+        self._added: Array | None = None  # (V, T) by the n-gram model to the logits
+
+    def forward(self, inputs: Array, states: Array) -> tuple[Array, Array]:
+        """log P (T, V, 1) of what follows each input, and the states after the last step."""
+        size = math.prod(self.learning.state_shape)
+        before = states[:size], states[:size] if self.exploded else states[size : 2 * size]
+        contexts = self._add_ngram(inputs, states[2 * size :])
+        found, after = [], []
+        for unrolled, state in zip((self.trained, self.learning), before, strict=True):
+            own = state.reshape(unrolled.state_shape)
+            logits, own = unrolled.forward(inputs, own, self._prior())
+            found.append(log_softmax(np.ascontiguousarray(logits[..., 0])))
+            after.append(own.reshape(-1, 1))
+        if not np.isfinite(found[1]).all():
+            found[1][:] = -np.inf
+        self._log_probs = np.stack(found)
+        shares = np.log(self.beliefs).astype(states.dtype)
+        log_probs = np.logaddexp(*(self._log_probs + shares[:, None, None]))
+        return log_probs[..., None], np.concatenate([*after, contexts], dtype=states.dtype)
+
+    def parts(self, inputs: Array, states: Array) -> tuple[Array, Array, Array]:
+        """`UnrolledResidual.parts`: what `forward` says, less what the n-gram model adds."""
+        contexts = states[len(states) - (self.network.config.ngram - 1) :]
+        read, _ = cast(NGram, self.ngram).contexts_after(inputs, contexts.astype(np.int64))
+        log_probs, states = self.forward(inputs, states)
+        return log_probs - cast(Array, self._added).T[..., None], read, states
+
+    def _add_ngram(self, inputs: Array, contexts: Array) -> Array:
+        """Look up what the n-gram model adds to the logits (V, T); the contexts afterwards."""
+        if self.ngram is None:
+            return contexts
+        read, after = self.ngram.contexts_after(inputs, contexts.astype(np.int64))
+        self._added = self.ngram.distributions(read.reshape(len(read), -1))
+        self._added *= self.network.config.ngram_scale
+        return after
+
+    def _prior(self) -> Prior | None:
+        added = self._added
+        return None if added is None else lambda part: added[:, part]
+
+    def learn(self, targets: Array, rest: Array | None = None) -> None:
+        """Learn from the segment that was predicted.
+
+        Args:
+            rest: (T, V) what else is added to log P, so that the network learns what that lacks.
+        """
+        flat = targets[:, 0]
+        trained, learned = (target_log_probs(each, flat).sum() for each in self._log_probs)
+        lead = float(learned) - float(trained)
+        odds = self.beliefs * np.exp([min(0.0, -lead), min(0.0, lead)])
+        self.beliefs = (1 - _SHARE) * odds / odds.sum() + _SHARE / 2
+        self.exploded = lead < -_EXPLODED * len(flat)
+        if self.exploded:
+            self.descent.restore()
+            return
+        if self._added is not None and rest is not None:
+            self._added += rest.T
+        self.learning.backward(targets, self._prior())
+        gradient = self.learning.gradients.flat
+        gradient /= max(1, np.count_nonzero(flat != IGNORE))
+        self.descent.step(gradient)
+
+    @property
+    def better(self) -> Network:
+        """The network that has predicted the last segments better."""
+        return self.learner if self.beliefs[1] > 0.5 else self.network
+
+
+def _alone(network: Network) -> CharRNN:
+    return network.network if isinstance(network, ResidualRNN) else network
 
 
 @dataclass(frozen=True)
 class Adaptive:
-    """A model of which every `unroll` is a copy that learns.
+    """A model of which every `unroll` learns for itself.
 
     Args:
         model: not changed.
-        rate: learning rate of gradient descent.
+        rate: learning rate of the network.
     """
 
     model: Network | Mixed
     rate: float = RATE
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document."""
-        return self.model.zero_state(batch_size)
+        """The states before a document; what a mixture remembers of it is not in them."""
+        network = self.model.base if isinstance(self.model, Mixed) else self.model
+        state = network.zero_state(1).reshape(-1, 1)
+        contexts = network.ngram.config.order - 1 if isinstance(network, ResidualRNN) else 0
+        return np.concatenate([state[: len(state) - contexts], state])
 
-    def unroll(self, seq_len: int, batch_size: int) -> "UnrolledAdaptive | UnrolledAdaptiveMixed":
-        """A copy of the model that learns."""
-        if isinstance(self.model, Mixed):
-            return UnrolledAdaptiveMixed(self.model, self.rate)
-        return UnrolledAdaptive(self.model.copy(), self.rate)
+    def unroll(self, seq_len: int, batch_size: int) -> "UnrolledAdaptive":
+        """The model, and what of it learns."""
+        return UnrolledAdaptive(self.model, self.rate)
 
 
 class UnrolledAdaptive:
-    """`Unrolled` for one column of a network, which is changed."""
+    """`Unrolled` for one column of a model that learns."""
 
-    def __init__(self, network: Network, rate: float) -> None:
-        self.rate, self.weights = rate, network.parameters.flat
-        self.unrolled = network.unroll(SEGMENT, 1, training=True)
+    def __init__(self, model: Network | Mixed, rate: float) -> None:
+        self.networks = UnrolledPair(model.base if isinstance(model, Mixed) else model, rate)
+        self.mixed, self.memory = None, Index(LENGTHS, MEMORY)
+        if isinstance(model, Mixed):
+            mixer = Mixer(*(array.copy() for array in model.mixer.arrays.values()))
+            own = Mixed(model.base, model.counts, mixer)
+            self.mixed = UnrolledMixed(own, cast(UnrolledResidual, self.networks))
 
-    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """log P (T, 1) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+    def log_probs(self, inputs: Array, targets: Array, states: Array) -> tuple[Array, Array]:
+        """log P (T, 1) of each target in nats, 0 where it is IGNORE, and the states afterwards."""
         found = np.empty(targets.shape)
-        for part in _segments(len(targets)):
-            found[part], state = self.learn(inputs[part], targets[part], state)
-        return found, state
+        for start in range(0, len(targets), SEGMENT):
+            part = slice(start, start + SEGMENT)
+            with np.errstate(all="ignore"):
+                found[part, 0], states = self._learn(inputs[part], targets[part], states)
+        return found, states
 
-    def learn(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """`log_probs` of one segment."""
-        nats, state, _ = self.unrolled.gradient(inputs, targets, state)
-        self._learn(max(1, int(np.count_nonzero(targets != IGNORE))))
-        return -nats, state
+    def _learn(self, inputs: Array, targets: Array, states: Array) -> tuple[Array, Array]:
+        """`log_probs` (T,) of a segment, which is learned from afterwards."""
+        flat, rest = targets[:, 0], None
+        if self.mixed is None:
+            log_probs, states = self.networks.forward(inputs, states)
+            found = target_log_probs(log_probs[..., 0], flat)
+        else:
+            mixed, states = self.mixed.collect(inputs, states, *self._remember(inputs[:, 0]))
+            mixer, found = self.mixed.model.mixer, np.empty(len(flat))
+            rest = np.empty((len(flat), self.mixed.model.vocab_size), states.dtype)
+            for at, each in mixed:
+                rest[at] = mixer.logits(each) - each.log_probs[0]
+                found[at] = mixer.learn(each, flat[at], _MIXING_RATE)
+        self.networks.learn(targets, rest)
+        return found, states
 
-    def _learn(self, predictions: int) -> None:
-        """Take a step of gradient descent on the mean loss."""
-        gradient = self.unrolled.gradients.flat
-        gradient /= predictions
-        if not np.isfinite(clip_by_global_norm(gradient, 1.0)):
-            return
-        gradient *= self.rate
-        self.weights -= gradient
+    def _remember(self, inputs: Array) -> tuple[Array, Array]:
+        """The last tokens (TAIL, T, 1), and what followed such (len(LENGTHS), 2, T, 1)."""
+        tail = np.empty((TAIL, len(inputs), 1), np.int64)
+        found = np.full((len(LENGTHS), 2, len(inputs), 1), NONE, np.int32)
+        for step, token in enumerate(np.maximum(inputs, EOS).tolist()):
+            for row, history in enumerate(self.memory.add(token)):
+                found[row, :, step, 0] = history
+            tail[:, step, 0] = self.memory.last(TAIL)
+        return tail, found
 
-
-class UnrolledAdaptiveMixed:
-    """`UnrolledAdaptive` for a mixture, whose own weights learn too."""
-
-    def __init__(self, model: Mixed, rate: float) -> None:
-        base = model.base.copy()
-        self.base = UnrolledAdaptive(base, rate)
-        mixer = Mixer(*(array.copy() for array in model.mixer.arrays.values()))
-        unrolled = base.unroll(SEGMENT, 1, training=True)
-        self.unrolled = UnrolledMixed(Mixed(base, model.counts, mixer), unrolled)
-
-    def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """log P (T, 1) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
-        found = np.empty(targets.shape)
-        for part in _segments(len(targets)):
-            before, flat = state[:-MEMORY], targets[part].reshape(-1)
-            mixed, state = self.unrolled.inputs(inputs[part], state)
-            for where, each in mixed:
-                learned = self.unrolled.model.mixer.learn(each, flat[where], _MIXING_RATE)
-                found[part].reshape(-1)[where] = learned
-            self.base.learn(inputs[part], targets[part], before)
-        return found, state
+    @property
+    def learned(self) -> Network | Mixed:
+        """The model with what has been learned, of its networks the one that predicts better."""
+        network = self.networks.better
+        if self.mixed is None:
+            return network
+        own = self.mixed.model
+        return Mixed(cast(ResidualRNN, network), own.counts, own.mixer)
 
 
-def _segments(length: int) -> Iterator[slice]:
-    return (slice(start, start + SEGMENT) for start in range(0, length, SEGMENT))
+def check_learns(model: LanguageModel) -> Network | Mixed:
+    """The model; ConfigError where it is an n-gram model, which does not learn."""
+    if isinstance(model, NGram):
+        raise ConfigError(f"{setting('adapt')} needs a network; this is an n-gram model")
+    return model
+
+
+def learned_from(checkpoint: Checkpoint, text: str) -> Checkpoint:
+    """The model after it has learned from a text.
+
+    Raises:
+        ConfigError: it is an n-gram model.
+        CorpusError: the text is not valid Unicode.
+    """
+    adaptive = Adaptive(check_learns(checkpoint.model))
+    tokens = checkpoint.vocabulary.encode(normalize(text))
+    inputs, unrolled = np.append(EOS, tokens[:-1])[:, None], adaptive.unroll(SEGMENT, 1)
+    unrolled.log_probs(inputs[: len(tokens)], tokens[:, None], adaptive.zero_state(1))
+    return replace(checkpoint, model=unrolled.learned)

@@ -12,7 +12,7 @@ import numpy as np
 
 from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS, IGNORE, UNK
-from charrnn.inference.adaptation import Adaptive
+from charrnn.inference.adaptation import Adaptive, check_learns
 from charrnn.inference.evaluation import (
     BURN_IN,
     chunk_shape,
@@ -162,11 +162,7 @@ def _windowed(checkpoint: Checkpoint) -> Network | Mixed:
 
 
 def _scorer(checkpoint: Checkpoint, adapt: bool) -> LanguageModel | Adaptive:
-    if not adapt:
-        return checkpoint.model
-    if isinstance(checkpoint.model, NGram):
-        raise ConfigError(f"{setting('adapt')} needs a network; this is an n-gram model")
-    return Adaptive(checkpoint.model)
+    return Adaptive(check_learns(checkpoint.model)) if adapt else checkpoint.model
 
 
 def _encoded(

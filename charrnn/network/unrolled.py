@@ -188,6 +188,7 @@ class Unrolled:
         `targets` has no effect here; a network beside an n-gram model uses it.
         """
         tape, state = self._read(inputs, state)
+        self._tape_of_forward = tape
         with np.errstate(all="ignore"):
             logits = self.parameters["head.weight"] @ tape.head.T
             if prior is not None:
@@ -240,6 +241,15 @@ class Unrolled:
             nats, dtop = self._head_gradient(tape, targets, scale, prior)
             dstate = self._layers_backward(tape, dtop, trace)
         return nats, state, dstate
+
+    def backward(self, targets: Array, prior: Prior | None = None) -> None:
+        """Fill `gradients` as `gradient` does, for the chunk that `forward` has just read.
+
+        Only for what is unrolled for training; otherwise steps share their memory.
+        """
+        with np.errstate(all="ignore"):
+            _, dtop = self._head_gradient(self._tape_of_forward, targets, 1.0, prior)
+            self._layers_backward(self._tape_of_forward, dtop, None)
 
     def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
         """Yield slices of the predictions with their logits (N, V), as many as the buffer holds."""

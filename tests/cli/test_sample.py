@@ -154,6 +154,16 @@ def test_a_prompt_that_names_a_file_is_refused(run: Run, trained: Path, folder: 
     assert run("sample", "-", "-c", trained, "-n", "0", stdin=b"sents.txt").out == "sents.txt\n"
 
 
+def test_adapt_learns_from_the_prompt_and_leaves_the_model(run: Run, trained: Path) -> None:
+    prompt, before = "the old well held " * 30 + "the old we", trained.read_bytes()
+    command = ("sample", prompt, "-c", trained, "--next", "--json")
+    (plain,), (adapted,) = run(*command).objects(), run(*command, "--adapt").objects()
+    probs = [{each["char"]: each["prob"] for each in found["next"]} for found in (plain, adapted)]
+    assert probs[1]["l"] > probs[0]["l"] + 0.05
+    assert run(*command, "--adapt").objects() == [adapted]
+    assert trained.read_bytes() == before
+
+
 def test_any_of_several_stop_texts_ends_a_sample(run: Run, endless: Path) -> None:
     command = ("sample", "he", "-c", endless, "--length", "30", "--seed", "2", "--json")
     whole = run(*command).objects()[0]["text"][2:]
@@ -534,6 +544,8 @@ USAGE = [
     ("--beam 2 --seed 3", "--beam and --seed cannot"),
     ("-i --json", "--interactive and --json cannot be combined"),
     ("-i --best 2", "--interactive and --best cannot"),
+    ("-i --adapt", "--interactive and --adapt cannot"),
+    ("--adapt --prompts x", "--adapt and --prompts cannot be combined"),
     ("--next --beam 2", "--next and --beam cannot"),
     ("--next --temperature 0.5", "--next and --temperature cannot"),
     ("--prompts x --best 2", "--prompts and --best cannot be combined"),
@@ -559,17 +571,19 @@ ALONE = {option: tuple(words.split()) for option, words in {
     "--allow-unk": "--allow-unk", "--prompts": "--prompts prompts.txt", "--next": "--next",
     "--interactive": "--interactive", "--novel": "--novel novel.txt",
     "--novel-min": "--novel novel.txt --novel-min 2", "--json": "--json",
-    "--encoding": "--encoding latin-1", "--max-size": "--max-size 5", "--threads": "--threads 1",
+    "--adapt": "--adapt", "--encoding": "--encoding latin-1", "--max-size": "--max-size 5",
+    "--threads": "--threads 1",
 }.items()}  # fmt: skip
 REFUSED = {
     "--next": "--length --temperature --top-k --top-p --num-samples --best --beam --stop "
     "--allow-unk --seed --prompts --interactive --novel --novel-min",
-    "--interactive": "--prompts --num-samples --best --beam --novel --novel-min --json",
+    "--interactive": "--prompts --num-samples --best --beam --novel --novel-min --json --adapt",
+    "--adapt": "--prompts",
     "--prompts": "PROMPT --num-samples --best",
     "--beam": "--temperature --top-k --top-p --num-samples --seed",
 }
 IMPLIED = {frozenset(("--prompts", "--json")), frozenset(("--novel", "--novel-min"))}
-WITHOUT_EFFECT = {"--encoding", "--max-size", "--threads"}  # on short ASCII texts
+WITHOUT_EFFECT = {"--adapt", "--encoding", "--max-size", "--threads"}  # on short ASCII texts
 
 
 @pytest.mark.slow

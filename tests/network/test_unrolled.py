@@ -286,3 +286,14 @@ def test_steps_share_their_memory_until_a_gradient_is_wanted(network: dict[str, 
     ):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(forgetful.gradients.flat, whole.gradients.flat)
+
+
+@every_network
+def test_backward_after_forward_is_the_gradient(network: dict[str, Any]) -> None:
+    model = make(**network)
+    inputs, targets = chunk_with_boundaries()
+    expected, found = (model.unroll(T, B, training=True) for _ in range(2))
+    expected.gradient(inputs, targets, random_state(model))
+    found.forward(inputs, random_state(model))
+    found.backward(targets)
+    np.testing.assert_allclose(found.gradients.flat, expected.gradients.flat, atol=1e-12)
