@@ -262,13 +262,15 @@ class Evaluation:
         return bits(self.loss)
 
 
-def measured_part(tokens: Array) -> tuple[list[Array], float]:
-    """Sequences to measure how long `evaluate` takes, and the size of the split by theirs."""
-    sequences, _, _ = _pieces(tokens, _PIECES)
+def measured_part(tokens: Array) -> tuple[list[Array], list[Array], float]:
+    """Sequences to measure how long `evaluate` takes, their pasts, and the size of the split by
+    theirs."""
+    sequences, _, pasts = _pieces(tokens, _PIECES)
     first = max(0, len(sequences) // 2 - _NARROW)  # of about the same length, as in `evaluate`
-    chosen = sorted(sequences, key=len)[first : first + 2 * _NARROW]
-    part = [sequence[:_MEASURED] for sequence in chosen]
-    return part, sum(map(len, sequences)) / sum(map(len, part))
+    by_length = sorted(range(len(sequences)), key=lambda at: len(sequences[at]))
+    chosen = by_length[first : first + 2 * _NARROW]
+    part = [sequences[at][:_MEASURED] for at in chosen]
+    return part, [pasts[at] for at in chosen], sum(map(len, sequences)) / sum(map(len, part))
 
 
 def evaluate(

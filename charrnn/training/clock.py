@@ -105,7 +105,7 @@ def measure(
     shards = Shards(model, config, workers.world)
     state = model.zero_state(shards.num_streams)
     optimizer, times = Adam(model.parameters.flat.copy()), []
-    part, ratio = measured_part(validator.split.tokens) if validator else ([], 0.0)
+    part, _, ratio = measured_part(validator.split.tokens) if validator else ([], [], 0.0)
     network = model.network if isinstance(model, ResidualRNN) else model
     start = time.perf_counter()
     for chunks in batches.steps():

@@ -12,10 +12,12 @@ from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference import evaluation
 from charrnn.inference.evaluation import (
     evaluate,
+    measured_part,
     stream_chunks,
     token_log_probs,
     window_log_probs,
 )
+from charrnn.mixing.mixed import MEMORY
 from charrnn.network.model import CharRNN
 from charrnn.network.unrolled import Unrolled
 from charrnn.parallel.threads import Workers
@@ -263,3 +265,11 @@ def test_streams_count_every_place_once_and_begin_early(steps: int) -> None:
     assert sorted(counted) == [*range(14)]
     assert [*chunks[0][0][0]] == [-3, 2, 6]
     assert not any(inside[places < 0].any() for places, inside in chunks)
+
+
+def test_what_is_measured_remembers_as_much_as_what_is_evaluated() -> None:
+    tokens = np.append(np.full(99_999, 5), EOS)
+    part, pasts, ratio = measured_part(tokens)
+    assert len(part) == len(pasts)
+    assert ratio > 10
+    assert max(map(len, pasts)) == MEMORY
