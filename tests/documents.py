@@ -27,7 +27,7 @@ from charrnn.resources import bundled_model
 from tests.commands import MODEL_LINE, type_in
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "charrnn/cli/README.md", "charrnn/parallel/README.md")
 BLOCK = re.compile(r"```(sh|sh slow|python)\n(.*?)```(?:\s*```text\n(.*?)```)?", re.DOTALL)
 DOTS = "...\n"
 FENCES = re.compile(r"```.*?```", re.DOTALL)
@@ -216,9 +216,7 @@ def cut(shape: str, line: str) -> str:
 def renewed(shown: str, printed: str) -> str:
     """What is printed, abridged as what is shown."""
     rest = printed.rstrip("\n").replace(str(ROOT), "...").splitlines()
-    shapes = [
-        list(lines) for dots, lines in groupby(shown.splitlines(), "...".__eq__) if not dots
-    ]
+    shapes = [list(lines) for dots, lines in groupby(shown.splitlines(), "...".__eq__) if not dots]
     opened, closed = not shown.startswith(DOTS), not shown.endswith(f"\n{DOTS}")
     if len(shapes) <= 1 and opened and closed:  # nothing is left out
         shapes = [(shapes[0] if shapes else []) + [""] * len(rest)]

@@ -1,4 +1,4 @@
-"""The documents keep their word: their commands, what these print, and that no option is left out."""
+"""The documents keep their word: commands, what they print, links, options."""
 
 import json
 import os
@@ -64,7 +64,9 @@ def printed(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell and a terminal")
-@pytest.mark.parametrize("example", [each for name in DOCUMENTS for each in examples(name)], ids=str)
+@pytest.mark.parametrize(
+    "example", [each for name in DOCUMENTS for each in examples(name)], ids=str
+)
 def test_every_example_runs_and_prints_what_is_shown(
     example: Example, printed: Callable[[Example], str | AssertionError]
 ) -> None:
