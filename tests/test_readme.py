@@ -1,145 +1,41 @@
-"""The README keeps its word: its commands, what they print, and that nothing is left out of it."""
+"""The documents keep their word: commands, what they print, links, options."""
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.util import find_spec
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charrnn.resources import bundled_model
-from tests.commands import MODEL_LINE, type_in
+from tests.documents import (
+    DOCUMENTS,
+    ROOT,
+    Example,
+    assert_shown,
+    blocks,
+    examples,
+    missing,
+    read,
+    renewed,
+    session,
+    shortened,
+)
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-FENCES = re.compile(r"```.*?```", re.DOTALL)
-# What is run elsewhere: by CI word for word, or not at all, as it changes the user's shell.
-NOT_RUN = ("python3 -m venv", "source ", "pip install", "curl", "charrnn --install-completion")
-NEEDS = {"--plot": "matplotlib", "mpiexec": "mpi4py"}
-MODELS = ("checkpoints/english", "dates", "model")
-TEXTS = ("poems", "text", "tinyshakespeare")
-
-
-@dataclass(frozen=True)
-class Example:
-    """Command lines of the README, and what it shows that the last one prints."""
-
-    lines: tuple[str, ...]
-    shown: str
-
-
-def blocks() -> Iterator[Example]:
-    """The shell blocks, each with the output that follows it."""
-    for code, shown in re.findall(r"```sh\n(.*?)```(?:\s*```text\n(.*?)```)?", README, re.DOTALL):
-        yield Example(tuple(line for line in code.splitlines() if line), shown)
+Printed = dict[Example, str | AssertionError]
+GUIDE = "charrnn/cli/README.md"
+EVERYWHERE = [*map(str, sorted(path.relative_to(ROOT) for path in ROOT.glob("charrnn/**/*.md")))]
+MOST_LINES = {"README.md": 220, "charrnn/README.md": 150}
 
 
 def commands() -> list[str]:
-    return [line for block in blocks() for line in block.lines]
-
-
-def examples() -> list[Example]:
-    """What is to be run: the blocks, and the commands within sentences."""
-    spoken = re.findall(r"`(charrnn [^`]+)`", FENCES.sub("", README))
-    found = [*blocks(), *(Example((" ".join(line.split()),), "") for line in spoken)]
-    return [example for example in map(run_here, found) if example.lines]
-
-
-def run_here(example: Example) -> Example:
-    return Example(
-        tuple(line for line in example.lines if not line.startswith(NOT_RUN)), example.shown
-    )
-
-
-def shortened(line: str) -> str:
-    """The same command with a budget of a few steps."""
-    if "charrnn train" not in line:
-        return line
-    line = re.sub(r"--minutes \S+", "--steps 200", line)
-    line = re.sub(r"--steps (\d+)", lambda steps: f"--steps {int(steps[1]) // 100}", line)
-    return line if "--steps" in line or "--cell ngram" in line else f"{line} --steps 2"
-
-
-def make_folder(folder: Path) -> None:
-    """What a reader has at hand: a few texts and models, and charrnn on the path."""
-    program = folder / "bin" / "charrnn"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charrnn "$@"\n')
-    program.chmod(0o755)
-    (folder / "checkpoints").mkdir()
-    shutil.copytree(ROOT / "corpora", folder / "corpora")
-    for name in MODELS:
-        shutil.copy(bundled_model(), folder / f"{name}.npz")
-    verses = (folder / "corpora" / "english.txt").read_text(encoding="utf-8")[:3000]
-    for name in TEXTS:
-        (folder / f"{name}.txt").write_text(verses.replace("\n", "\n\n"), encoding="utf-8")
-    (folder / "dates.txt").write_text("March 27, 2019\t2019-03-27\n" * 30)
-    (folder / "prompts.txt").write_text("March 28, 2019\t\n")
-
-
-def printed_by(line: str, folder: Path) -> str:
-    """What a command line prints on a terminal, with nothing to read from it."""
-    places = (folder / "bin", Path(sys.executable).parent, os.environ["PATH"])
-    path = os.pathsep.join(map(str, places))
-    environment = {"PATH": path, "TERM": "dumb", "PYTHONPATH": str(ROOT)}
-    found = type_in(["bash", "-c", line], folder, environment, stdin=subprocess.DEVNULL)
-    assert found.code == 0, found.out
-    return MODEL_LINE.sub("", found.out).replace("\r\n", "\n")
-
-
-def alike(shown: str, printed: str) -> bool:
-    """Whether two lines say the same; `...` stands for the rest of a line, numbers may be near."""
-    words, others = shown.split(), printed.split()
-    if words[-1:] == ["..."]:
-        words = words[:-1]
-        others = others[: len(words)]
-    return len(words) == len(others) and all(map(near, words, others))
-
-
-def near(word: str, other: str) -> bool:
-    if word.startswith(".../"):  # wherever charrnn is installed
-        return other.endswith(word[3:])
-    try:
-        return float(word.strip(",")) == pytest.approx(float(other.strip(",")), rel=0.01)
-    except ValueError:
-        return word == other
-
-
-def assert_shown(shown: str, printed: str) -> None:
-    """Every line is there, in this order, and between them only what `...` leaves out."""
-    rest, skipping = printed.splitlines(), False
-    for line in shown.splitlines():
-        if line == "...":
-            skipping = True
-            continue
-        while skipping and rest and not alike(line, rest[0]):
-            rest.pop(0)
-        skipping = False
-        assert rest, f"{line!r} is not in {printed!r}"
-        assert alike(line, rest[0]), f"{line!r} is now {rest[0]!r}"
-        rest.pop(0)
-    assert skipping or not rest
-
-
-def missing(example: Example) -> list[str]:
-    """The packages that an example needs and that are not installed."""
-    needed = [package for words, package in NEEDS.items() if words in example.lines[-1]]
-    return [package for package in needed if not find_spec(package)]
-
-
-def last_printed(example: Example, folder: Path) -> str:
-    """What the last line of an example prints, after all those before it."""
-    make_folder(folder)
-    return [printed_by(shortened(line), folder) for line in example.lines][-1]
+    """All command lines of the README's blocks."""
+    return [line for block in blocks("README.md") for line in block.lines]
 
 
 def parameters(item: pytest.Item) -> dict[str, Any]:
@@ -151,28 +47,35 @@ def parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def printed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Example], str]]:
-    """What the examples that are to be tested print; two of them run at a time."""
+) -> Iterator[Callable[[Example], str | AssertionError]]:
+    """What the examples of the documents that are to be tested print; two sessions at a time."""
+    chosen = {
+        example.document
+        for item in request.session.items
+        if (example := parameters(item).get("example"))
+    }
     with ThreadPoolExecutor(2) as threads:
-        started = {
-            example: threads.submit(last_printed, example, tmp_path_factory.mktemp("reader"))
-            for item in request.session.items
-            if (example := parameters(item).get("example")) and not missing(example)
+        started: dict[str, Future[Printed]] = {
+            document: threads.submit(session, document, tmp_path_factory.mktemp("reader"))
+            for document in sorted(chosen)
         }
-        yield lambda example: started[example].result()
+        yield lambda example: started[example.document].result()[example]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell and a terminal")
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.lines[-1])
+@pytest.mark.parametrize(
+    "example", [each for name in DOCUMENTS for each in examples(name)], ids=str
+)
 def test_every_example_runs_and_prints_what_is_shown(
-    example: Example, printed: Callable[[Example], str]
+    example: Example, printed: Callable[[Example], str | AssertionError]
 ) -> None:
     if names := missing(example):
         pytest.skip(f"needs {' and '.join(names)}")
     found = printed(example)
-    own = "checkpoints/english.npz" in example.lines[-1]  # a model that the reader has trained
-    if example.shown and not own and shortened(example.lines[-1]) == example.lines[-1]:
+    if isinstance(found, AssertionError):
+        raise found
+    if example.compared:
         assert_shown(example.shown, found)
 
 
@@ -181,6 +84,23 @@ def test_what_is_shown_is_compared_with_what_is_printed() -> None:
     for shown in ("a 1.1\n", "a 1\nb\n", "...\nb\n", "b ...\n", ""):
         with pytest.raises(AssertionError):
             assert_shown(shown, "a 1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("old\n", "one 1\ntwo 2 2\nthree 3\nfour 4\n"),
+        ("", "one 1\ntwo 2 2\nthree 3\nfour 4\n"),
+        ("a\n...\n", "one 1\n...\n"),
+        ("...\na\nb\n", "...\nthree 3\nfour 4\n"),
+        ("...\ntwo 0 ...\n...\nfour 0\n", "...\ntwo 2 ...\n...\nfour 4\n"),
+        ("a\n...\nthree\n...\n", "one 1\n...\nthree 3\n...\n"),
+    ],
+)
+def test_outputs_are_renewed_in_their_shape(shown: str, expected: str) -> None:
+    printed = "one 1\ntwo 2 2\nthree 3\nfour 4\n"
+    assert renewed(shown, printed) == expected
+    assert_shown(expected, printed)
 
 
 def test_budgets_are_shortened() -> None:
@@ -213,9 +133,8 @@ def test_one_command_sets_up_and_runs_the_main_job() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "score", "inspect"])
-def test_every_command_is_documented_with_its_options(command: str) -> None:
-    assert f"charrnn {command}" in README
+def options(command: str) -> set[str]:
+    """The options of a command."""
     text = subprocess.run(
         [sys.executable, "-m", "charrnn", command, "--help-all"],
         capture_output=True,
@@ -223,37 +142,39 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
         check=True,
         env={"COLUMNS": "200", "PATH": ""},
     ).stdout
-    options = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
-    assert len(options) > 1
-    missing = sorted(
-        option for option in options if f"`{option}" not in README and option not in README
-    )
-    assert not missing
+    return set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
 
 
-def test_the_example_for_python_runs(tmp_path: Path) -> None:
-    (found,) = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
-    code, shown = found
-    assert "minutes=0.1" in code
-    done = subprocess.run(
-        [sys.executable, "-c", code.replace("minutes=0.1", "steps=3")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert_shown(shown, done.stdout)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.npz"]
+@pytest.mark.parametrize("command", ["train", "sample", "score", "inspect"])
+def test_every_option_is_in_the_guide(command: str) -> None:
+    assert f"charrnn {command}" in read("README.md")
+    found = options(command)
+    assert len(found) > 1
+    assert found - set(re.findall(r"--[a-z][a-z-]+", read(GUIDE))) == set()
 
 
-def test_the_documents_of_the_folders_exist() -> None:
-    for folder in ("charrnn", "corpora", "checkpoints"):
-        assert (ROOT / folder / "README.md").read_text(encoding="utf-8").startswith("# ")
-        assert f"{folder}/README.md" in README
+@pytest.mark.parametrize("document", MOST_LINES)
+def test_what_one_reads_first_is_short(document: str) -> None:
+    assert len(read(document).splitlines()) <= MOST_LINES[document]
+
+
+@pytest.mark.parametrize("document", ["README.md", *EVERYWHERE])
+def test_every_link_leads_somewhere(document: str) -> None:
+    text = read(document)
+    assert text.startswith("# ")
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    folder = (ROOT / document).parent
+    assert {link for link in links if "://" not in link and not (folder / link).exists()} == set()
+
+
+@pytest.mark.parametrize("document", EVERYWHERE)
+def test_every_document_is_reached_from_the_map(document: str) -> None:
+    found = {Path(link) for link in re.findall(r"\]\(([^)]+)\)", read("charrnn/README.md"))}
+    assert Path(document).relative_to("charrnn") in found | {Path("README.md")}
 
 
 def test_every_picture_is_there() -> None:
-    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", read("README.md"))
     assert pictures
     for picture in pictures:
         assert (ROOT / picture).read_text(encoding="utf-8").startswith("<")
