@@ -8,6 +8,7 @@ Letters: N tokens, V vocabulary size.
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,13 +22,16 @@ from charrnn.ngrams.kneser_ney import count_ngrams, fit_into
 from charrnn.ngrams.residual import ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.text.tokens import Tokens
+from charrnn.training.validator import Validator
 
 Array = np.ndarray
 
 _LEAST = 50_000  # tokens of a text whose parts tell something of each other
+_A_MINUTE = 2_500_000  # tokens of a text that has a minute
 _SHARE = 0.05  # of the text that is held
 _MOST = 1 << 16  # tokens that are held
 _COUNTED = 1 << 21  # tokens at the end of the text whose contexts are counted
+_VALIDATED = 1 << 18  # tokens of a validation split that the mixture predicts
 _BYTES = 2  # of counts in a checkpoint for each of the text, between
 _FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20  # these
 # Tokens of the held ones that are learned from, to measure how long it takes. The first time is
@@ -35,14 +39,27 @@ _FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20  # these
 _MEASURED = 256, 256, 1024
 
 
-def held_part(tokens: Tokens) -> slice | None:
+def validated(mixed: Mixed, validator: Validator, unmixed: float) -> float:
+    """Bits per character of a validation split; where it is long, by a sample of it.
+
+    Args:
+        unmixed: those of the model that the mixture stands on.
+    """
+    sample = replace(validator, split=validator.split.sample(_VALIDATED))
+    found = sample.evaluate(mixed).bits_per_char
+    if sample.split is validator.split:
+        return found
+    return unmixed + found - sample.evaluate(mixed.base).bits_per_char
+
+
+def held_part(tokens: Tokens, minutes: float | None) -> slice | None:
     """The tokens of a training split that are held for fitting a mixture.
 
     They lie in the middle, so that what comes right before a validation split is learned from.
-    None are held of a short text, nor of documents too short to repeat themselves.
+    None are held of a short text, nor of one that takes long to count for its budget of minutes.
     """
     N = len(tokens)
-    if N < _LEAST:
+    if N < _LEAST or (minutes is not None and minutes * _A_MINUTE < N):
         return None
     size = min(int(_SHARE * N), _MOST)
     start = (N - size) // 2
@@ -91,6 +108,9 @@ class MixtureFitting:
         part, pasts, ratio = measured_part(validation) if len(validation) else ([], [], 0.0)
         clock = time.perf_counter()
         token_log_probs(mixed, part, workers, pasts)  # a long memory takes longer to search
+        ratio *= min(
+            1.0, 2 * _VALIDATED / max(1, len(validation))
+        )  # the base predicts a sample too
         validating = ratio * (time.perf_counter() - clock) / workers.world.size
         return self._counting_seconds + times[1] + held * max(0.0, each) + validating
 

@@ -227,7 +227,7 @@ def _trainer(
     mixture = None
     if model_config.ngram:
         model = _with_ngram(network, counted, documents, config.max_ngrams)
-        if config.mix and (held := held_part(data.train)):
+        if config.mix and (held := held_part(data.train, config.minutes)):
             letters = letters_of(data.vocabulary.tokens)
             tokens = data.train.array()
             mixture = MixtureFitting(model, tokens, held, letters, _bytes(documents))

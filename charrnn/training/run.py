@@ -18,6 +18,7 @@ from charrnn.storage.history import Validation, best
 from charrnn.text.dataset import Dataset
 from charrnn.training.baselines import NAMES, network_baseline, simple_baselines
 from charrnn.training.learner import Learner
+from charrnn.training.mixture import validated
 from charrnn.training.progress import Progress
 from charrnn.training.report import Result, Training, flags
 from charrnn.training.resuming import Record, Suspended, Text
@@ -104,16 +105,19 @@ class Run:
             mixer = self.world.together(lambda: fitting.fit(network), alone=True)
             if mixer is None:
                 return
-            mixed, validator = fitting.mixed(network, mixer), learner.validator
-            found = _finite(validator.evaluate(mixed).bits_per_char) if validator else None
-        before = best(row for row in rows if not row.mixed)
-        if before and (found is None or found >= (before.val_bits_per_char or 0.0)):
-            return
+            mixed, before = (
+                fitting.mixed(network, mixer),
+                best(row for row in rows if not row.mixed),
+            )
+            unmixed = before.val_bits_per_char if before else None
+            if learner.validator and unmixed is not None:
+                found = _finite(validated(mixed, learner.validator, unmixed))
+                if found is None or found >= unmixed:
+                    return
+                if not rows[-1].mixed:
+                    row = replace(rows[-1], val_bits_per_char=found, best=True, mixed=True)
+                    rows.append(replace(row, seconds=self.seconds()))
         self.mixed = mixed
-        if before and not rows[-1].mixed:
-            now = self.seconds()
-            row = replace(rows[-1], seconds=now, val_bits_per_char=found, best=True, mixed=True)
-            rows.append(row)
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.

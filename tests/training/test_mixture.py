@@ -15,7 +15,7 @@ from charrnn.parallel.threads import Workers
 from charrnn.storage import checkpoint
 from charrnn.text.tokens import Tokens
 from charrnn.training import mixture as module
-from charrnn.training.mixture import MixtureFitting, held_part
+from charrnn.training.mixture import MixtureFitting, held_part, validated
 from charrnn.training.run import Run
 from tests.mixing.test_mixed import tokens_of
 from tests.ngrams.test_residual import make as make_base
@@ -52,16 +52,40 @@ def finished(text: Path, output: Path, **options: Any) -> Run:
 
 def test_a_part_in_the_middle_is_held() -> None:
     tokens = Tokens.of(np.append(np.full(9_999, 5), EOS))
-    assert held_part(tokens) == slice(4_750, 5_250)
+    assert held_part(tokens, None) == slice(4_750, 5_250)
 
 
 def test_of_a_long_text_no_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 100)
-    assert held_part(Tokens.of(np.full(10_000, 5))) == slice(4_950, 5_050)
+    assert held_part(Tokens.of(np.full(10_000, 5)), None) == slice(4_950, 5_050)
 
 
 def test_nothing_is_held_of_short_texts() -> None:
-    assert held_part(Tokens.of(np.full(1_999, 5))) is None
+    assert held_part(Tokens.of(np.full(1_999, 5)), None) is None
+
+
+def test_nothing_is_held_of_a_text_that_is_long_for_its_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_A_MINUTE", 10_000)
+    tokens = Tokens.of(np.full(6_000, 5))
+    assert held_part(tokens, 0.5) is None
+    assert held_part(tokens, 0.7) == held_part(tokens, None)
+
+
+def test_a_sample_of_a_long_validation_split_tells_the_gain(
+    novel: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(novel, output)
+    unmixed, mixed, validator = run.result().baselines["unmixed"], run.mixed, run.trainer.validator
+    assert mixed is not None
+    assert validator is not None
+    whole = validated(mixed, validator, unmixed)
+    assert whole == run.result().val_bits_per_char
+    monkeypatch.setattr(module, "_VALIDATED", len(validator.split.tokens) // 2)
+    sampled = validated(mixed, validator, unmixed)
+    assert sampled != whole
+    assert sampled < unmixed
 
 
 @pytest.mark.parametrize("num_bytes", [0, 1_500, 40_000])
