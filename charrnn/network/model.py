@@ -13,7 +13,7 @@ from charrnn.network.unrolled import Unrolled
 
 Array = np.ndarray
 
-_INPUT_GAIN = 2.0  # spread of what the input adds to a gate; see charrnn/README.md
+_INPUT_GAIN = 2.0  # spread of what the input adds to a gate; see training/README.md
 
 
 def orthogonal(size: int, rng: np.random.Generator) -> Array:

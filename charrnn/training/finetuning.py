@@ -27,7 +27,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 Array = np.ndarray
 
-LEARNING_RATE = 3e-3  # lower than for fresh weights; see charrnn/README.md
+LEARNING_RATE = 3e-3  # lower than for fresh weights; see the README beside
 _SHAPE = ("cell", "activation", "feedback", "hidden_size", "num_layers", "embedding_size")
 _TOKENS = ("tokens", "normalize")
 _KEPT = ("ngram", "ngram_scale")  # unless others are asked for

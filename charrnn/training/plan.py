@@ -1,6 +1,6 @@
 """From a corpus and what the user asks for to a complete configuration: the sizes that fit.
 
-The rules and the measurements behind them stand in charrnn/README.md.
+The rules and the measurements behind them stand in the README beside this file.
 """
 
 import math
