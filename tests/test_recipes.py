@@ -70,7 +70,7 @@ def test_a_sentence_is_more_probable_than_its_words_in_another_order(workers: Wo
     assert np.mean([one.log_prob > other.log_prob for one, other in pairs]) > 0.95
 
 
-@pytest.mark.parametrize(("temperature", "least"), [(1.0, 0.92), (0.7, 0.98)])
+@pytest.mark.parametrize(("temperature", "least"), [(1.0, 0.95), (0.7, 0.99)])
 def test_the_bundled_model_writes_words_of_its_corpus_but_copies_little(
     temperature: float, least: float
 ) -> None:
