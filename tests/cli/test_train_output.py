@@ -200,7 +200,7 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "advice"),
     [
-        ("--ngram 0 --steps 2 --hidden-size 4", "train longer, e.g. --minutes 2"),
+        ("--ngram 0 --steps 2 --hidden-size 4", r"train longer, e\.g\. --minutes \d+"),
         ("--cell ngram --order 1", "raise --order, or train a network"),
     ],
 )
@@ -209,7 +209,7 @@ def test_what_beats_the_model_is_named_with_what_to_do(
 ) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     shown = run("train", "text.txt", "--lines", *options.split(), "-o", "m.npz").err
-    assert f"\n\nN-grams and xz predict this text better: {advice}\n\n" in shown
+    assert re.search(f"\n\nN-grams and xz predict this text better: {advice}\n\n", shown)
 
 
 def test_where_nothing_beats_the_model_there_is_no_advice(run: Run, folder: Path) -> None:
