@@ -185,7 +185,9 @@ def near(word: str, other: str) -> bool:
         number, found = (float(each.strip(",").replace(",", "")) for each in (word, other))
     except ValueError:
         return word == other
-    return abs(number - found) <= 0.01 * abs(number) + 1e-12
+    fraction = re.fullmatch(r"-?[\d,]*\.(\d+)", word)
+    last = 10.0 ** -len(fraction[1]) if fraction else 0.0  # digit, which rounding may change
+    return abs(number - found) <= 0.01 * abs(number) + 2 * last + 1e-12
 
 
 def assert_shown(shown: str, printed: str) -> None:
