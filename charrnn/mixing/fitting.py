@@ -92,13 +92,18 @@ def fit(
         max_bytes: what the counts may take in a checkpoint.
     """
     counts = count_contexts(base.vocab_size, tokens[:start], letters, max_bytes)
-    rows = num_rows(base.vocab_size, base.ngram.config.order)
-    model = Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
+    model = unfitted(base, counts)
     gains = learn(model, tokens, start, most)
     if not len(gains):
         return None
     error = gains.std() / np.sqrt(len(gains))
     return model if gains.mean() > max(_LEAST_GAIN, error) else None
+
+
+def unfitted(base: ResidualRNN, counts: Counts) -> Mixed:
+    """A mixture that predicts what its base does."""
+    rows = num_rows(base.vocab_size, base.ngram.config.order)
+    return Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
 
 
 def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> Array:

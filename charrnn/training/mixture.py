@@ -14,8 +14,7 @@ import numpy as np
 
 from charrnn.ids import IGNORE
 from charrnn.inference.evaluation import measured_part, token_log_probs
-from charrnn.mixing.fitting import count_contexts, fit, learn
-from charrnn.mixing.inputs import NUM_INPUTS, num_rows
+from charrnn.mixing.fitting import count_contexts, fit, learn, unfitted
 from charrnn.mixing.mixed import Mixed
 from charrnn.mixing.mixer import Mixer
 from charrnn.ngrams.kneser_ney import count_ngrams, fit_into
@@ -95,9 +94,7 @@ class MixtureFitting:
 
     def seconds(self, model: ResidualRNN, validation: Array, workers: Workers) -> float:
         """About how long it takes to fit the mixture and to validate it, as measured on a part."""
-        base = ResidualRNN(model.network, self.ngram)
-        rows = num_rows(base.vocab_size, base.ngram.config.order)
-        mixed = Mixed(base, self.counts, Mixer.initial(rows, NUM_INPUTS))
+        mixed = unfitted(ResidualRNN(model.network, self.ngram), self.counts)
         held, times = len(self.tokens) - self.start, []
         sizes = [min(size, held) for size in _MEASURED]
         for size in sizes:
@@ -108,9 +105,7 @@ class MixtureFitting:
         part, pasts, ratio = measured_part(validation) if len(validation) else ([], [], 0.0)
         clock = time.perf_counter()
         token_log_probs(mixed, part, workers, pasts)  # a long memory takes longer to search
-        ratio *= min(
-            1.0, 2 * _VALIDATED / max(1, len(validation))
-        )  # the base predicts a sample too
+        ratio *= min(1.0, 2 * _VALIDATED / max(1, len(validation)))  # by the base too
         validating = ratio * (time.perf_counter() - clock) / workers.world.size
         return self._counting_seconds + times[1] + held * max(0.0, each) + validating
 
