@@ -81,7 +81,8 @@ def test_every_example_runs_and_prints_what_is_shown(
 
 def test_what_is_shown_is_compared_with_what_is_printed() -> None:
     assert_shown("a 1.001\n...\nlast 2 ...\n", "a 1.000\nb\nc\nlast 2 words\n")
-    for shown in ("a 1.1\n", "a 1\nb\n", "...\nb\n", "b ...\n", ""):
+    assert_shown("a 1.1\n", "a 1.0\n")
+    for shown in ("a 1.2\n", "a 1\nb\n", "...\nb\n", "b ...\n", ""):
         with pytest.raises(AssertionError):
             assert_shown(shown, "a 1.0\n")
 
