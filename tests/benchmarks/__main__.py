@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=10_000, help="number of lines in scoring")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in limit")
     parser.add_argument(
-        "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for ngrams"
+        "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for parts"
     )
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
@@ -107,11 +107,12 @@ def sampling(options: argparse.Namespace) -> None:
     against_itself(options, ("charrnn", "products"), pairs)
 
 
-def ngrams(options: argparse.Namespace) -> None:
-    """Sampling one text: a network with its n-gram model against the network alone."""
-    task = {"kind": "sampling", "checkpoint": str(options.checkpoint), "streams": 1}
-    pair = task | {"ngram": True}, task | {"ngram": False}
-    against_itself(options, ("with", "without"), [(options.checkpoint.stem, *pair)])
+def parts(options: argparse.Namespace) -> None:
+    """Predicting one text step by step: with n-grams, and with the mixture, against the network."""
+    task = {"kind": "reading", "checkpoint": str(options.checkpoint), "text": "stories"}
+    alone = task | {"part": "network"}
+    pairs = [(part, task | {"part": part}, alone) for part in ("n-grams", "mixture")]
+    against_itself(options, ("with", "network"), pairs)
 
 
 def scoring(options: argparse.Namespace) -> None:
@@ -222,7 +223,7 @@ def limit(options: argparse.Namespace) -> None:
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
-        training, recipe, sampling, ngrams, scoring, busy, plain, growth, memory, command,
+        training, recipe, sampling, parts, scoring, busy, plain, growth, memory, command,
         large_file, scaling, limit,
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,14 @@ from charrnn.config import LINES, WHOLE, ModelConfig, SampleConfig, TrainConfig
 from charrnn.ids import EOS, NUM_SPECIAL
 from charrnn.inference.evaluation import token_log_probs
 from charrnn.inference.sampling import Sample, complete, generate
+from charrnn.mixing.mixed import Mixed
+from charrnn.mixing.stream import stream_of
 from charrnn.network.model import CharRNN
 from charrnn.network.stream import NetworkStream
 from charrnn.ngrams.residual import Network, ResidualRNN
 from charrnn.parallel.processes import world
 from charrnn.parallel.threads import Workers
+from charrnn.resources import bundled_corpus
 from charrnn.storage.checkpoint import Checkpoint, load
 from charrnn.text.sources import read_source, split_source
 from charrnn.text.vocabulary import Vocabulary
@@ -92,9 +96,10 @@ def _multiplied(model: Network) -> int:
 def sampling(task: Task, workers: Workers) -> tuple[Step, float]:
     """Draw CHARS characters of each stream as `charrnn sample` does, and the flop of one.
 
-    The task names a checkpoint, with or without its n-gram model, or the sizes of a random model.
+    The sizes are those of a random model that never ends a text.
     """
-    streams, model = task["streams"], _sampled(task)
+    streams, model = task["streams"], _random_model(task)
+    model.parameters["head.weight"][EOS, 0] = -1e9
     vocabulary = Vocabulary([chr(0x100 + i) for i in range(model.vocab_size - NUM_SPECIAL)])
     checkpoint = Checkpoint(model, vocabulary, LINES)
     config = SampleConfig(length=CHARS, temperature=1)  # as PyTorch draws
@@ -111,18 +116,33 @@ def sampling(task: Task, workers: Workers) -> tuple[Step, float]:
     return step, 2.0 * _multiplied(model)
 
 
-def _sampled(task: Task) -> Network:
-    """A network that never ends a text, so that all samples have one length."""
-    model: Network
-    if "checkpoint" in task:
-        found = load(Path(task["checkpoint"])).model
-        if not isinstance(found, ResidualRNN):
-            raise SystemExit(f"{task['checkpoint']} has no network beside an n-gram model")
-        model = found if task["ngram"] else found.network
-    else:
-        model = _random_model(task)
-    model.parameters["head.weight"][EOS, 0] = -1e9
-    return model
+def reading(task: Task, workers: Workers) -> tuple[Step, float]:
+    """Predict one text character by character, as sampling it does, with one part of a model.
+
+    The task names a checkpoint, and its network, its network with n-grams, or all of it.
+    """
+    model = load(Path(task["checkpoint"])).model
+    if task["part"] != "mixture" and isinstance(model, Mixed):
+        model = model.base
+    if task["part"] == "network" and isinstance(model, ResidualRNN):
+        model = model.network
+    stream = stream_of(model, model.zero_state(1))
+    tokens = cycle(_encoded(task))
+
+    def step() -> float:
+        for token in islice(tokens, CHARS):
+            stream.step(token)
+        return CHARS
+
+    return step, 2.0 * getattr(model, "size", 0)
+
+
+def _encoded(task: Task) -> list[int]:
+    """The start of a bundled text, as a checkpoint numbers its tokens."""
+    path = bundled_corpus(task["text"])
+    assert path is not None
+    text = path.read_text(encoding="utf-8")[:100_000].replace("\n", " ")
+    return load(Path(task["checkpoint"])).vocabulary.encode(text).tolist()
 
 
 def _random_model(task: Task) -> CharRNN:
@@ -176,6 +196,7 @@ def roof(task: Task, workers: Workers) -> tuple[Step, float]:
 _KINDS: dict[str, Callable[[Task, Workers], tuple[Step, float]]] = {
     "training": training,
     "sampling": sampling,
+    "reading": reading,
     "products": products,
     "scoring": scoring,
     "roof": roof,
