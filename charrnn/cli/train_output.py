@@ -299,7 +299,8 @@ def _advice(run: "Run") -> str:
     else:
         advice = f"train longer, e.g. --minutes {max(2, math.ceil(result.seconds / 30))}"
     means = " and ".join(better)
-    return f"{means[0].upper()}{means[1:]} predict this text better: {advice}"
+    verb = "predict" if len(better) > 1 or means.endswith("s") else "predicts"
+    return f"{means[0].upper()}{means[1:]} {verb} this text better: {advice}"
 
 
 def _shortest_name(run: "Run") -> str:

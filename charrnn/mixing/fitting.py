@@ -8,6 +8,7 @@ tells what they are worth on new text.
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import (
     CONTEXTS,
     COUNTED,
+    DENSE,
     LENGTHS,
     NUM_INPUTS,
     TAIL,
@@ -25,7 +27,7 @@ from charrnn.mixing.inputs import (
     tails,
 )
 from charrnn.mixing.mixed import MEMORY, NUMBERS, Mixed, joined
-from charrnn.mixing.mixer import Inputs, Mixer, target_log_probs
+from charrnn.mixing.mixer import Inputs, Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import histories
 from charrnn.ngrams.residual import ResidualRNN
 
@@ -37,6 +39,9 @@ _RATE = 1.5e-3  # of SGD, for each position
 _BLOCK = 1 << 16  # places whose contexts are hashed at a time
 _BURN_IN = 256  # tokens that bring the base's state up to date
 _MOST_KEPT = 1 << 23  # numbers of distributions that are kept for the next pass
+_FIRST = 1 << 21  # numbers of the distributions by which the first weights are found
+_NEWTON_STEPS = 10
+_RIDGE = 1e-6  # where two inputs say the same
 _LEAST_GAIN = 0.002  # nats per token that a mixture must be worth
 
 
@@ -96,8 +101,7 @@ def fit(
     gains = learn(model, tokens, start, most)
     if not len(gains):
         return None
-    error = gains.std() / np.sqrt(len(gains))
-    return model if gains.mean() > max(_LEAST_GAIN, error) else None
+    return model if gains.mean() > _LEAST_GAIN else None
 
 
 def unfitted(base: ResidualRNN, counts: Counts) -> Mixed:
@@ -109,11 +113,12 @@ def unfitted(base: ResidualRNN, counts: Counts) -> Mixed:
 def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> Array:
     """Learn the weights of a mixture on the second part of a text, as `fit`.
 
-    In the end the weights are the mean of those of the last pass (Polyak & Juditsky 1992).
+    The dense inputs begin with the weights that do best by themselves at the first steps. In the
+    end all weights are the mean of those of the last pass (Polyak & Juditsky 1992).
 
     Returns:
-        By how many nats each token that it learned from was predicted better than by the base,
-        before anything was learned from it.
+        By how many nats each token was predicted better than by the base before anything was
+        learned from it, those of the first steps left out.
     """
     edges = np.linspace(start, len(tokens), _STREAMS + 1, dtype=int)
     first, stop = edges[:-1], edges[1:]
@@ -122,8 +127,12 @@ def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> A
     kept: list[tuple[Inputs, Array]] = []  # what the weights do not change, where there is room
     keep = int((stop - first).max()) * _STREAMS * model.vocab_size <= _MOST_KEPT
     gains, steps = [np.empty(0)], 0
+    num_first = min(int((stop - first).max()) // 8, _FIRST // (_STREAMS * model.vocab_size))
     for number in range(_PASSES):
-        last, own = number == _PASSES - 1, kept or _steps(model, tokens, start, (first, stop))
+        last, own = number == _PASSES - 1, iter(kept or _steps(model, tokens, start, (first, stop)))
+        if not number and (beginning := [*islice(own, num_first)]):
+            model.mixer.own[:DENSE] = _dense_weights(beginning)[:, None]
+            own = chain(beginning, own)
         sums = [np.zeros_like(each, np.float64) for each in model.mixer.arrays.values()]
         for each, targets in own:
             found = model.mixer.learn(each, targets, _RATE)
@@ -134,12 +143,41 @@ def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> A
             if number:
                 continue
             steps += 1
-            gains.append((found - target_log_probs(each.log_probs[0], targets))[targets != IGNORE])
+            if steps > num_first:
+                gain = found - target_log_probs(each.log_probs[0], targets)
+                gains.append(gain[targets != IGNORE])
             if keep:
                 kept.append((each, targets))
     for total, array in zip(sums, model.mixer.arrays.values(), strict=True):
         array[:] = total / max(1, steps)
     return np.concatenate(gains)
+
+
+def _dense_weights(steps: Sequence[tuple[Inputs, Array]]) -> Array:
+    """The weights (D,) of the dense inputs that do best without the others, by Newton's method.
+
+    The loss is convex. Its second derivative is the covariance of the inputs' log P.
+    """
+    log_probs = np.concatenate([inputs.log_probs for inputs, _ in steps], axis=1).astype(float)
+    targets = np.concatenate([targets for _, targets in steps])
+    log_probs, targets = log_probs[:, targets != IGNORE], targets[targets != IGNORE]
+    weights, least = np.zeros(len(log_probs)), math.inf
+    weights[0] = 1
+    step = np.zeros_like(weights)
+    for _ in range(_NEWTON_STEPS):
+        mixed = log_softmax(np.tensordot(weights + step, log_probs, 1))
+        loss = -target_log_probs(mixed, targets).mean()
+        if not loss < least:  # too far
+            step /= 2
+            continue
+        weights, least = weights + step, loss
+        probs = np.exp(mixed, out=mixed)
+        means = np.einsum("nv,dnv->dn", probs, log_probs)
+        products = np.einsum("nv,anv,bnv->ab", probs, log_probs, log_probs)
+        gradient = (log_probs[:, np.arange(len(targets)), targets] - means).mean(axis=1)
+        covariance = (products - means @ means.T) / len(targets)
+        step = np.linalg.solve(covariance + _RIDGE * np.eye(len(weights)), gradient)
+    return weights
 
 
 def _steps(

@@ -24,7 +24,7 @@ class Validation:
     val_unk: int | None = None  # tokens of the validation split that the model does not know
     val_tokens: int | None = None  # all of them
     best: bool = False  # of all so far
-    mixed: bool = False  # the mixture that was fitted when the network was trained
+    mixed: bool = False  # the mixture or blend that was made of the trained network
 
 
 _NUMBERS = {each.name for each in fields(Validation)} - {"step", "best", "mixed"}

@@ -15,7 +15,7 @@ import numpy as np
 from charrnn.ids import IGNORE
 from charrnn.inference.evaluation import measured_part, token_log_probs
 from charrnn.mixing.fitting import count_contexts, fit, learn, unfitted
-from charrnn.mixing.mixed import Mixed
+from charrnn.mixing.mixed import LanguageModel, Mixed
 from charrnn.mixing.mixer import Mixer
 from charrnn.ngrams.kneser_ney import count_ngrams, fit_into
 from charrnn.ngrams.residual import ResidualRNN
@@ -38,17 +38,20 @@ _FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20  # these
 _MEASURED = 256, 256, 1024
 
 
-def validated(mixed: Mixed, validator: Validator, unmixed: float) -> float:
+def validated(
+    model: LanguageModel, base: ResidualRNN, validator: Validator, before: float
+) -> float:
     """Bits per character of a validation split; where it is long, by a sample of it.
 
     Args:
-        unmixed: those of the model that the mixture stands on.
+        base: the model that this one was made of.
+        before: its bits per character.
     """
     sample = replace(validator, split=validator.split.sample(_VALIDATED))
-    found = sample.evaluate(mixed).bits_per_char
+    found = sample.evaluate(model).bits_per_char
     if sample.split is validator.split:
         return found
-    return unmixed + found - sample.evaluate(mixed.base).bits_per_char
+    return before + found - sample.evaluate(base).bits_per_char
 
 
 def held_part(tokens: Tokens, minutes: float | None) -> slice | None:

@@ -17,6 +17,7 @@ from charrnn.storage.checkpoint import Checkpoint
 from charrnn.storage.history import Validation, best
 from charrnn.text.dataset import Dataset
 from charrnn.training.baselines import NAMES, network_baseline, simple_baselines
+from charrnn.training.blending import best_blend
 from charrnn.training.learner import Learner
 from charrnn.training.mixture import validated
 from charrnn.training.progress import Progress
@@ -51,7 +52,7 @@ class Run:
         self.data, self.trainer, self.output = data, trainer, output
         self.text, self.given, self.record, self.started = text, given, record, started
         self.files = None if output is None else Files(output, self.world, trainer.budget)
-        self.mixed: Mixed | None = None  # once it is fitted
+        self.final: Mixed | ResidualRNN | None = None  # what is made of the trained network
         self._lasted: float | None = None  # of a complete run that is restored: seconds
 
     def train(self) -> Iterator[Progress]:
@@ -70,7 +71,7 @@ class Run:
                 if progress.train_loss is not None:
                     self.record.history.append(_row(progress, self.seconds()))
                 yield self._keep(progress)
-            self._mix()
+            self._finish()
             self._compare_network()
         except DivergedError as error:
             if self.files is not None:  # it would only diverge again
@@ -96,28 +97,35 @@ class Run:
             return replace(progress, trouble="; ".join(filter(None, reasons)))
         return progress
 
-    def _mix(self) -> None:
-        """Fit the mixture, and keep it where it predicts better than the network it stands on."""
-        learner, network, rows = self.trainer, self.trainer.model, self.record.history
-        if (fitting := learner.mixture) is None or not isinstance(network, ResidualRNN):
+    def _finish(self) -> None:
+        """End with what predicts best of the trained network, a mixture and a blend."""
+        learner, network, history = self.trainer, self.trainer.model, self.record.history
+        if not isinstance(network, ResidualRNN):
             return
+        history[:] = [row for row in history if not row.mixed]
         with learner.interruptible():
-            mixer = self.world.together(lambda: fitting.fit(network), alone=True)
-            if mixer is None:
+            if fitting := learner.mixture:
+                mixer = self.world.together(lambda: fitting.fit(network), alone=True)
+                if mixer is not None:
+                    self._keep_better(fitting.mixed(network, mixer), network)
+            ngram = self.record.baselines.get("ngram", math.inf)
+            if learner.validator and ngram < (history[-1].val_bits_per_char or 0.0):
+                self._keep_better(best_blend(network, learner.validator), network)
+
+    def _keep_better(self, model: Mixed | ResidualRNN, network: ResidualRNN) -> None:
+        """End with a model made of the trained network, where it predicts better than others."""
+        validator, history = self.trainer.validator, self.record.history
+        of_network = best(row for row in history if not row.mixed)
+        trained = of_network.val_bits_per_char if of_network else None
+        if validator and trained is not None:
+            now = history[-1].val_bits_per_char if history[-1].mixed else trained
+            found = _finite(validated(model, network, validator, trained))
+            if found is None or (now is not None and found >= now):
                 return
-            mixed, before = (
-                fitting.mixed(network, mixer),
-                best(row for row in rows if not row.mixed),
-            )
-            unmixed = before.val_bits_per_char if before else None
-            if learner.validator and unmixed is not None:
-                found = _finite(validated(mixed, learner.validator, unmixed))
-                if found is None or found >= unmixed:
-                    return
-                if not rows[-1].mixed:
-                    row = replace(rows[-1], val_bits_per_char=found, best=True, mixed=True)
-                    rows.append(replace(row, seconds=self.seconds()))
-        self.mixed = mixed
+            history[:] = [row for row in history if not row.mixed]
+            row = replace(history[-1], val_bits_per_char=found, best=True, mixed=True)
+            history.append(replace(row, seconds=self.seconds()))
+        self.final = model
 
     def save(self) -> None:
         """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.
@@ -144,7 +152,7 @@ class Run:
         budget = self.trainer.budget
         self.files.suspend(
             Suspended(
-                model=self.model.config,
+                model=self.trainer.model.config,
                 train=self.trainer.config,
                 tokens=self.data.vocabulary.config,
                 text=self.text,
@@ -196,7 +204,7 @@ class Run:
         if math.isfinite(self.trainer.counters.best_loss):
             with self.trainer.at_best():
                 if self.record.complete:
-                    self._mix()
+                    self._finish()
                 self.save()
 
     def compare(self) -> None:
@@ -225,14 +233,14 @@ class Run:
                     workers=self.trainer.workers,
                 )
             rows = [row for row in self.record.history if not row.mixed]
-            if self.mixed and (unmixed := best(rows)):
+            if self.final and (unmixed := best(rows)):
                 found["unmixed"] = unmixed.val_bits_per_char or 0.0
             self.record.baselines = {name: found[name] for name in NAMES if name in found}
 
     @property
     def model(self) -> LanguageModel:
-        """The network: the latest weights while it trains, the best ones or the mixture later."""
-        return self.mixed or self.trainer.model
+        """The latest weights while it trains; later the best ones, or what was made of them."""
+        return self.final or self.trainer.model
 
     @property
     def world(self) -> World:
