@@ -1,12 +1,12 @@
-"""Products with the same matrix at every step of time, cut into blocks that BLAS multiplies as is.
+"""Fast products of a few rows with the same matrix at every time step.
 
-OpenBLAS copies a matrix into another order before it multiplies by it, which pays where many rows
-are multiplied. At a step of time there are as few as streams side by side. With AVX-512 it leaves
-that out in products of at most 10⁶ multiplications, so there a matrix is cut into blocks of columns
-that stay below, which saves up to a quarter of the time. Many rows are multiplied 32 at a time, as
-narrower blocks for more of them are slower. Elsewhere there is one block.
+OpenBLAS repacks a matrix before it multiplies by it. That pays off for many rows, but a time step
+has only as many rows as there are streams. Its AVX-512 kernels skip the repacking for products of
+at most 10⁶ multiplications. With these kernels, matrices are cut into blocks of columns that stay
+below this limit, which saves up to a quarter of the time. More than 32 rows are multiplied 32 at a
+time, which is faster than narrower blocks. With other kernels there is one block.
 
-Letters: B rows of what is multiplied, (K, N) the shape of a matrix, n blocks of w columns.
+Letters: B rows of the left factor, (K, N) shape of the matrix, n blocks of w columns.
 """
 
 import numpy as np
@@ -16,20 +16,20 @@ from charrnn.parallel.threads import blas_kernel
 Array = np.ndarray
 
 _SMALL = 10**6  # multiplications
-_ROWS = 32  # of many that are multiplied at a time
+_ROWS = 32  # multiplied at a time where there are more
 _SMALL_KERNELS = {"skylakex", "cooperlake", "sapphirerapids"}
 
 
 def has_small_products() -> bool:
-    """Whether BLAS multiplies small matrices as they are."""
+    """Whether this BLAS multiplies small matrices without repacking them."""
     return blas_kernel() in _SMALL_KERNELS
 
 
 def column_blocks(matrix: Array, rows: int) -> Array:
-    """Copy matrices (..., K, N) to blocks of their columns (..., n, K, w).
+    """Return matrices (..., K, N) as blocks of columns (..., n, K, w), for `multiply`.
 
     Args:
-        rows: B of what they will be multiplied by.
+        rows: B of the left factor.
     """
     *others, K, N = matrix.shape
     width, rows = N, _rows_at_once(rows)
@@ -40,19 +40,19 @@ def column_blocks(matrix: Array, rows: int) -> Array:
 
 
 def row_parts(matrix: Array, parts: int, rows: int) -> Array:
-    """Copy a matrix (K, N) as parts of its rows, each in blocks of columns (parts, n, K/parts, w).
+    """Return a matrix (K, N) as parts of its rows in blocks (parts, n, K/parts, w).
 
-    There is one part where BLAS copies anyway.
+    For `multiply_parts`. There is one part where BLAS repacks anyway.
 
     Args:
-        rows: B of what it will be multiplied by.
+        rows: B of the left factor.
     """
     parts = parts if has_small_products() else 1
     return column_blocks(matrix.reshape(parts, -1, matrix.shape[1]), rows)
 
 
 def multiply(x: Array, blocks: Array, out: Array) -> Array:
-    """Write x (..., B, K) times a matrix in `column_blocks` to `out` (..., B, N), and return it."""
+    """Write the product of x (..., B, K) and `column_blocks` to `out` (..., B, N); return `out`."""
     (n, K, width), rows = blocks.shape[-3:], _rows_at_once(x.shape[-2])
     if rows < x.shape[-2]:
         x, blocks = x.reshape(*x.shape[:-2], -1, rows, K), blocks[..., None, :, :, :]
@@ -64,15 +64,15 @@ def multiply(x: Array, blocks: Array, out: Array) -> Array:
 
 
 def _rows_at_once(rows: int) -> int:
-    """How many of so many rows are multiplied at a time."""
+    """Return how many of these rows are multiplied at a time."""
     return _ROWS if rows > _ROWS and rows % _ROWS == 0 and has_small_products() else rows
 
 
 def multiply_parts(x: Array, parts: Array, out: Array, work: Array) -> Array:
-    """Write x (B, K) times a matrix in `row_parts` to `out` (B, N), and return it.
+    """Write the product of x (B, K) and `row_parts` to `out` (B, N); return `out`.
 
     Args:
-        work: room for as many products (parts, B, N).
+        work: scratch (parts, B, N).
     """
     if len(parts) == 1:
         return multiply(x, parts[0], out)

@@ -1,6 +1,7 @@
-"""The elementwise mathematics of the network, each function with its derivative below it.
+"""Activations, loss and the categorical draw, each function with its derivative below it.
 
-V vocabulary size, N predictions, each a row. Everything works in place on work buffers.
+Letters: V vocabulary size, N predictions (rows), B columns. Activations and loss work in place,
+because allocating an array takes longer than filling it.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ _SAFE = 32.0  # exp of logits up to here neither overflows nor underflows
 
 
 def sigmoid(x: Array) -> Array:
-    """Logistic function in place, as ½ + ½·tanh(x/2), which cannot overflow."""
+    """Turn x into 1 / (1 + e⁻ˣ) in place, computed as ½ + ½·tanh(x/2), which cannot overflow."""
     x *= 0.5
     np.tanh(x, out=x)
     x *= 0.5
@@ -30,7 +31,7 @@ def sigmoid_derivative(y: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
-    """Hyperbolic tangent in place."""
+    """Turn x into tanh(x) in place."""
     np.tanh(x, out=x)
     return x
 
@@ -43,7 +44,7 @@ def tanh_derivative(y: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0) in place."""
+    """Turn x into max(x, 0) in place."""
     np.maximum(x, 0, out=x)
     return x
 
@@ -62,15 +63,15 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
 def cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
-    """Compute -log P of each target under softmax(logits), 0 where the target is IGNORE.
+    """Compute the loss of each target, -log softmax(logits)[target]; 0 where it is IGNORE.
 
     Args:
-        logits: (N, V), one row per prediction; overwritten with numbers in proportion to
-            softmax(logits), so that nothing passes over all of them just to divide.
+        logits: (N, V); overwritten with exps, the softmax without its denominator. Dividing would
+            take another pass over the whole array.
         targets: (N,) ids.
 
     Returns:
-        (N,) nats, and the sum (N,) of each row of these numbers.
+        The loss (N,) in nats, and the denominator (N,) of each row.
     """
     largest = logits.max(axis=1)
     shift = np.where(np.abs(largest) > _SAFE, largest, 0)
@@ -84,17 +85,18 @@ def cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
 
 
 def cross_entropy_backward(exps: Array, total: Array, targets: Array, scale: float) -> Array:
-    """Prepare d(scale · sum of -log P)/dlogits = scale · (p - onehot), which is factor * exps.
+    """Compute the gradient of scale · loss by the logits, scale · (softmax - onehot).
 
-    Products with the gradient apply the factor to their smaller side.
+    The gradient is factor * exps. It is returned in this form because matrix products with it can
+    apply the factor to their smaller side.
 
     Args:
-        exps: (N, V) as cross_entropy leaves them; the numbers at the targets change.
-        total: (N,) its second result.
-        targets: (N,) ids; the factor of IGNORE is zero.
+        exps: (N, V) as `cross_entropy` leaves them; changed at the targets.
+        total: (N,), the second result of `cross_entropy`.
+        targets: (N,) ids.
 
     Returns:
-        The factor (N, 1).
+        factor (N, 1), 0 where the target is IGNORE.
     """
     exps[np.arange(len(targets)), np.maximum(targets, 0)] -= total
     factor: Array = np.where(targets == IGNORE, 0, scale / total)[:, None]
@@ -102,18 +104,18 @@ def cross_entropy_backward(exps: Array, total: Array, targets: Array, scale: flo
 
 
 def sample_categorical(weights: Array, uniforms: Array) -> Array:
-    """Draw one row of each column, with probability proportional to its weight.
+    """Draw a row of each column with probability proportional to its weight.
 
     Args:
-        weights: (V, B), at least 0; they need not sum to one.
-        uniforms: (B,) random numbers from 0 to 1 that decide.
+        weights: (V, B), at least 0; need not sum to 1.
+        uniforms: (B,) random numbers in [0, 1), one for each draw.
 
     Returns:
-        (B,) row numbers.
+        Row numbers (B,).
     """
     cumulative = weights.cumsum(axis=0)
     total = cumulative[-1]
-    # Rounding must not carry a threshold up to the total, above which there is no row.
+    # Without this, rounding could lift a threshold to the total, above which there is no row.
     threshold = np.minimum(uniforms * total, np.nextafter(total, 0))
     found: Array = np.minimum((cumulative <= threshold).sum(axis=0), len(weights) - 1)
     return found

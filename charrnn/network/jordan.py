@@ -1,16 +1,16 @@
-"""Output recurrence: a network whose only memory is its own last output (Jordan 1986).
+"""Output recurrence: a network whose only memory is its last output (Jordan 1986).
 
 Letters: T steps, B batch size, V vocabulary size, D input size, H hidden size.
 
 hₜ = tanh(W·[xₜ; 1; oₜ₋₁])
 oₜ = head·[1; hₜ]           the logits
 
-`--feedback logits` trains this through time. `--feedback target` puts the true output yₜ₋₁, as a
-one-hot column, in the place of oₜ₋₁ (teacher forcing, Williams & Zipser 1989). Then no step depends
-on another, so all are computed at once, and no state is carried on. In a language model the true
-last output is the input itself, so such a network sees a single token.
+With feedback "logits" it is trained by backpropagation through time. With feedback "target" the
+true output yₜ₋₁, one-hot, replaces oₜ₋₁: teacher forcing (Williams & Zipser 1989). Then the steps
+do not depend on each other and run in parallel, and there is no state. In a language model the true
+last output is the current input, so such a network predicts from a single token.
 
-The state is oₜ, an array (1, 1, V, B); with `--feedback target` there is none: (1, 0, V, B).
+The state is oₜ, an array (1, 1, V, B); with feedback "target" it is empty, (1, 0, V, B).
 """
 
 import numpy as np
@@ -32,10 +32,10 @@ class UnrolledJordan(Unrolled):
         T, B, V, H = seq_len, batch_size, self.config.vocab_size, self.config.hidden_size
         self.cells, self.D = [], input_size(self.config, 0)
         self.o = np.empty((T + 1, B, V), self.dtype)  # o[t] enters step t
-        self.outputs = np.empty((T, B, V), self.dtype)  # logits, not cleared at a document's start
+        self.outputs = np.empty((T, B, V), self.dtype)  # logits; unlike o, document starts keep it
         self.h = np.empty((T, B, H), self.dtype)
-        self.received = np.empty(T * B * H, self.dtype)  # what the inputs add to the sums in tanh
-        # The backward pass turns both into gradients in place: by the outputs, by the sums in tanh.
+        self.received = np.empty(T * B * H, self.dtype)  # input term x·Uᵀ + b
+        # The backward pass turns both into gradients in place; dsums is that of tanh's argument.
         self.doutputs, self.dsums = self.outputs, self.h
 
     def _prepared(self, layer: int, weight: Array) -> LayerWeights:
@@ -45,7 +45,7 @@ class UnrolledJordan(Unrolled):
 
     @property
     def recurrent(self) -> bool:
-        """Whether the network's own outputs are fed back."""
+        """Whether the network feeds back its own outputs, not the true ones."""
         return self.config.feedback == "logits"
 
     def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
@@ -70,7 +70,7 @@ class UnrolledJordan(Unrolled):
         return after
 
     def _run_in_parallel(self, tape: Tape, received: Array, top: Array) -> None:
-        """Run all steps at once: each is given the true output before it."""
+        """Run all steps at once; each sees the true output of the step before."""
         (weights,), steps = tape.weights, len(top)
         write_one_hot(np.maximum(tape.inputs, EOS), self.o[:steps])
         multiply(self.o[:steps], weights.recurrent[0], self.h[:steps])
@@ -81,10 +81,10 @@ class UnrolledJordan(Unrolled):
     def _head_gradient(
         self, tape: Tape, targets: Array, scale: float, prior: Prior | None
     ) -> tuple[Array, Array]:
-        """Do as every network if the true output is fed back.
+        """Like `Unrolled._head_gradient` if the true output is fed back.
 
-        Otherwise the second result is the gradient by each output (T, B, V) from its own
-        prediction, to which later steps still add.
+        Otherwise the second result is the gradient (T, B, V) of each output from its own loss;
+        `_backward_through_time` adds what comes from later steps.
         """
         if not self.recurrent:
             return super()._head_gradient(tape, targets, scale, prior)
@@ -113,7 +113,7 @@ class UnrolledJordan(Unrolled):
         return dstate
 
     def _backward_in_parallel(self, tape: Tape, dtop: Array) -> Array:
-        """Fill `dsums`; the state has no numbers to have a gradient."""
+        """Fill `dsums`; return the gradient of the state, which is empty."""
         if tape.masks:
             dtop *= tape.masks[0]
         dsums = tanh_derivative(self.h[: len(dtop)])
@@ -123,10 +123,10 @@ class UnrolledJordan(Unrolled):
     def _backward_through_time(
         self, tape: Tape, doutputs: Array, trace: list[Array] | None
     ) -> Array:
-        """Add to the gradient by each output what comes from the steps after it; fill `dsums`.
+        """Add to the gradient of each output what comes from later steps; fill `dsums`.
 
         Returns:
-            Gradient by the output before the first step (1, 1, V, B).
+            Gradient (1, 1, V, B) of the output before the first step.
         """
         feedback = tape.weights[0].matrix[:, self.D + 1 :]
         head = self.parameters["head.weight"][:, 1:]

@@ -1,7 +1,7 @@
-"""The weights of a layer in the order in which the forward pass multiplies by them.
+"""The weights of a layer, rearranged for the forward pass.
 
-Letters: T steps, B batch size (rows), D input size, H hidden size, G gates, R size of what is fed
-back (H; of jordan V), K = D + 1 + R.
+Letters: T steps, B batch size (rows), D input size, H hidden size, G gates, R size of the feedback
+(H; V in jordan), K = D + 1 + R.
 """
 
 from dataclasses import dataclass
@@ -16,29 +16,28 @@ Array = np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """A matrix for each gate, transposed.
+    """A transposed matrix for each gate.
 
-    Those of gates with a sigmoid are halved, as σ(x) = ½ + ½·tanh(x/2).
+    Weights of sigmoid gates are halved, because σ(x) = ½ + ½·tanh(x/2).
     """
 
-    matrix: Array  # W (G·H, K), for the backward pass
-    inputs: Array  # Uᵀ (G, D, H) in blocks of its columns; of one-hot inputs Uᵀ + b, whole
+    matrix: Array  # W (G·H, K), unchanged, for the backward pass
+    inputs: Array  # Uᵀ (G, D, H) in column blocks; Uᵀ + b as a lookup table for one-hot input
     bias: Array  # b (G, 1, H)
-    recurrent: Array  # Rᵀ (G, R, H) in blocks of its columns
+    recurrent: Array  # Rᵀ (G, R, H) in column blocks
 
     @classmethod
     def of(
         cls, W: Array, D: int, gates: int, *, sigmoids: int, one_hot: bool, chunk: tuple[int, int]
     ) -> "LayerWeights":
-        """Prepare weights (G·H, K).
+        """Rearrange weights (G·H, K).
 
         Args:
-            D: size of the inputs.
+            D: input size.
             gates: G.
-            sigmoids: how many gates, the first ones, have a sigmoid.
-            one_hot: inputs are ids, and <EOS> adds nothing.
-            chunk: (T, B). Blocks of columns pay where few rows are multiplied: those of U where a
-                chunk is a single step.
+            sigmoids: number of sigmoid gates, which come first.
+            one_hot: whether inputs are ids; <EOS> then adds nothing.
+            chunk: (T, B). U is cut into blocks only if T is 1, as blocks pay off for few rows.
         """
         steps, rows = chunk
         scale = np.ones((gates, 1, 1), W.dtype)
@@ -55,10 +54,10 @@ class LayerWeights:
         return cls(W, inputs, bias, column_blocks(recurrent, rows))
 
     def receive(self, inputs: Array, work: Array) -> Array:
-        """What inputs (T, B, D), or ids (T, B), add to the gates (G, T, B, H).
+        """Compute the input term x·Uᵀ + b (G, T, B, H) of inputs (T, B, D) or ids (T, B).
 
         Args:
-            work: a vector that holds as many numbers, or more.
+            work: scratch vector of at least G·T·B·H numbers, in which the result lies.
         """
         (T, B), (G, _, H) = inputs.shape[:2], self.bias.shape
         out = work[: G * T * B * H].reshape(G, T, B, H)

@@ -1,4 +1,7 @@
-"""The network: its parameters and how they are initialized."""
+"""The network: its parameters and their initialization.
+
+Letters: V vocabulary size, D input size of a layer, H hidden size, T steps, B batch size.
+"""
 
 from collections.abc import Mapping
 
@@ -13,7 +16,7 @@ from charrnn.network.unrolled import Unrolled
 
 Array = np.ndarray
 
-_INPUT_GAIN = 2.0  # spread of what the input adds to a gate; see training/README.md
+_INPUT_GAIN = 2.0  # standard deviation of the input term of a gate; see training/README.md
 
 
 def orthogonal(size: int, rng: np.random.Generator) -> Array:
@@ -24,11 +27,11 @@ def orthogonal(size: int, rng: np.random.Generator) -> Array:
 
 
 class CharRNN:
-    """A network and its parameters, without state and work buffers: see `unroll`.
+    """A recurrent network: its parameters, without state or work buffers (see `unroll`).
 
     Args:
-        config: its shape.
-        dtype: float32, or float64 to check gradients.
+        config: the shape of the network.
+        dtype: float32; float64 for checking gradients.
     """
 
     def __init__(self, config: ModelConfig, dtype: np.dtype | type = np.float32) -> None:
@@ -38,14 +41,14 @@ class CharRNN:
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "CharRNN":
-        """Make a model with these parameters, whose shapes `parameter_shapes` gives."""
+        """Build a network from arrays by name, shaped as `parameter_shapes` says."""
         model = cls(config)
         for name, array in model.parameters.items():
             array[:] = arrays[name]
         return model
 
     def copy(self) -> "CharRNN":
-        """Return this model with its own copy of the parameters."""
+        """Return a network with a copy of the parameters."""
         model = CharRNN(self.config, self.dtype)
         model.parameters.flat[:] = self.parameters.flat
         return model
@@ -57,17 +60,21 @@ class CharRNN:
 
     @property
     def size(self) -> int:
-        """How many parameters there are."""
+        """Number of parameters."""
         return self.parameters.flat.size
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name in a checkpoint."""
+        """The arrays of a checkpoint by name."""
         return self.parameters
 
     def initialize(self, rng: np.random.Generator) -> "CharRNN":
-        """Draw fresh weights: orthogonal recurrent blocks (Saxe et al. 2014), forget bias 1
-        (Jozefowicz et al. 2015), everything else scaled by its number of inputs. Returns self."""
+        """Draw fresh weights and return self.
+
+        Recurrent blocks are orthogonal, so that their powers neither grow nor vanish (Saxe et al.
+        2014), the forget gate has a bias of 1 (Jozefowicz et al. 2015), and all other weights are
+        scaled by one over the square root of their number of inputs.
+        """
         config, parameters = self.config, self.parameters
         if "embedding" in parameters:
             parameters["embedding"][:] = rng.standard_normal(parameters["embedding"].shape)
@@ -83,9 +90,10 @@ class CharRNN:
     def _initialize_layer(self, layer: int, rng: np.random.Generator) -> None:
         """Draw the weights of a layer.
 
-        relu is unbounded and passes on half of the sum of squares. With an orthogonal recurrent
-        block h stays as large as what the input adds, from layer to layer with a gain of 1. Dropout
-        scales up what it keeps, so the weights are scaled down for it.
+        relu needs care, because it is unbounded: it halves the mean square of its argument, and
+        with an orthogonal recurrent block h settles at the size of the input term. A gain of 1
+        above the first layer keeps that size from layer to layer. Dropout scales up the units it
+        keeps, so the weights are scaled down by as much.
         """
         config, weight = self.config, self.parameters[f"layers.{layer}.weight"]
         H, D, relu = config.hidden_size, input_size(config, layer), config.activation == "relu"
@@ -105,20 +113,20 @@ class CharRNN:
             weight[H : 2 * H, D] = 1
 
     def zero_state(self, batch_size: int) -> Array:
-        """Zeros (num_layers, num_states, H, B), the state before a document; jordan: V for H."""
+        """Return zeros (num_layers, num_states, H or V, B), the state before a document."""
         return np.zeros((*state_shape(self.config), batch_size), self.dtype)
 
     def unroll(self, seq_len: int, batch_size: int, *, training: bool = False) -> Unrolled:
-        """Allocate work buffers for chunks of at most T steps and exactly B columns.
+        """Return the network with work buffers for chunks of at most T steps and exactly B streams.
 
         Args:
-            training: the weights may change from call to call.
+            training: whether the weights may change from call to call.
         """
         unrolled = UnrolledJordan if self.config.cell == "jordan" else Unrolled
         return unrolled(self.parameters, seq_len, batch_size, training=training)
 
     def stream(self, state: Array) -> Stream:
-        """Read one text, a token at a time, from a state with one column on."""
+        """Return a stream that reads one text token by token, from a state with one column."""
         if self.config.cell == "jordan":
             return GeneralStream(self.unroll(1, 1), state)
         return NetworkStream(self.parameters, state)

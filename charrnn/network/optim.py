@@ -6,15 +6,14 @@ import numpy as np
 
 Array = np.ndarray
 
-_BLOCK = 1 << 15  # numbers updated at a time, so that the five arrays of a block stay in the cache
+_BLOCK = 1 << 15  # numbers updated at a time; the five arrays of a block stay in the cache
 
 
 def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
-    """Scale the vector in place so that its norm is at most `max_norm`.
+    """Scale a gradient in place so that its norm is at most `max_norm` (Pascanu et al. 2013).
 
     Returns:
-        The norm before clipping (Pascanu et al. 2013); nan or inf if the gradient is not finite,
-        which is then left as it is.
+        The norm before clipping. If it is nan or inf, the gradient is left unchanged.
     """
     with np.errstate(all="ignore"):
         norm = math.sqrt(np.dot(gradient, gradient))
@@ -24,11 +23,12 @@ def clip_by_global_norm(gradient: Array, max_norm: float) -> float:
 
 
 def learning_rate(progress: float, peak: float, warmup: float) -> float:
-    """Return the rate: linear warm-up to `peak`, then cosine decay to zero.
+    """Return the learning rate: linear warm-up to `peak`, then cosine decay to 0.
 
     Args:
-        progress: the share of the run that is over, 0 to 1.
-        warmup: the share of the run in which the rate rises.
+        progress: completed fraction of the run, 0 to 1.
+        peak: the highest rate.
+        warmup: fraction of the run in which the rate rises.
     """
     if progress < warmup:
         return peak * progress / warmup
@@ -41,7 +41,10 @@ class Adam:
 
     Args:
         parameters: flat vector, updated in place.
-        decayed: a vector like `parameters`, 1 where weight decay applies and 0 elsewhere.
+        betas: decay rates of the running means of the gradient and of its square.
+        epsilon: added to the denominator.
+        weight_decay: fraction of a weight removed per step, times the learning rate.
+        decayed: vector like `parameters`: 1 where weight decay applies, 0 elsewhere.
     """
 
     def __init__(
@@ -62,7 +65,12 @@ class Adam:
         self._work = np.empty(min(_BLOCK, parameters.size), parameters.dtype)
 
     def update(self, gradient: Array, rate: float) -> None:
-        """Take one step with learning rate `rate`; `gradient` is a vector like `parameters`."""
+        """Take one step.
+
+        Args:
+            gradient: vector like `parameters`.
+            rate: learning rate of this step.
+        """
         self.steps += 1
         beta1, beta2 = self.betas
         correction = math.sqrt(1 - beta2**self.steps)

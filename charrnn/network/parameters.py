@@ -1,10 +1,10 @@
-"""The parameters of a network: their names, shapes and places in one vector.
+"""The parameters of a network by name, all in one vector.
 
 Letters: V vocabulary size, E embedding size, H hidden size, D input size of a layer (V or E for the
-first, H above), R rows of the state (H; of jordan V), K = D + 1 + R.
+first, H above), R size of the state (H; V in jordan), K = D + 1 + R.
 
     embedding        (V, E)           one row per token; absent with one-hot input
-    layers.0.weight  (gates·H, K)     see charrnn.network.cells for the order of rows and columns
+    layers.0.weight  (gates·H, K)     rows and columns: see charrnn.network.cells
     layers.1.weight  ...
     head.weight      (V, 1 + H)       column 0 is the bias
 """
@@ -18,7 +18,7 @@ Array = np.ndarray
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """Map the name of every parameter array to its shape, in storage order."""
+    """Return the shape of every parameter array by name, in storage order."""
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
     shapes = {"embedding": (V, E)} if E else {}
     _, _, state_size = state_shape(config)
@@ -38,14 +38,14 @@ def input_size(config: ModelConfig, layer: int) -> int:
 
 
 def state_shape(config: ModelConfig) -> tuple[int, int, int]:
-    """Return (num_layers, num_states, rows), the shape of the state of one column."""
+    """Return the shape (num_layers, num_states, R) of the state of one stream."""
     if config.cell == "jordan":
         return 1, int(config.feedback == "logits"), config.vocab_size
     return config.num_layers, CELLS[config.cell].num_states, config.hidden_size
 
 
 class Parameters(dict[str, Array]):
-    """Arrays by name, all of them views of one contiguous vector `flat`."""
+    """Parameter arrays by name, all views of one vector `flat`, so that Adam updates one array."""
 
     def __init__(self, config: ModelConfig, dtype: np.dtype | type = np.float32) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Parameters(dict[str, Array]):
         self.lie_in(np.zeros(sum(sizes), dtype))
 
     def lie_in(self, flat: Array) -> None:
-        """Make all arrays views of another vector of this size, whose values they take."""
+        """Make all arrays views of another vector of the same size."""
         self.flat, start = flat, 0
         for name, (rows, columns) in parameter_shapes(self.config).items():
             stop = start + rows * columns
@@ -63,7 +63,7 @@ class Parameters(dict[str, Array]):
 
 
 def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:
-    """Return a vector like `flat`: 1 where weight decay applies, 0 for biases."""
+    """Return a vector like `Parameters.flat`: 1 where weight decay applies, 0 for biases."""
     mask = Parameters(config, dtype)
     mask.flat.fill(1)
     mask["head.weight"][:, 0] = 0

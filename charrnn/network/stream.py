@@ -1,15 +1,14 @@
-"""One text, a token at a time: the forward pass as sampling needs it, with the fewest calls.
+"""A fast forward pass for sampling: one text, one token at a time.
 
-Letters: V vocabulary size, D input size, H hidden size, G gates, K = D + 1 + H.
+Letters: V vocabulary size, D input size, H hidden size, G gates, K = D + 1 + H, N rows above.
 
-A step of one text is so little arithmetic that NumPy's calls take a good part of its time. So h of
-a layer is multiplied at once by all that reads it: by the layer's own recurrent weights, for the
-next step, and by the input weights of the layer above, or by the head:
+One step of one text is so little arithmetic that NumPy's call overhead dominates. So h of a layer
+is multiplied once by everything that reads it: the layer's recurrent weights, for the next step,
+and the input weights of the layer above, or of the head:
 
     [R; U of the layer above]·[1; hₜ]
 
-The sums in the gates are what the layer's last product left, and what comes from below. The
-equations are those of `charrnn.network.cells`; `charrnn.network.unrolled` is the general case.
+The equations are those of `charrnn.network.cells`; `charrnn.network.unrolled` is the general case.
 """
 
 from abc import ABC, abstractmethod
@@ -27,25 +26,25 @@ from charrnn.network.unrolled import Unrolled
 
 Array = np.ndarray
 
-_REMEMBERED = 1024  # tokens of which it is kept what they add to the first layer
+_REMEMBERED = 1024  # tokens whose input term in the first layer is cached
 
 
 class Stream(Protocol):
-    """A model that reads one token after another."""
+    """A model that reads one text token by token."""
 
     def step(self, token: int) -> Array:
-        """Read a token; returns the logits (V,) of the next one, which that step may overwrite.
+        """Read a token and return the logits (V,) of the next; the next step may overwrite them.
 
         Args:
-            token: <EOS> only as the first, from the state before a document.
+            token: an id; <EOS> only as the first token of a document.
         """
 
 
 class GeneralStream:
-    """A stream of any network, by its general code.
+    """A stream of any network, by way of `Unrolled`.
 
     Args:
-        unrolled: for one step of one column.
+        unrolled: work buffers for one step and one column.
         state: before the first step.
     """
 
@@ -53,27 +52,27 @@ class GeneralStream:
         self.unrolled, self.state = unrolled, state
 
     def step(self, token: int) -> Array:
-        """The logits (V,) after a token; see `Stream`."""
+        """Read a token and return the logits (V,) of the next."""
         logits, self.state = self.unrolled.forward(np.array([[token]]), self.state)
         found: Array = logits[0, :, 0]
         return found
 
 
 class Layer(ABC):
-    """A layer of one stream, and what reads its h.
+    """A layer of one stream, together with the weights above it that read its h.
 
     Args:
-        W: (G·H, K), halved for gates with a sigmoid.
-        above: (N, 1 + H), what the layer above or the head multiplies [1; h] by.
+        W: (G·H, K), halved for sigmoid gates.
+        above: (N, 1 + H), the weights [b, U] of the layer above or of the head.
         state: (num_states, H) before the first step.
     """
 
-    summed: int  # gates, the first ones, whose sums take h as it is
+    summed: int  # number of gates, from the first, that read h itself (in the gru h′ reads r * h)
 
     def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
         H = config.hidden_size
         rows = self.summed * H
-        # Columns side by side: the fastest order for one vector.
+        # Column-major is fastest for a product with one vector.
         self._matrix = np.zeros((rows + len(above), 1 + H), W.dtype, order="F")
         self._matrix[:rows, 1:] = W[:rows, -H:]
         self._matrix[rows:] = above
@@ -85,16 +84,16 @@ class Layer(ABC):
         self.multiply()
 
     def multiply(self) -> Array:
-        """Multiply the new h by all that reads it; returns what it adds above (N,)."""
+        """Multiply the new h by all weights that read it; return the input term above (N,)."""
         np.dot(self._matrix, self._read, out=self._product)
         return self._above
 
     @abstractmethod
     def step(self, received: Array) -> Array:
-        """Compute h, and multiply it by what reads it; see `multiply`.
+        """Compute h, and return the input term (N,) of the layer above, or the logits.
 
         Args:
-            received: (G·H,) what the input and the bias add to the gates.
+            received: (G·H,), the input term of this layer, U·x + b.
         """
 
 
@@ -120,19 +119,19 @@ class LSTMLayer(Layer):
 
     def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
         super().__init__(config, W, above, state)
-        # C lies below the gates, so that i * g and f * C are one product.
+        # C lies next to the gates, so that i * g and f * C take one call.
         blocks: Array = np.empty((5, config.hidden_size), W.dtype)  # i, f, o, g, C
         self.gates, self.ifo = blocks[:4].reshape(-1), blocks[:3].reshape(-1)
         self.i_f, self.o, self.g_C, self.C = blocks[:2], blocks[2], blocks[3:], blocks[4]
         self.products = np.empty_like(self.i_f)
         self.ig, self.fC = self.products
-        self.half = np.array(0.5, W.dtype)  # as an array it need not be converted in each call
+        self.half = np.array(0.5, W.dtype)  # an array, because NumPy converts a float in each call
         self.C[:] = state[1]
 
     def step(self, received: Array) -> Array:
         np.add(self.sums, received, out=self.gates)
         np.tanh(self.gates, out=self.gates)
-        np.multiply(self.ifo, self.half, out=self.ifo)  # σ(x) = ½ + ½·tanh(x/2), and x is halved
+        np.multiply(self.ifo, self.half, out=self.ifo)  # σ(x) = ½ + ½·tanh(x/2); W is halved
         np.add(self.ifo, self.half, out=self.ifo)
         np.multiply(self.i_f, self.g_C, out=self.products)
         np.add(self.ig, self.fC, out=self.C)
@@ -142,7 +141,7 @@ class LSTMLayer(Layer):
 
 
 class GRULayer(Layer):
-    """`cells.GRU` for one stream. Its reset gate acts before the product, so that takes two."""
+    """`cells.GRU` for one stream; h′ needs a second product, because it reads r * h."""
 
     summed = 2
 
@@ -158,7 +157,7 @@ class GRULayer(Layer):
     def step(self, received: Array) -> Array:
         np.add(self.zr, received[: self.zr.size], out=self.zr)
         np.tanh(self.zr, out=self.zr)
-        np.multiply(self.zr, self.half, out=self.zr)  # as in the lstm
+        np.multiply(self.zr, self.half, out=self.zr)  # σ as in the lstm
         np.add(self.zr, self.half, out=self.zr)
         np.multiply(self.r, self.h, out=self.reset_h)
         candidate = np.dot(self.candidate_weights, self.reset_h, out=self.candidate)
@@ -174,11 +173,12 @@ _LAYERS: dict[str, type[Layer]] = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GR
 
 
 class NetworkStream:
-    """A stream of recurrent layers and a head, whose weights it copies.
+    """A stream of recurrent layers and a head.
 
-    Numbers that overflow become inf or nan, so callers check their results.
+    Overflow gives inf or nan without an error, so callers check their results.
 
     Args:
+        parameters: copied; later changes have no effect.
         state: (num_layers, num_states, H, 1) before the first step.
     """
 
@@ -196,7 +196,7 @@ class NetworkStream:
         self.layers = [_LAYERS[config.cell](config, *each) for each in layers]
 
     def step(self, token: int) -> Array:
-        """The logits (V,) after a token, which the next step overwrites; see `Stream`."""
+        """Read a token and return the logits (V,) of the next; the next step overwrites them."""
         received = self._received(token)
         for layer in self.layers:
             received = layer.step(received)
@@ -204,18 +204,18 @@ class NetworkStream:
 
 
 def _halved(parameters: Parameters, layer: int) -> Array:
-    """The weights (G·H, K) of a layer, those of gates with a sigmoid halved."""
+    """Return the weights (G·H, K) of a layer, halved for sigmoid gates."""
     W = parameters[f"layers.{layer}.weight"].copy()
     W[: CELLS[parameters.config.cell].num_sigmoids * parameters.config.hidden_size] *= 0.5
     return W
 
 
 def _received(inputs: Array, embedding: Array | None, token: int) -> Array:
-    """What a token and the bias add to the gates of the first layer (G·H,).
+    """Return the input term U·x + b (G·H,) of a token in the first layer.
 
     Args:
         inputs: (G·H, 1 + D), [b, U].
-        embedding: (V, D); None where the input is one-hot.
+        embedding: (V, D); None for one-hot input.
     """
     received: Array = inputs[:, 0].copy()
     if token > EOS:

@@ -1,18 +1,19 @@
-"""A network unrolled over time: work buffers, the forward pass and the backward pass.
+"""A network unrolled over time: forward pass and truncated backpropagation through time.
 
 Letters: T steps, B batch size, V vocabulary size, E embedding size, H hidden size.
 
-Inside, each stream is a row; logits and states have a column for each, as all other modules do.
-The state of a network is one array (num_layers, num_states, H, B): h, and for the lstm C, of every
-layer. It goes into each call and comes out of it.
+Each call reads one chunk of T steps. `_read` runs the layers; then the head turns h of the top
+layer into predictions. With `gradient`, the gradient of the loss flows back through head and layers
+to the first step of the chunk, where it is cut off (Williams & Peng 1990), while the state goes on
+to the next chunk. A `Tape` passes from the forward to the backward pass; everything else that the
+backward pass needs is in the work buffers of the cells.
 
-One call reads one chunk of text: `_read` runs the layers, then the head turns the top layer's h
-into predictions or, with `gradient`, into gradients, which flow back through the layers. A `Tape`
-goes from the forward pass to the backward pass; the rest of what that needs lies in the buffers of
-the cells.
+The state is one array (num_layers, num_states, H, B) with h, and C in the lstm, of every layer. It
+is an argument and a result of each call. Inside, a stream is a row; logits and states, like
+everything outside, have a column for each stream.
 
-The input of a step is the token before it. Where that is <EOS> or IGNORE, a document starts: its
-input adds nothing and its state is zero.
+The input of a step is the token before it. If that is <EOS> or IGNORE, a document starts: the input
+adds nothing and the state is zero.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,35 +32,35 @@ from charrnn.network.parameters import Parameters, input_size, state_shape
 
 Array = np.ndarray
 Prior = Callable[[slice], Array]
-"""Returns what to add to the logits (V, N) of a slice of the predictions; see residual.py."""
+"""Returns numbers (V, N) to add to the logits of a slice of the predictions; see residual.py."""
 
-_MAX_LOGITS = 1 << 22  # numbers in the work buffer of logits, however large the vocabulary
+_MAX_LOGITS = 1 << 22  # size of the logits buffer; a large vocabulary takes several passes
 
 
 @dataclass(slots=True)
 class Tape:
-    """What the forward pass over a chunk hands on to its backward pass.
+    """What the forward pass over a chunk leaves for its backward pass.
 
     All but `inputs` are views of work buffers, which the next chunk overwrites.
     """
 
     inputs: Array  # (T, B)
     keep: Keep
-    head: Array  # (T·B, 1 + H), [1, h] of the top layer: what the head reads, a row a prediction
-    weights: list[LayerWeights]  # of each layer, as this chunk uses them: dropped ones are zero
-    weight_masks: list[Array]  # recurrent dropout of each layer (gates·H, H); empty without
-    masks: list[Array]  # dropout of the output of each layer (T, B, H); empty without
+    head: Array  # (T·B, 1 + H), [1, h] of the top layer: the input of the head
+    weights: list[LayerWeights]  # of each layer, after recurrent dropout
+    weight_masks: list[Array]  # recurrent dropout mask (gates·H, H) of each layer; [] for none
+    masks: list[Array]  # dropout mask (T, B, H) of the output of each layer; [] for none
 
 
 class Unrolled:
-    """Recurrent layers and a linear + softmax head over at most T steps of exactly B rows.
+    """Recurrent layers and a linear + softmax head, for at most T steps of exactly B streams.
 
-    One object serves one thread at a time; several can share the parameters. Numbers that overflow
-    become inf or nan without a warning, so callers check their results.
+    One object serves one thread at a time; several can share the parameters. Overflow gives inf or
+    nan without a warning, so callers check their results.
 
     Args:
-        training: the parameters may change from call to call; otherwise only `gradient` looks at
-            them anew.
+        training: whether the parameters may change from call to call. If not, they are rearranged
+            once, and only `gradient` reads them again.
     """
 
     def __init__(
@@ -72,9 +73,9 @@ class Unrolled:
         self._head = np.ones((seq_len, batch_size, 1 + H), self.dtype)  # [1, h] of the top layer
         self.top = self._head[..., 1:]  # (T, B, H), a view of these h
         rows = max(1, min(_MAX_LOGITS // V, seq_len * batch_size))
-        self._logits = np.empty((rows, V), self.dtype)  # of so many predictions
+        self._logits = np.empty((rows, V), self.dtype)
         self._make_layers(seq_len, batch_size)
-        self._forgets = not training  # what only a backward pass reads
+        self._forgets = not training  # whether cells keep nothing for a backward pass
         if self._forgets:
             for cell in self.cells:
                 cell.forget_steps()
@@ -85,18 +86,18 @@ class Unrolled:
         self.cells = [
             CELLS[config.cell](config, size, seq_len, batch_size, self.dtype) for size in sizes
         ]
-        self.x = [  # (T, B, D) what enters each layer above the first
+        self.x = [  # (T, B, D), the input of each layer above the first
             np.empty((seq_len, batch_size, size), self.dtype) for size in sizes[1:]
         ]
 
     @cached_property
     def _masks(self) -> list[Array]:
-        """Dropout masks of the outputs of each layer, (T, B, H) each."""
+        """Dropout mask (T, B, H) of the output of each layer."""
         return [np.empty(self.top.shape, self.dtype) for _ in range(self.config.num_layers)]
 
     @cached_property
     def _weight_masks(self) -> list[Array]:
-        """Dropout masks of the recurrent weights of each layer, (gates·H, H) each."""
+        """Dropout mask (gates·H, H) of the recurrent weights of each layer."""
         H = self.config.hidden_size
         return [np.empty((cell.num_gates * H, H), self.dtype) for cell in self.cells]
 
@@ -107,7 +108,7 @@ class Unrolled:
 
     @cached_property
     def _dinputs(self) -> Array:
-        """Gradient by what enters the head, then by what enters each layer."""
+        """Work buffer for the gradient of the input of the head, then of each layer."""
         widest = max(self.config.hidden_size, self.config.embedding_size)
         return np.empty(self.top[..., 0].size * widest, self.dtype)
 
@@ -118,33 +119,33 @@ class Unrolled:
         return np.empty(self.top[..., 0].size * widest, self.dtype)
 
     def run(self, inputs: Array, state: Array, dropout: Draws | None = None) -> Array:
-        """Read the inputs without predicting anything.
+        """Read inputs without predicting anything; return the state after the last step.
 
         Args:
-            inputs: (T, B) ids of the tokens before; <EOS> or IGNORE where a document starts.
+            inputs: (T, B) ids, the token before each step; <EOS> or IGNORE where a document starts.
                 May have fewer steps than the work buffers.
             state: (num_layers, num_states, H, B) before the first step.
-            dropout: draws the dropout masks; None drops nothing.
+            dropout: draws the dropout masks; None for no dropout.
 
         Returns:
-            The state after the last step, a fresh array.
+            (num_layers, num_states, H, B), a fresh array.
         """
         return self._read(inputs, state, dropout)[1]
 
     def _read(
         self, inputs: Array, state: Array, dropout: Draws | None = None, *, anew: bool = False
     ) -> tuple[Tape, Array]:
-        """Run the layers; returns the tape of the chunk and the state after it.
+        """Run the layers; return the tape of the chunk and the state after it.
 
         Args:
-            anew: look at the parameters, which may have changed.
+            anew: read the parameters again, because they may have changed.
         """
         with np.errstate(all="ignore"):
             tape = self._tape(inputs, dropout, anew)
             return tape, self._run_layers(tape, state, self.top[: len(inputs)])
 
     def _tape(self, inputs: Array, dropout: Draws | None, anew: bool) -> Tape:
-        """Collect what a chunk needs before its first step; draws the dropout masks."""
+        """Prepare a chunk: document starts, dropout masks and weights."""
         config, H = self.config, self.config.hidden_size
         head = self._head[: len(inputs)].reshape(-1, 1 + H)
         tape = Tape(inputs, self._keep(inputs), head, [], [], [])
@@ -162,13 +163,13 @@ class Unrolled:
         return tape
 
     def _weights(self) -> list[LayerWeights]:
-        """The weights of all layers, as they are now."""
+        """Rearrange the current weights of all layers."""
         names = enumerate(_layer_names(self.config))
         return [self._prepared(layer, self.parameters[name]) for layer, name in names]
 
     @cached_property
     def _frozen(self) -> list[LayerWeights]:
-        """The weights of all layers, as they were when they were first used."""
+        """The weights of all layers at their first use."""
         return self._weights()
 
     def _prepared(self, layer: int, weight: Array) -> LayerWeights:
@@ -185,7 +186,11 @@ class Unrolled:
     ) -> tuple[Array, Array]:
         """Compute the logits (T, V, B) after each input, and the state after the last step.
 
-        `targets` has no effect here; a network beside an n-gram model uses it.
+        Args:
+            inputs: (T, B) ids, as for `run`.
+            state: before the first step.
+            prior: adds to the logits.
+            targets: has no effect here; `UnrolledResidual` uses it.
         """
         tape, state = self._read(inputs, state)
         self._tape_of_forward = tape
@@ -198,7 +203,7 @@ class Unrolled:
     def log_probs(
         self, inputs: Array, targets: Array, state: Array, prior: Prior | None = None
     ) -> tuple[Array, Array]:
-        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state afterwards."""
+        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state after them."""
         tape, state = self._read(inputs, state)
         found, flat = np.empty(targets.size, self.dtype), targets.ravel()
         with np.errstate(all="ignore"):
@@ -217,21 +222,21 @@ class Unrolled:
         dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Run forward and backward: fill `gradients` with those of scale · (sum of the loss).
+        """Run forward and backward: fill `gradients` with the gradient of scale · (summed loss).
 
         Args:
-            inputs: (T, B), as for `run`.
-            targets: (T, B) ids of what follows each input; IGNORE costs nothing.
+            inputs: (T, B) ids, as for `run`.
+            targets: (T, B) ids, the token after each input; IGNORE has no loss.
             state: before the first step.
-            prior: what is added to the logits.
-            scale: factor of the gradient.
+            prior: adds to the logits.
+            scale: factor of the gradient, such as 1/(T·B) for the mean loss.
             dropout: as for `run`.
-            trace: receives the gradient (num_states, H, B) by the state of the top layer before
-                each step, the last step first.
+            trace: if given, the gradient (num_states, H, B) of the top layer's state before each
+                step is appended, last step first.
 
         Returns:
-            The loss of each target (T, B) in nats, the state after the last step, and the gradient
-            by the state before the first one.
+            The loss (T, B) of each target in nats, the state after the last step, and the gradient
+            of the state before the first step.
         """
         if self._forgets:
             self._make_layers(*self.top.shape[:2])
@@ -243,16 +248,13 @@ class Unrolled:
         return nats, state, dstate
 
     def backward(self, targets: Array, prior: Prior | None = None) -> None:
-        """Fill `gradients` as `gradient` does, for the chunk that `forward` has just read.
-
-        Only for what is unrolled for training; otherwise steps share their memory.
-        """
+        """Fill `gradients` for the chunk that `forward` has just read; needs `training`."""
         with np.errstate(all="ignore"):
             _, dtop = self._head_gradient(self._tape_of_forward, targets, 1.0, prior)
             self._layers_backward(self._tape_of_forward, dtop, None)
 
     def _predictions(self, head: Array, prior: Prior | None) -> Iterator[tuple[slice, Array]]:
-        """Yield slices of the predictions with their logits (N, V), as many as the buffer holds."""
+        """Yield slices of the predictions with their logits (N, V), one buffer at a time."""
         for start in range(0, len(head), len(self._logits)):
             part = slice(start, min(start + len(self._logits), len(head)))
             logits = self._logits[: part.stop - start]
@@ -264,10 +266,10 @@ class Unrolled:
     def _head_gradient(
         self, tape: Tape, targets: Array, scale: float, prior: Prior | None
     ) -> tuple[Array, Array]:
-        """Fill the gradient of the head.
+        """Fill the gradient of the head's weights.
 
         Returns:
-            The loss of each target (T, B), and the gradient by h of the top layer (T, B, H).
+            The loss (T, B) of each target in nats, and the gradient (T, B, H) of the top layer's h.
         """
         W, gradient = self.parameters["head.weight"][:, 1:], self.gradients["head.weight"]
         nats, flat = np.empty(targets.size, self.dtype), targets.ravel()
@@ -285,12 +287,12 @@ class Unrolled:
         return nats.reshape(targets.shape), dtop
 
     def _dinput(self, steps: int, size: int) -> Array:
-        """A view (T, B, size) of the work buffer for gradients by inputs."""
+        """Return a view (T, B, size) of the work buffer for gradients of inputs."""
         B = self.top.shape[1]
         return self._dinputs[: steps * B * size].reshape(steps, B, size)
 
     def _run_layers(self, tape: Tape, state: Array, top: Array) -> Array:
-        """Run the layers, up to h of the top one (T, B, H); returns the state afterwards."""
+        """Run the layers, write h of the top one to `top` (T, B, H), and return the state after."""
         x, after = self._input(tape.inputs), []
         outputs = [x[: len(top)] for x in self.x] + [top]
         for layer, (cell, out) in enumerate(zip(self.cells, outputs, strict=True)):
@@ -301,10 +303,10 @@ class Unrolled:
         return np.stack(after)
 
     def _layers_backward(self, tape: Tape, dtop: Array, trace: list[Array] | None) -> Array:
-        """Run the layers backwards, from the gradient by the top h (T, B, H) to the embedding.
+        """Backpropagate from the gradient `dtop` (T, B, H) of the top h down to the embedding.
 
         Returns:
-            The gradient by the state before the first step.
+            The gradient of the state before the first step.
         """
         steps, dout, dstate = len(dtop), dtop, []
         for layer in reversed(range(len(self.cells))):
@@ -325,7 +327,7 @@ class Unrolled:
         return np.stack(dstate[::-1])
 
     def _block(self, layer: int, inputs: Array) -> Array:
-        """A work buffer (T, B, K) that begins with what entered the layer."""
+        """Return a work buffer (T, B, K) that begins with the input of the layer."""
         D, K = input_size(self.config, layer), self.parameters[f"layers.{layer}.weight"].shape[1]
         block = self._blocks[: inputs.size * K].reshape(*inputs.shape, K)
         x = self.x[layer - 1][: len(inputs)] if layer else self._input(inputs)
@@ -343,7 +345,7 @@ class Unrolled:
         return [None if row.all() else row for row in rows]
 
     def _input(self, inputs: Array) -> Array:
-        """What enters the first layer: ids (T, B), or embedded (T, B, E) with zeros for <EOS>."""
+        """Return the input of the first layer: ids (T, B), or embeddings (T, B, E), 0 for <EOS>."""
         ids: Array = np.maximum(inputs, EOS)
         if "embedding" not in self.parameters:
             return ids
@@ -352,14 +354,14 @@ class Unrolled:
         return rows
 
     def _embed_backward(self, inputs: Array, dx: Array) -> None:
-        """Sum the rows of dx (T, B, E) into the row of the token that each belongs to."""
+        """Add each row of dx (T, B, E) to the gradient of its token's embedding."""
         gradient = self.gradients["embedding"]
         gradient[:] = 0
         ids = np.maximum(inputs, EOS).ravel()
         order = np.argsort(ids, kind="stable")
         tokens, counts = np.unique(ids, return_counts=True)
         rows = dx.reshape(ids.size, -1)[order]
-        # Sums over runs of rows, as differences of sums from the first row on: `reduceat` is slow.
+        # Sums over runs of rows as differences of cumulative sums; np.add.reduceat is slow.
         sums = rows.cumsum(axis=0, dtype=np.float64)[counts.cumsum() - 1]
         gradient[tokens] = np.diff(sums, axis=0, prepend=0)
         gradient[EOS] = 0
