@@ -1,4 +1,4 @@
-"""The configuration of a model and of a training run, and the one home of their defaults."""
+"""Configurations of vocabulary, model, training and sampling: all defaults and limits."""
 
 import math
 import sys
@@ -14,9 +14,9 @@ CELLS = ("rnn", "lstm", "gru", "jordan", "ngram")
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 FEEDBACKS = ("logits", "target")
 _DEFAULT_WORDS = 10_000
-MAX_SIZE = 1 << 20  # no layer, batch or chunk is larger; keeps products of sizes far from overflow
-MAX_SEED = 2**62  # of sampling: seeds are counted up from it
-WHOLE, LINES = "", "\n"  # where files are cut into documents; any other text will do
+MAX_SIZE = 1 << 20  # of a layer, batch or chunk; keeps products of sizes far from overflow
+MAX_SEED = 2**62  # of sampling, which counts up from the given seed
+WHOLE, LINES = "", "\n"  # separators of documents; any other text will do
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -29,7 +29,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_flag(name: str, value: object) -> None:
-    """Raise ConfigError unless `value` is True or False; "no" would count as true."""
+    """Raise ConfigError unless `value` is True or False: Python counts the string "no" as true."""
     if not isinstance(value, bool):
         raise ConfigError(f"{setting(name)} must be True or False, not {value!r}")
 
@@ -47,12 +47,12 @@ def check_float(
 ) -> None:
     """Raise ConfigError unless `value` is a finite number from low to high.
 
-    `above` and `below` leave out the lower and the upper end of the range.
+    `above` and `below` exclude the lower and the upper end of the range.
     """
     if (
         not isinstance(value, int | float)
         or isinstance(value, bool)
-        or not abs(value) <= sys.float_info.max  # nan, inf and a whole number beyond all floats
+        or not abs(value) <= sys.float_info.max  # nan, inf, and integers too large for a float
     ):
         raise ConfigError(f"{setting(name)} must be a number, not {value!r}")
     if value < low or value > high or (above and value == low) or (below and value == high):
@@ -70,10 +70,10 @@ class VocabularyConfig:
         ConfigError: a value is out of range.
     """
 
-    tokens: str = "char"  # or "word"
-    normalize: str = "nfc"  # of characters; "nfd" takes composed ones apart, Hangul into jamo
-    min_count: int = 1  # what occurs less often is <UNK>
-    vocab_size: int | None = None  # the most frequent so many; None: all characters, 10,000 words
+    tokens: str = "char"  # "char" or "word"
+    normalize: str = "nfc"  # Unicode form; "nfd" decomposes characters, Hangul into jamo
+    min_count: int = 1  # tokens that occur less often become <UNK>
+    vocab_size: int | None = None  # largest vocabulary; None: all characters, or 10,000 words
 
     def __post_init__(self) -> None:
         check_choice("tokens", self.tokens, TOKENS)
@@ -88,14 +88,14 @@ class VocabularyConfig:
 
     @property
     def unit(self) -> str:
-        """A token in words: character, decomposed character or word."""
+        """The name of a token: character, decomposed character or word."""
         if self.tokens == "word":
             return "word"
         return "character" if self.normalize == "nfc" else "decomposed character"
 
     @property
     def max_size(self) -> int | None:
-        """How many tokens there are at most, None where there is no limit."""
+        """The largest number of tokens, None for no limit."""
         return self.vocab_size or (_DEFAULT_WORDS if self.tokens == "word" else None)
 
 
@@ -110,15 +110,15 @@ class ModelConfig:
     vocab_size: int
     cell: str = "lstm"
     activation: str = "tanh"  # of the rnn cell
-    feedback: str = "logits"  # of the jordan cell: what of its last output it is given
+    feedback: str = "logits"  # of the jordan cell: its own output or the true one, "target"
     hidden_size: int = 256
     num_layers: int = 1
-    embedding_size: int = 0  # 0: the input is a one-hot column
-    dropout: float = 0.0  # share of units dropped between layers and before the head
-    recurrent_dropout: float = 0.0  # share of recurrent weights dropped for a chunk
-    order: int = 6  # of the ngram, which has nothing else of the above: it sees order - 1 tokens
-    ngram: int = 0  # order of the n-gram model whose log P is added to the logits; 0: none
-    ngram_scale: float = 0.6  # of that log P
+    embedding_size: int = 0  # 0: one-hot input
+    dropout: float = 0.0  # dropout probability between layers and before the head
+    recurrent_dropout: float = 0.0  # dropout probability of recurrent weights, one mask per chunk
+    order: int = 6  # of cell "ngram", which predicts from the last order - 1 tokens
+    ngram: int = 0  # order of the n-gram model beside the network; 0: none
+    ngram_scale: float = 0.6  # weight of its log P in the logits
 
     def __post_init__(self) -> None:
         check_int("vocab_size", self.vocab_size, 2, 0x110000 + 2)
@@ -161,17 +161,17 @@ class TrainConfig:
     epochs: float | None = None  # passes over the training split
     minutes: float | None = None  # wall-clock time
     batch_size: int = 64  # streams read side by side
-    seq_len: int = 32  # steps before backpropagation is truncated
-    accumulate: int = 1  # chunks whose gradients make an update
-    learning_rate: float = 0.04  # the peak; rises from zero before it and decays to zero after it
-    warmup: float = 0.03  # share of the budget in which the learning rate rises
+    seq_len: int = 32  # time steps of a chunk, after which backpropagation is truncated
+    accumulate: int = 1  # chunks to accumulate before each update
+    learning_rate: float = 0.04  # peak; warms up from 0, then decays to 0
+    warmup: float = 0.03  # fraction of the budget in which the learning rate rises
     weight_decay: float = 0.1  # decoupled, on matrices
     clip_norm: float = 1.0  # largest global norm of the gradient
-    unk_rate: float = 0.0005  # share of training tokens replaced by <UNK>
-    restart_rate: float = 0.05  # share of a whole file's chunks that start afresh
-    scheduled_sampling: float = 0.0  # share of inputs that the model draws, at the end of the run
-    mix: bool = True  # with what the text itself has repeated, where that predicts better
-    max_ngrams: int | None = None  # that are kept: those that say least go; None: by the corpus
+    unk_rate: float = 0.0005  # fraction of training tokens replaced by <UNK>
+    restart_rate: float = 0.05  # fraction of a stream's chunks in which its state is reset
+    scheduled_sampling: float = 0.0  # fraction of inputs drawn by the model at the end of the run
+    mix: bool = True  # add a memory of the text being read, if that predicts better
+    max_ngrams: int | None = None  # most k-grams to keep, by pruning; None: by the corpus
     evaluations: int = 10  # validations in a run
     seed: int = 0
 
@@ -203,7 +203,7 @@ class TrainConfig:
 
     @property
     def tokens_per_step(self) -> int:
-        """How many tokens an update reads."""
+        """Tokens that an update reads."""
         return self.batch_size * self.seq_len * self.accumulate
 
 
@@ -215,12 +215,12 @@ class SampleConfig:
         ConfigError: a value is out of range.
     """
 
-    length: int = 500  # characters drawn at most
-    temperature: float = 0.8  # 1: the model's own distribution; 0: always the likeliest
+    length: int = 500  # most characters to draw
+    temperature: float = 0.8  # 1: the model's own distribution; 0: always the likeliest token
     top_k: int | None = None  # draw from the k likeliest tokens only
     top_p: float = 1.0  # nucleus sampling: the smallest set of tokens with this probability
-    stop: str | Sequence[str] = ()  # end before this text, or before any of several
-    allow_unk: bool = False
+    stop: str | Sequence[str] = ()  # stop before this text, or before any of these
+    allow_unk: bool = False  # whether <UNK> may be drawn
 
     def __post_init__(self) -> None:
         check_int("length", self.length, 0, 10**12)
@@ -235,6 +235,6 @@ class SampleConfig:
 
     @cached_property
     def stops(self) -> tuple[str, ...]:
-        """The texts to end before, none of them empty."""
+        """The stop texts, without empty ones."""
         texts = (self.stop,) if isinstance(self.stop, str) else self.stop
         return tuple(filter(None, texts))

@@ -1,6 +1,7 @@
-"""How often each token followed each of many contexts, which are known by a hash.
+"""A table of how often each token followed each of many hashed contexts.
 
-Letters: C contexts, M pairs of a context and a token that followed it, Q queries, E pairs found.
+Letters: C contexts, M pairs of a context and a token that followed it, N positions, Q queries,
+E pairs found, V vocabulary size.
 """
 
 from bisect import bisect_left
@@ -10,18 +11,18 @@ import numpy as np
 
 Array = np.ndarray
 
-_MOST = 255  # counts go no higher
+_MOST = 255  # counts saturate, to fit a byte
 _SHIFT = np.uint64(32)
 
 
 class Counts:
-    """Counts of tokens after contexts. Of a context's hash the upper 32 bits are kept.
+    """Counts of tokens after contexts; a context is known by the upper 32 bits of its hash.
 
     Args:
-        letters: (V,) bool, which tokens words are of; ids of tokens are below V.
+        letters: (V,) bool, which tokens words consist of.
         keys: (C,) uint32, ascending.
-        children: (C,) how many different tokens followed each context.
-        tokens: (M,) those of the first context, then those of the second, ...
+        children: (C,) number of different tokens that followed each context.
+        tokens: (M,) these tokens, context by context.
         counts: (M,) uint8, at least 1.
 
     Raises:
@@ -40,17 +41,17 @@ class Counts:
             raise ValueError("the arrays of the mixture's counts do not fit together")
         if (keys[1:] <= keys[:-1]).any() or not (counts > 0).all() or (tokens >= vocab_size).any():
             raise ValueError("the mixture's counts are out of range or not in order")
-        # The last context, which nothing followed, is there for what is not found.
+        # A last context without children stands for unknown ones.
         self._keys = np.append(keys, keys.dtype.type(np.iinfo(keys.dtype).max))
-        self._view = self._keys.data  # whose items are Python integers
+        self._view = self._keys.data  # a memoryview, whose items are Python integers
         self.first = np.zeros(len(keys) + 1, np.int64)
         np.cumsum(children, out=self.first[1:])
         self.tokens, self.counts = tokens.astype(np.int64), counts.astype(np.float32)
-        self.sizes = np.append(children, 0).astype(np.int64)  # (C + 1,) the children
+        self.sizes = np.append(children, 0).astype(np.int64)  # (C + 1,)
 
     @classmethod
     def from_arrays(cls, vocab_size: int, arrays: Mapping[str, Array]) -> "Counts":
-        """Counts from their `arrays`.
+        """Build a table from its `arrays`.
 
         Raises:
             ValueError: they do not fit together.
@@ -62,14 +63,13 @@ class Counts:
 
     @classmethod
     def of(cls, letters: Array, keys: Array, tokens: Array, max_bytes: float) -> "Counts":
-        """Count what followed contexts, and leave out those that occurred least where they are
-        too many.
+        """Count what followed each context; the rarest contexts are dropped to fit `max_bytes`.
 
         Args:
-            letters: (V,) which tokens words are of.
+            letters: (V,) which tokens words consist of.
             keys: (N,) uint64 hashes of the contexts.
-            tokens: (N,) what followed.
-            max_bytes: what the arrays may take in a checkpoint.
+            tokens: (N,) the token that followed each.
+            max_bytes: largest size of the arrays in a checkpoint.
         """
         vocab_size = len(letters)
         bits = np.uint64((vocab_size - 1).bit_length())
@@ -81,8 +81,8 @@ class Counts:
         of_children, of_tokens = map(np.min_scalar_type, (vocab_size, vocab_size - 1))
         totals = np.add.reduceat(counts, starts) if len(starts) else starts
         sizes = 4 + of_children.itemsize + children * (of_tokens.itemsize + 1)  # bytes a context
-        by_total = np.bincount(totals, sizes)  # of all that occurred so often
-        from_total = np.cumsum(by_total[::-1])[::-1]  # or more often
+        by_total = np.bincount(totals, sizes)  # bytes of all contexts that occurred n times
+        from_total = np.cumsum(by_total[::-1])[::-1]  # n or more times
         kept = totals >= np.count_nonzero(from_total > max_bytes)
         pair_kept = np.repeat(kept, children)
         return cls(
@@ -95,14 +95,14 @@ class Counts:
 
     @property
     def num_bytes(self) -> int:
-        """What the arrays take in a checkpoint."""
+        """Size of the arrays in a checkpoint, in bytes."""
         return sum(array.nbytes for array in self.arrays.values())
 
     def find(self, keys: Array) -> Array:
-        """The number of each context (Q,) by its hash, C where it is not known.
+        """Return the number of each context (Q,), C for unknown ones.
 
         Args:
-            keys: (Q,) uint64.
+            keys: (Q,) uint64 hashes.
         """
         short = (keys >> _SHIFT).astype(np.uint32)
         at = self._keys.searchsorted(short)
@@ -110,12 +110,12 @@ class Counts:
         return at
 
     def find_one(self, key: int) -> int:
-        """The number of one context by the upper 32 bits of its hash, C where it is not known."""
+        """Return the number of one context by the upper 32 bits of its hash, C if unknown."""
         place = bisect_left(self._view, key)
         return place if self._view[place] == key else len(self._view) - 1
 
     def places(self, contexts: Array) -> Array:
-        """Where in `tokens` and `counts` that is which followed contexts (Q,): (E,), in order."""
+        """Return the places (E,) of all pairs of contexts (Q,) in `tokens` and `counts`."""
         sizes = self.sizes[contexts]
         ends = np.cumsum(sizes)
         return np.repeat(self.first[contexts] - ends + sizes, sizes) + np.arange(ends[-1])

@@ -1,9 +1,9 @@
-"""Fitting a mixture: counting what followed contexts, and learning the weights.
+"""Fit a mixture: count what followed contexts, and learn the weights.
 
 Letters: N tokens, T steps, B streams, V vocabulary size.
 
-The weights are learned on text that neither the counts nor the base have seen, as nothing else
-tells what they are worth on new text.
+The weights are learned on text that neither the counts nor the base have seen. On their own
+training text every input looks better than it is on new text.
 """
 
 import math
@@ -35,21 +35,21 @@ Array = np.ndarray
 
 _STREAMS, _STEPS = 16, 32
 _PASSES = 2
-_RATE = 1.5e-3  # of SGD, for each position
+_RATE = 1.5e-3  # learning rate of SGD, per position
 _BLOCK = 1 << 16  # places whose contexts are hashed at a time
-_BURN_IN = 256  # tokens that bring the base's state up to date
-_MOST_KEPT = 1 << 23  # numbers of distributions that are kept for the next pass
-_FIRST = 1 << 21  # numbers of the distributions by which the first weights are found
+_BURN_IN = 256  # tokens that the base reads before a stream begins
+_MOST_KEPT = 1 << 23  # numbers of distributions to keep for the second pass
+_FIRST = 1 << 21  # numbers of distributions from which the initial weights are found
 _NEWTON_STEPS = 10
-_RIDGE = 1e-6  # where two inputs say the same
-_LEAST_GAIN = 0.002  # nats per token that a mixture must be worth
+_RIDGE = 1e-6  # for inputs that say the same
+_LEAST_GAIN = 0.002  # nats per token; a mixture that gains less is dropped
 
 
 def letters_of(tokens: Sequence[str]) -> Array:
-    """Which ids are letters or digits (V,), the special ones not among them.
+    """Return which ids (V,) words consist of: letters, digits, _ and '.
 
     Args:
-        tokens: of the vocabulary.
+        tokens: the vocabulary, without the special tokens.
     """
     special = [False] * NUM_SPECIAL
     return np.array(special + [token.isalnum() or token in "_'" for token in tokens])
@@ -58,18 +58,19 @@ def letters_of(tokens: Sequence[str]) -> Array:
 def count_contexts(
     vocab_size: int, tokens: Array, letters: Array | None = None, max_bytes: float = math.inf
 ) -> Counts:
-    """Count what followed the contexts of the inputs in a text.
+    """Count which tokens followed each of CONTEXTS in a text.
 
     Args:
-        tokens: (N,) each document and then <EOS> or IGNORE.
-        letters: (V,) which tokens words are of, None for none.
-        max_bytes: what the counts may take in a checkpoint.
+        vocab_size: V.
+        tokens: (N,) ids, each document followed by <EOS> or IGNORE.
+        letters: (V,) which tokens words consist of; None for no words.
+        max_bytes: largest size of the counts in a checkpoint.
     """
     letters = np.zeros(vocab_size, bool) if letters is None else letters
     inputs = _inputs(tokens)
     found = np.stack([histories(inputs, tokens, length, MEMORY) for length in COUNTED])
     keys = np.empty((len(CONTEXTS), len(tokens)), np.uint64)
-    for start in range(0, len(tokens), _BLOCK):  # as the tails of all take much memory
+    for start in range(0, len(tokens), _BLOCK):  # the tails of a whole text take much memory
         block, margin = slice(start, start + _BLOCK), min(start, TAIL)
         tail = tails(inputs[start - margin : block.stop])[:, margin:]
         keys[:, block] = context_keys(tail, found[..., block], letters)
@@ -86,15 +87,18 @@ def fit(
     letters: Array | None = None,
     max_bytes: float = math.inf,
 ) -> Mixed | None:
-    """Fit a mixture to the second part of a text; None where that predicts it no better.
+    """Count the first part of a text, and fit a mixture to the second.
 
     Args:
-        base: has seen at most the first part.
-        tokens: (N,) each document and then <EOS> or IGNORE.
+        base: a model that has not been trained on the second part.
+        tokens: (N,) ids, each document followed by <EOS> or IGNORE.
         start: where the second part begins.
-        most: how many tokens of the second part to learn from, None for all.
-        letters: (V,) which tokens words are of, None for none.
-        max_bytes: what the counts may take in a checkpoint.
+        most: tokens of the second part to learn from; None for all.
+        letters: (V,) which tokens words consist of; None for no words.
+        max_bytes: largest size of the counts in a checkpoint.
+
+    Returns:
+        The mixture; None if it predicts the second part no better than the base.
     """
     counts = count_contexts(base.vocab_size, tokens[:start], letters, max_bytes)
     model = unfitted(base, counts)
@@ -105,26 +109,26 @@ def fit(
 
 
 def unfitted(base: ResidualRNN, counts: Counts) -> Mixed:
-    """A mixture that predicts what its base does."""
+    """Return a mixture with initial weights, which predicts what its base predicts."""
     rows = num_rows(base.vocab_size, base.ngram.config.order)
     return Mixed(base, counts, Mixer.initial(rows, NUM_INPUTS))
 
 
 def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> Array:
-    """Learn the weights of a mixture on the second part of a text, as `fit`.
+    """Learn the weights of a mixture on the second part of a text, with arguments as for `fit`.
 
-    The dense inputs begin with the weights that do best by themselves at the first steps. In the
-    end all weights are the mean of those of the last pass (Polyak & Juditsky 1992).
+    The dense inputs begin with the weights that are best without the sparse ones in the first
+    steps. The final weights are the mean over the last pass (Polyak & Juditsky 1992).
 
     Returns:
-        By how many nats each token was predicted better than by the base before anything was
-        learned from it, those of the first steps left out.
+        For each token of the first pass, by how many nats the mixture predicted it better than the
+        base, before learning from it; without the first steps.
     """
     edges = np.linspace(start, len(tokens), _STREAMS + 1, dtype=int)
     first, stop = edges[:-1], edges[1:]
     if most is not None:
         stop = np.minimum(stop, first + most // _STREAMS)
-    kept: list[tuple[Inputs, Array]] = []  # what the weights do not change, where there is room
+    kept: list[tuple[Inputs, Array]] = []  # inputs do not depend on the weights; kept if small
     keep = int((stop - first).max()) * _STREAMS * model.vocab_size <= _MOST_KEPT
     gains, steps = [np.empty(0)], 0
     num_first = min(int((stop - first).max()) // 8, _FIRST // (_STREAMS * model.vocab_size))
@@ -154,9 +158,10 @@ def learn(model: Mixed, tokens: Array, start: int, most: int | None = None) -> A
 
 
 def _dense_weights(steps: Sequence[tuple[Inputs, Array]]) -> Array:
-    """The weights (D,) of the dense inputs that do best without the others, by Newton's method.
+    """Find the weights (D,) of the dense inputs that are best without the others.
 
-    The loss is convex. Its second derivative is the covariance of the inputs' log P.
+    Newton's method finds them, because the loss is convex in the weights. Its Hessian is the
+    covariance of the inputs' log P under the mixture.
     """
     log_probs = np.concatenate([inputs.log_probs for inputs, _ in steps], axis=1).astype(float)
     targets = np.concatenate([targets for _, targets in steps])
@@ -167,7 +172,7 @@ def _dense_weights(steps: Sequence[tuple[Inputs, Array]]) -> Array:
     for _ in range(_NEWTON_STEPS):
         mixed = log_softmax(np.tensordot(weights + step, log_probs, 1))
         loss = -target_log_probs(mixed, targets).mean()
-        if not loss < least:  # too far
+        if not loss < least:  # the step was too long
             step /= 2
             continue
         weights, least = weights + step, loss
@@ -183,10 +188,10 @@ def _dense_weights(steps: Sequence[tuple[Inputs, Array]]) -> Array:
 def _steps(
     model: Mixed, tokens: Array, start: int, edges: tuple[Array, Array]
 ) -> Iterator[tuple[Inputs, Array]]:
-    """What is mixed at each step of streams side by side, and the targets (B,).
+    """Yield the inputs of the mixture at each step of B streams, and the targets (B,).
 
     Args:
-        edges: where the streams begin and end, from `start` on, (B,) each.
+        edges: where the streams begin and end, (B,) each.
     """
     first, stop = edges
     inputs, longest = _inputs(tokens), int((stop - first).max())
@@ -209,14 +214,16 @@ def _steps(
 
 
 def states_at(model: Mixed, inputs: Array, places: Array) -> Array:
-    """The state before each of some places of a text, of which the base reads the last tokens only.
+    """Return the state before each of some places of a text.
+
+    The memory is complete; the base reads only the last _BURN_IN tokens.
 
     Args:
         inputs: (N,) the token before each place.
         places: (B,).
     """
     B = len(places)
-    read = np.full((MEMORY, B), EOS)  # what stands before a start changes nothing
+    read = np.full((MEMORY, B), EOS)  # <EOS> before the start of a document changes nothing
     recent = np.full((B, MEMORY), IGNORE)
     for stream, place in enumerate(places):
         before = np.maximum(inputs[max(0, place - MEMORY) : place], EOS)
@@ -233,5 +240,5 @@ def states_at(model: Mixed, inputs: Array, places: Array) -> Array:
 
 
 def _inputs(tokens: Array) -> Array:
-    """The token before each place of a text."""
+    """Return the token before each place of a text."""
     return np.append(EOS, tokens[:-1])

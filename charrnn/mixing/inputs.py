@@ -1,19 +1,19 @@
-"""What is mixed: distributions, and what followed contexts and histories like the present ones.
+"""The inputs of a mixture: two distributions, the counts after contexts, and a match.
 
 Letters: N positions, V vocabulary size, C contexts, M pairs of a context and a token that followed
 it, n the order of the n-gram model.
 
-An indirect context is a history and the last token: "when what followed the last two times after
-`th` was first e and then a, and the last token is h". A direct context is some last tokens, or the
-current word so far, or this and the word before. A sparse input is such a context and what followed
-it in the training text. It says
+An indirect context (Mahoney 2005) is a history and the last token, such as: "the last two times,
+e and then a followed `th`; the last token is h". A direct context is the last tokens, the current
+word so far, or that and the word before. Each context is a sparse input, with an opinion on the
+tokens that followed it in the training text:
 
 x(w) = log(1 + (n - D) / (D · d · P(w)))
 
-of a token w that followed n times, d being the number of different ones and P the base's
-distribution: by so much P(w) would grow if the context's counts, discounted by D, were interpolated
-with it. It says nothing of a token that never followed. The last input is a match: what followed
-the longest repetition, as if it had followed once.
+if w followed n times, d different tokens followed, and P is the base's distribution. This is by how
+much log P(w) would grow if the context's counts, discounted by D, were interpolated with P. On
+tokens that never followed, x(w) is 0. The last input is a match: the token that followed the
+longest repetition, as if it had followed once.
 """
 
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ from charrnn.mixing.recall import NONE, ODD
 
 Array = np.ndarray
 
-LENGTHS = (2, 3, 5, 8, 12, 16)  # after how many last tokens histories are looked up
+LENGTHS = (2, 3, 5, 8, 12, 16)  # the last tokens after which histories are looked up
 
 
 class Context(NamedTuple):
-    """What makes a context."""
+    """What a context consists of."""
 
-    last: int = 0  # last tokens
-    rows: Sequence[int] = ()  # of LENGTHS, ascending: histories
-    words: int = 0  # the current word, which may be a single other token; 2: and that before it
+    last: int = 0  # number of last tokens
+    rows: Sequence[int] = ()  # histories, by their rows in LENGTHS, ascending
+    words: int = 0  # 1: the current word so far; 2: and the word before
 
 
 CONTEXTS: Sequence[Context] = (
@@ -50,24 +50,31 @@ CONTEXTS: Sequence[Context] = (
     Context(words=1),
     Context(words=2),
 )
-LAST = 7  # tokens of direct contexts, at most
-TAIL = 16  # tokens of words, at most
-COUNTED = LENGTHS[:3]  # of the contexts
-DENSE = 2  # the base, and the n-gram model alone
+LAST = 7  # longest direct context, in tokens
+TAIL = 16  # last tokens in which words are sought
+COUNTED = LENGTHS[:3]  # lengths of the histories in contexts
+DENSE = 2  # dense inputs: the base, and the n-gram model alone
 NUM_INPUTS = DENSE + len(CONTEXTS) + 1
 UNKNOWN = np.uint64(0)  # in place of a hash where there is no history
 DISCOUNT = 0.6  # D
-MATCH = (1 - DISCOUNT) / DISCOUNT  # excess of what followed once, alone
-TINY = 1e-9  # the least probability that is divided by
-_DIFFERENT = np.array([1, 2, 3, 5])  # bounds of levels: of different tokens,
-_TOTALS = np.array([1.5, 3.5, 7.5, 16])  # of occurrences,
-PER_NAT = 5  # and of entropy
-AGREEING = 16
+MATCH = (1 - DISCOUNT) / DISCOUNT  # (n - D) / (D · d) for n = d = 1
+TINY = 1e-9  # smallest probability to divide by
+# Levels, how much an input knows:
+_DIFFERENT = np.array([1, 2, 3, 5])  # bounds by the number of different tokens that followed,
+_TOTALS = np.array([1.5, 3.5, 7.5, 16])  # bounds by the number of occurrences,
+PER_NAT = 5  # levels per nat of entropy of a dense input
+AGREEING = 16  # ways in which histories agree or not
 
 
 def _factors() -> Array:
-    """Odd numbers, by which a context multiplies 1, the last tokens, histories and words to be
-    hashed (Dietzfelbinger et al. 1997): (contexts, 1 + LAST + 2·len(COUNTED) + 2), 0 for others."""
+    """Return odd factors whose products with the parts of a context are summed to its hash.
+
+    The parts are 1, the last tokens, histories and words; the hash is multiplicative
+    (Dietzfelbinger et al. 1997).
+
+    Returns:
+        (contexts, 1 + LAST + 2·len(COUNTED) + 2) uint64, 0 for parts that a context lacks.
+    """
     shape = len(CONTEXTS), 1 + LAST + 2 * len(COUNTED) + 2
     found = np.cumprod(np.full(shape, ODD), dtype=np.uint64).reshape(shape)
     for own, (last, rows, words) in zip(found, CONTEXTS, strict=True):
@@ -78,19 +85,22 @@ def _factors() -> Array:
 
 
 FACTORS = _factors()
-POWERS = np.cumprod(np.full(TAIL, ODD), dtype=np.uint64)  # by which words multiply their tokens
+POWERS = np.cumprod(np.full(TAIL, ODD), dtype=np.uint64)  # factors of the tokens of a word
 
 
 def num_rows(vocab_size: int, order: int) -> int:
-    """How many rows the sets of weights have together."""
+    """Return the number of rows of all sets of weights together."""
     return 1 + AGREEING + len(LENGTHS) + 1 + vocab_size + order
 
 
 def tails(inputs: Array) -> Array:
-    """The last TAIL tokens at each place of a text, the very last first; IGNORE before a start.
+    """Return the last TAIL tokens before each place of a text (TAIL, N), the very last first.
 
     Args:
         inputs: (N,) the token before each place; <EOS> or IGNORE where a document starts.
+
+    Returns:
+        Ids, IGNORE before the start of a document.
     """
     places = np.arange(len(inputs))
     start = np.maximum.accumulate(np.where(inputs <= EOS, places, 0))
@@ -99,11 +109,13 @@ def tails(inputs: Array) -> Array:
 
 
 def words(tail: Array, letters: Array) -> Array:
-    """Numbers of the current word, and of it with the one before (2, N).
+    """Hash the current word so far, and that with the word before: (2, N).
+
+    After a token that is no letter, that token is the current word.
 
     Args:
         tail: (TAIL, N) the last tokens, the very last first.
-        letters: (V,) which tokens words are of.
+        letters: (V,) which tokens words consist of.
     """
     breaks = np.cumsum((tail <= EOS) | ~letters[tail], axis=0)
     tokens = tail.astype(np.uint64) * POWERS[:, None]
@@ -113,12 +125,12 @@ def words(tail: Array, letters: Array) -> Array:
 
 
 def context_keys(tail: Array, found: Array, letters: Array) -> Array:
-    """Hash the contexts (len(CONTEXTS), N); UNKNOWN where one has no history.
+    """Hash the contexts (len(CONTEXTS), N); UNKNOWN where a history is missing.
 
     Args:
         tail: (TAIL, N) the last tokens, the very last first.
-        found: (3 or more, 2, N) histories after COUNTED tokens.
-        letters: (V,) which tokens words are of.
+        found: (3 or more, 2, N) histories after the last COUNTED tokens.
+        letters: (V,) which tokens words consist of.
     """
     parts = np.empty((FACTORS.shape[1], tail.shape[1]), np.uint64)
     parts[0], parts[1 : 1 + LAST] = 1, tail[:LAST].astype(np.uint64)
@@ -132,14 +144,14 @@ def context_keys(tail: Array, found: Array, letters: Array) -> Array:
 
 
 class Evidence:
-    """What counts say of tokens, whatever the base says of them.
+    """Counts prepared for mixing: the part of x(w) that does not depend on the base.
 
     Args:
         counts: what followed contexts in the training text.
 
     Attributes:
-        excess: (M,) (n - D) / (D · d) of each pair.
-        levels: (C + 1,) how much is known in each context.
+        excess: (M,), (n - D) / (D · d) of each pair.
+        levels: (C + 1,), how much is known after each context.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -152,18 +164,18 @@ class Evidence:
         self.excess = (counts.counts - DISCOUNT) / (DISCOUNT * sizes[contexts]).astype(np.float32)
 
     def collect(self, log_probs: Array, tail: Array, found: Array, longest: Array) -> Inputs:
-        """Collect what is mixed.
+        """Collect the inputs of the mixture at N positions.
 
         Args:
             log_probs: (DENSE, N, V) in nats.
             tail: (TAIL, N) the last tokens, the very last first.
             found: (len(LENGTHS), 2, N) histories.
-            longest: (N,) tokens in the longest context that the n-gram model has, below n.
+            longest: (N,) length of the longest context in the n-gram model, 0 to n - 1.
         """
         N = tail.shape[1]
         contexts = self.counts.find(context_keys(tail, found, self.letters).reshape(-1))
         places = self.counts.places(contexts)
-        matched = (found[:, 1] != NONE).sum(axis=0)  # how many of LENGTHS
+        matched = (found[:, 1] != NONE).sum(axis=0)  # how many of LENGTHS have a history
         matches = np.flatnonzero(matched)
         entropy = _entropy_levels(log_probs[0])
         levels = np.concatenate([entropy, entropy, self.levels[contexts], matched])
@@ -185,15 +197,18 @@ def _entropy_levels(log_probs: Array) -> Array:
 
 
 def _levels(sizes: Array, totals: Array) -> Array:
-    """How much is known: 0 for nothing, else by the different tokens and by all occurrences."""
+    """Return how much is known: 0 for nothing, else by different tokens and occurrences."""
     different = _DIFFERENT.searchsorted(sizes, "right")
     level = 1 + (different - 1) * (len(_TOTALS) + 1) + _TOTALS.searchsorted(totals)
     return np.where(sizes == 0, 0, np.minimum(level, LEVELS - 1))
 
 
 def place_rows(last: Array, found: Array, matched: Array, longest: Array, vocab_size: int) -> Array:
-    """The row of each set: the first is one for all places; the others are chosen by which
-    histories agree, the length of the match, the last token, and the n-gram's longest context."""
+    """Choose a row of each set of weights (sets, N).
+
+    The first set has one row for all places. The others are chosen by which histories agree, by the
+    length of the match, by the last token, and by the length of the longest n-gram context.
+    """
     short, long = found[1], found[2]
     agreeing = (
         (short[1] == long[1])

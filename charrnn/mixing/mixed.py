@@ -1,10 +1,9 @@
-"""A language model mixed with the memory of what it has read.
+"""A language model with a memory of the text that it reads.
 
 Letters: T steps, B streams, N = T·B positions, V vocabulary size, L tokens that a stream remembers.
 
-The state is one array (rows of the base's + L, B): under the base's state lie the last L tokens,
-the last one first, as numbers of the same type that are one more, so that 0 stands for those that
-there are not. A document that starts forgets them.
+The state is one array (rows of the base's state + L, B). Below the base's state are the last L
+tokens, the last one first, as id + 1; 0 means no token. The start of a document clears them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,21 +20,21 @@ from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
 
 Array = np.ndarray
 
-MEMORY = 1 << 14  # tokens that a stream remembers
-_NARROWEST = 64  # of these tokens, as searching fewer is no faster
-NUMBERS = 1 << 20  # of logits that are mixed at a time
+MEMORY = 1 << 14  # L
+_NARROWEST = 64  # searching fewer tokens is no faster
+NUMBERS = 1 << 20  # logits mixed at a time
 
 
 class Mixed:
-    """A model that mixes a base with what followed histories like the present ones.
+    """A network and its n-gram model, mixed with counts and with a memory of the text.
 
     Args:
-        base: a network and its n-gram model.
+        base: the network and its n-gram model.
         counts: what followed the contexts of `charrnn.mixing.inputs` in the training text.
         mixer: the weights.
 
     Raises:
-        ValueError: the weights are not as many as the base's vocabulary asks for.
+        ValueError: the weights do not fit the base.
     """
 
     def __init__(self, base: ResidualRNN, counts: Counts, mixer: Mixer) -> None:
@@ -48,10 +47,10 @@ class Mixed:
 
     @classmethod
     def from_arrays(cls, base: ResidualRNN, arrays: Mapping[str, Array]) -> "Mixed":
-        """A model from its base and `mixing_arrays`.
+        """Build a mixture from its base and its `mixing_arrays` by name.
 
         Raises:
-            ValueError: they are no mixture for this base.
+            ValueError: the arrays do not describe a mixture for this base.
         """
         own = {name.removeprefix("mixing."): array for name, array in arrays.items()}
         return cls(base, Counts.from_arrays(base.vocab_size, own), Mixer.from_arrays(own))
@@ -63,27 +62,27 @@ class Mixed:
 
     @property
     def size(self) -> int:
-        """How many parameters the network has."""
+        """Number of parameters of the network."""
         return self.base.size
 
     @property
     def mixing_arrays(self) -> dict[str, Array]:
-        """The arrays of the mixture by their names in a checkpoint."""
+        """The arrays of the mixture alone, by their names in a checkpoint."""
         own = {**self.counts.arrays, **self.mixer.arrays}
         return {f"mixing.{name}": array for name, array in own.items()}
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name in a checkpoint."""
+        """The arrays of a checkpoint by name."""
         return {**self.base.arrays, **self.mixing_arrays}
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document."""
+        """Return the state of B streams before a document."""
         base = self.base.zero_state(batch_size)
         return joined(base, np.empty((batch_size, 0)))
 
     def remembering(self, texts: Sequence[Array]) -> Array:
-        """The state of streams that remember the end of texts of which the base knows nothing."""
+        """Return the state of streams that remember these texts, while the base starts afresh."""
         recent = np.full((len(texts), MEMORY), IGNORE)  # the last token first
         for own, text in zip(recent, texts, strict=True):
             last = text[-MEMORY:]
@@ -91,7 +90,7 @@ class Mixed:
         return joined(self.base.zero_state(len(texts)), recent)
 
     def check_state(self, state: Array) -> None:
-        """Raise ValueError unless a state holds tokens and a state of the base."""
+        """Raise ValueError unless an array can be a state."""
         base, recent = state[:-MEMORY], state[-MEMORY:]
         self.base.check_state(base)
         within = (recent >= 0) & (recent <= self.vocab_size) & (recent == np.floor(recent))
@@ -99,25 +98,25 @@ class Mixed:
             raise ValueError("its state holds no tokens of its memory")
 
     def unroll(self, seq_len: int, batch_size: int) -> "UnrolledMixed":
-        """Allocate work buffers for chunks of at most T steps and exactly B columns."""
+        """Return the model with work buffers for at most T steps and exactly B streams."""
         return UnrolledMixed(self, self.base.unroll(seq_len, batch_size))
 
 
 class UnrolledMixed:
-    """`Unrolled` for a mixture."""
+    """A mixture over at most T steps of B streams; the interface is that of `Unrolled`."""
 
     def __init__(self, model: Mixed, unrolled: UnrolledResidual) -> None:
         self.model, self.unrolled = model, unrolled
 
     def run(self, inputs: Array, state: Array) -> Array:
-        """The state after inputs (T, B), without predicting anything."""
+        """Return the state after inputs (T, B), without predicting anything."""
         base, recent = self._split(state, len(inputs))
         for after in read(recent, inputs):
             recent = after
         return joined(self.unrolled.run(inputs, base), recent)
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """The logits (T, V, B) of what follows each input, and the state after the last step."""
+        """Compute the logits (T, V, B) after each input, and the state after the last step."""
         found = np.empty((inputs.size, self.model.vocab_size), state.dtype)
         mixed, state = self.inputs(inputs, state)
         for part, each in mixed:
@@ -126,7 +125,7 @@ class UnrolledMixed:
         return found.reshape(*inputs.shape, -1).transpose(0, 2, 1), state
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state after them."""
         found, flat = np.empty(targets.size, state.dtype), targets.reshape(-1)
         mixed, state = self.inputs(inputs, state)
         for part, each in mixed:
@@ -136,10 +135,10 @@ class UnrolledMixed:
         return found.reshape(targets.shape), state
 
     def inputs(self, inputs: Array, state: Array) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
-        """What is mixed at any of the N positions, and the state after the last step.
+        """Return what is mixed at the N positions, and the state after the last step.
 
         Returns:
-            Slices of the positions with what is mixed there.
+            An iterator over slices of the positions with their inputs, and the state.
         """
         base, recent = self._split(state, len(inputs))
         found = np.empty((len(LENGTHS), 2, *inputs.shape), np.int32)
@@ -153,11 +152,16 @@ class UnrolledMixed:
     def collect(
         self, inputs: Array, base: Array, tail: Array, found: Array
     ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
-        """`inputs` from the base's state alone, and that after the last step.
+        """Return what `inputs` does, for a memory that has been searched already.
 
         Args:
+            inputs: (T, B) ids, the token before each step.
+            base: the base's state before the first step.
             tail: (TAIL, T, B) the last tokens after each input, the very last first.
             found: (len(LENGTHS), 2, T, B) histories after each input.
+
+        Returns:
+            As `inputs`, but with the base's state.
         """
         logits, contexts, base = self.unrolled.parts(inputs, base)
         contexts = contexts.reshape(len(contexts), -1)
@@ -179,10 +183,10 @@ class UnrolledMixed:
         return parts(), base
 
     def _split(self, state: Array, steps: int) -> tuple[Array, Array]:
-        """The base's part of a state, and what each stream remembers (B, L or less).
+        """Split a state into the base's part and the memory (B, L or less), the last token first.
 
-        Where all streams have read little, what is empty before that is left out, but for room for
-        some more steps.
+        If all streams have read little, the empty rest of the memory is cut off, except for the
+        room that `steps` more tokens need.
         """
         base, recent, used = state[:-MEMORY], state[-MEMORY:], MEMORY
         while used > 1 and not recent[used // 2].any():
@@ -195,7 +199,7 @@ class UnrolledMixed:
 
 
 def joined(base: Array, recent: Array) -> Array:
-    """A state from its two parts; what each stream remembers (B, L or less) is filled up."""
+    """Return a state from the base's part and the memory (B, L or less), padded to L."""
     state = np.zeros((len(base) + MEMORY, len(recent)), base.dtype)
     own = state[len(base) :][: recent.shape[1]]
     state[: len(base)], own[:] = base, recent.T

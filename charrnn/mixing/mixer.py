@@ -1,14 +1,14 @@
-"""A mixture in the logarithm whose weights depend on where they are used, learned by SGD.
+"""Logarithmic mixing of predictions: context-dependent weights, learned by SGD.
 
-Letters: D dense inputs, K sparse ones, N positions, V vocabulary size, E pairs of a position and a
-token, S sets of weights, R rows of all sets.
+Letters: D dense inputs, K sparse inputs, N positions, V vocabulary size, E pairs of a position and
+a token, S sets of weights, R rows of all sets.
 
-z(w) = Σ_d v_d · log P_d(w) + Σ_k v_k · x_k(w)
+z(w) = Σ_d v_d · log P_d(w) + Σ_k v_k · x_k(w),   P = softmax(z)
 
-where P_d are whole distributions, the first of which is the base's, x_k(w) is what input k says
-about token w, in nats, and the mixture is softmax(z). Each weight v is a sum: one row of each set,
-and one number of the input's own, chosen by how much that input knows. This is how PAQ compressors
-mix (Mahoney 2005), but over whole tokens in place of bits.
+P_d are distributions, first the base's, and x_k(w) is the opinion of input k on token w, in nats.
+Each weight v is a sum: one row of each set, chosen by the context, plus a number of the input
+itself, chosen by how much it knows here. PAQ compressors mix this way (Mahoney 2005), but bits
+instead of tokens.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,20 +20,20 @@ from charrnn.ids import IGNORE
 
 Array = np.ndarray
 
-LEVELS = 20  # of how much an input knows
-_CLIP = 4.0  # nats: the largest gradient by a weight at one position
+LEVELS = 20  # how much an input knows: 0 to LEVELS - 1
+_CLIP = 4.0  # nats; limit of the gradient of a weight at one position
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is mixed at N positions.
+    """The inputs of a mixture at N positions.
 
     Attributes:
-        log_probs: (D, N, V) of the base and others, in nats.
-        sizes: (K·N,) how many tokens each sparse input knows at each position; input by input.
+        log_probs: (D, N, V) in nats, the base's first.
+        sizes: (K·N,) number of tokens that sparse input k knows at position n, input by input.
         tokens: (E,) these tokens.
-        values: (E,) what the input says about them, in nats; of all others it says 0.
-        rows: (S, N) which row of each set is used.
+        values: (E,) x_k of these tokens, in nats; 0 for all others.
+        rows: (S, N) the row of each set to use.
         levels: (D + K, N) how much each input knows.
     """
 
@@ -46,14 +46,14 @@ class Inputs:
 
     @property
     def places(self) -> Array:
-        """Where the pairs lie in an array (N, V): (E,)."""
+        """The place (E,) of each pair in a flattened array (N, V)."""
         _, N, V = self.log_probs.shape
         first = np.arange(len(self.sizes)) % N * V
         found: Array = np.repeat(first, self.sizes) + self.tokens
         return found
 
     def split(self, size: int) -> Iterator["Inputs"]:
-        """What is mixed at each `size` positions in turn, a divisor of N."""
+        """Yield the inputs of `size` positions at a time, a divisor of N."""
         N = self.log_probs.shape[1]
         groups = np.arange(len(self.sizes)) % N // size
         order = np.argsort(np.repeat(groups, self.sizes), kind="stable")
@@ -76,8 +76,8 @@ class Mixer:
     """The weights of a mixture.
 
     Args:
-        sets: (R, D + K).
-        own: (D + K, LEVELS).
+        sets: (R, D + K), the rows of all sets.
+        own: (D + K, LEVELS), a number for each level of each input.
     """
 
     def __init__(self, sets: Array, own: Array) -> None:
@@ -85,14 +85,14 @@ class Mixer:
 
     @classmethod
     def initial(cls, num_rows: int, num_inputs: int) -> "Mixer":
-        """The mixer that gives what the base does."""
+        """Return the mixer that predicts what the base predicts."""
         own = np.zeros((num_inputs, LEVELS), np.float32)
         own[0] = 1
         return cls(np.zeros((num_rows, num_inputs), np.float32), own)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "Mixer":
-        """A mixer from its `arrays`.
+        """Build a mixer from its `arrays`.
 
         Raises:
             ValueError: a weight is not a number.
@@ -103,17 +103,17 @@ class Mixer:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name."""
+        """The arrays by name."""
         return {"sets": self.sets, "own": self.own}
 
     def weights(self, inputs: Inputs) -> Array:
-        """v (D + K, N)."""
+        """Return the weights v (D + K, N)."""
         found: Array = self.sets[inputs.rows].sum(axis=0).T
         found += self.own[np.arange(len(self.own))[:, None], inputs.levels]
         return found
 
     def logits(self, inputs: Inputs) -> Array:
-        """z (N, V)."""
+        """Return the logits z (N, V)."""
         weights = self.weights(inputs)
         dense = len(inputs.log_probs)
         found: Array = np.multiply(inputs.log_probs[0], weights[0][:, None], order="C")
@@ -124,9 +124,10 @@ class Mixer:
         return found
 
     def gradient(self, inputs: Inputs, targets: Array) -> tuple[Array, Array]:
-        """log P of targets (N,) in nats, and the gradients of -log P by the weights (D + K, N).
+        """Compute log P of each target and the gradient of -log P by each weight.
 
-        Both are 0 where the target is IGNORE.
+        Returns:
+            log P (N,) in nats, and the gradient (D + K, N); both 0 where the target is IGNORE.
         """
         log_probs = log_softmax(self.logits(inputs))
         found = target_log_probs(log_probs, targets)
@@ -140,10 +141,12 @@ class Mixer:
         return found, np.concatenate([*dense, others]).reshape(-1, len(targets))
 
     def learn(self, inputs: Inputs, targets: Array, rate: float) -> Array:
-        """Take a step of SGD on -log P of targets (N,); returns log P before it (N,), in nats.
+        """Take a step of SGD on -log P of targets (N,); return log P (N,) before it, in nats.
 
         Args:
-            rate: learning rate, for each position.
+            inputs: what is mixed.
+            targets: (N,) ids; nothing is learned from IGNORE.
+            rate: learning rate per position.
         """
         log_probs, step = self.gradient(inputs, targets)
         step = -rate * np.clip(step, -_CLIP, _CLIP)
@@ -154,13 +157,13 @@ class Mixer:
 
 
 def log_softmax(logits: Array) -> Array:
-    """Logits (N, V) less the logarithm of what their exponentials add up to; overwrites them."""
+    """Turn logits (N, V) into log P in nats, in place."""
     logits -= logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return logits
 
 
 def target_log_probs(log_probs: Array, targets: Array) -> Array:
-    """Those (N,) of targets (N,) out of log P (N, V); 0 for IGNORE."""
+    """Return log P (N,) of targets (N,) from log P (N, V); 0 for IGNORE."""
     found = log_probs[np.arange(len(targets)), targets]
     return np.where(targets == IGNORE, 0, found)

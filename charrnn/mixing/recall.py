@@ -1,10 +1,9 @@
-"""What followed the last tokens when they came before: the memory of a text that is being read.
+"""The memory of the text being read: what followed the last tokens when they occurred before.
 
 Letters: N places of a text, B streams side by side, L tokens that a stream remembers.
 
-The history of a context is the last two tokens that followed it, the older one first; NONE stands
-for those that there are not. A stream remembers its last L tokens, <EOS> as the start of its
-document among them, and nothing else: what lies further back, or in another document, is forgotten.
+The history of a context is the last two tokens that followed it, the older one first, NONE if
+missing. A stream remembers the last L tokens of its document, with <EOS> at the start.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,8 @@ from charrnn.ids import EOS, IGNORE
 
 Array = np.ndarray
 
-NONE = -1
-ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio, spreads numbers over all bits
+NONE = -1  # in place of a missing token of a history
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio: products with it spread over all bits
 _FOLD = np.uint64(29)
 _NOWHERE = -(1 << 60), -(1 << 60)
 
@@ -25,18 +24,21 @@ def hashed(parts: Sequence[Array]) -> Array:
     """Hash columns of integers, given as rows of equal shape, to uint64."""
     found = np.full(parts[0].shape, ODD)
     for part in parts:
-        found ^= part.astype(np.uint64)  # NONE becomes a number of its own
+        found ^= part.astype(np.uint64)  # NONE becomes 2⁶⁴ - 1
         found *= ODD
         found ^= found >> _FOLD
     return found
 
 
 def histories(inputs: Array, targets: Array, length: int, memory: int) -> Array:
-    """What followed the last `length` tokens before each place of a text (2, N), as `recall` finds.
+    """Find the histories (2, N) of the last `length` tokens before each place of a whole text.
+
+    The result is that of `recall` at each place, but sorting finds all at once.
 
     Args:
         inputs: (N,) the token before each place; <EOS> or IGNORE where a document starts.
         targets: (N,) the token at each place.
+        length: tokens of a context.
         memory: L.
     """
     places = np.arange(len(inputs))
@@ -56,13 +58,14 @@ def histories(inputs: Array, targets: Array, length: int, memory: int) -> Array:
 
 
 def read(recent: Array, inputs: Array) -> Iterator[Array]:
-    """What each stream remembers (B, L) after each of inputs (T, B); a start forgets all before.
+    """Read tokens: yield what each stream remembers after each of them.
 
     Args:
-        recent: (B, L) before the first one, the last token first; IGNORE before its start.
+        recent: (B, L) what it remembers before, the last token first; IGNORE for none.
+        inputs: (T, B) ids; <EOS> or IGNORE starts a document and clears the memory.
 
     Yields:
-        Views of one array, which hold until the next step.
+        (B, L) views of one array, valid until the next step.
     """
     T, L = len(inputs), recent.shape[1]
     whole = np.empty((len(recent), T + L), recent.dtype)
@@ -75,20 +78,20 @@ def read(recent: Array, inputs: Array) -> Iterator[Array]:
 
 
 def recall(recent: Array, lengths: Sequence[int]) -> Array:
-    """What followed the last tokens of each stream when they came before: (lengths, 2, B).
+    """Find the histories (lengths, 2, B) of the last tokens of each stream.
 
     Args:
         recent: (B, L) what each stream remembers, the last token first.
-        lengths: how many last tokens, ascending from 2, 3.
+        lengths: tokens of a context, ascending; the first two are 2 and 3.
     """
     B, L = recent.shape
     found = np.full((len(lengths), 2, B), NONE, np.int32)
-    equal = recent[:, 1:-1] == recent[:, :1]  # where the last token stood before
+    equal = recent[:, 1:-1] == recent[:, :1]  # earlier places of the last token
     equal &= recent[:, 2:] == recent[:, 1:2]
     _first_two(recent, equal, found[0])
     equal[:, :-1] &= recent[:, 3:] == recent[:, 2:3]
     equal[:, -1] = False
-    # Few places are left by now, so that only these are compared from here on.
+    # Few places are left by now, so from here on only these are compared.
     stream, place = np.divmod(np.flatnonzero(equal), L - 2)
     place += 1
     compared = 3
@@ -110,7 +113,7 @@ def recall(recent: Array, lengths: Sequence[int]) -> Array:
 
 
 def _first_two(recent: Array, equal: Array, found: Array) -> None:
-    """Write what followed the first two of the places (B, L - 2) that are equal: (2, B)."""
+    """Write to `found` (2, B) what followed the first two places where `equal` (B, L - 2) holds."""
     streams = np.arange(len(recent))
     first = equal.argmax(axis=1)
     known = equal[streams, first]
@@ -122,23 +125,25 @@ def _first_two(recent: Array, equal: Array, found: Array) -> None:
 
 
 class Index:
-    """Where the contexts of one stream ended last, so that `recall` needs no search.
+    """The memory of one stream, indexed by context, so that no search is needed.
 
     Args:
-        lengths: how many last tokens, ascending.
+        lengths: tokens of a context, ascending.
         memory: L.
     """
 
     def __init__(self, lengths: Sequence[int], memory: int) -> None:
         self._lengths, self._memory = lengths, memory
         self._tokens: list[int] = []
-        self._last = ""  # tokens, as many as the longest context has
-        self._places: dict[str, tuple[int, int]] = {}  # where a context ended the last two times
+        self._last = ""  # the last tokens, as characters: slices of a string hash fast
+        self._places: dict[str, tuple[int, int]] = {}  # the last two places where a context ended
 
     def add(self, token: int) -> list[tuple[int, int]]:
-        """Read a token; returns the histories after it, up to the longest context that came before.
+        """Read a token; <EOS> or IGNORE starts a document and clears the memory.
 
-        A start forgets all before.
+        Returns:
+            The histories after it as (older, newer), one for each length up to the longest context
+            that occurred before.
         """
         if token <= EOS:
             self._tokens, self._last, token = [], "", EOS
@@ -161,12 +166,12 @@ class Index:
         return found
 
     def last(self, number: int) -> list[int]:
-        """The last tokens, the very last first; IGNORE before a start."""
+        """Return the last `number` tokens, the very last first, padded with IGNORE."""
         found = self._tokens[: -number - 1 : -1]
         return found + [IGNORE] * (number - len(found))
 
     def reset(self, tokens: Sequence[int]) -> None:
-        """Forget all and read tokens, the first of which need not be a start."""
+        """Clear the memory and read tokens; the first need not start a document."""
         self._tokens, self._last = [], ""
         self._places.clear()
         for token in tokens:

@@ -1,6 +1,9 @@
-"""One position of one stream, which is nearly all that sampling mixes: the fewest calls.
+"""Fast mixing of a single position of one stream, for sampling.
 
 Letters: V vocabulary size.
+
+The results are those of `charrnn.mixing.inputs` and `charrnn.mixing.mixer`. For one position, plain
+Python on a few numbers is faster than NumPy calls.
 """
 
 from collections.abc import Sequence
@@ -34,7 +37,7 @@ _SHIFT = 32
 
 
 def _plan(factors: list[int], context: Context) -> tuple[list[int], list[tuple[int, ...]], int]:
-    """The factors of 1 and the last tokens, those of each history, and that of words."""
+    """Split the factors of a context: of 1 and the last tokens, of each history, and of words."""
     pairs = [(row, *factors[1 + LAST + 2 * row :][:2]) for row in context.rows]
     return factors[: 1 + context.last], pairs, sum(factors[-2:])
 
@@ -45,11 +48,11 @@ _PLANS = [
 ]
 _POWERS: list[int] = POWERS.tolist()
 _NONE = NONE, NONE
-_OWN = np.arange(NUM_INPUTS) * LEVELS  # where those of each input begin
+_OWN = np.arange(NUM_INPUTS) * LEVELS  # where the levels of each input begin in `Mixer.own`
 
 
 def words(tail: Sequence[int], is_letter: Sequence[bool]) -> tuple[int, int]:
-    """Numbers of the current word, and of it with the one before, as `inputs.words`."""
+    """Hash the current word so far, and that with the word before, as `inputs.words`."""
     current = both = breaks = 0
     for token, power in zip(tail, _POWERS, strict=True):
         breaks += token <= EOS or not is_letter[token]
@@ -64,7 +67,7 @@ def words(tail: Sequence[int], is_letter: Sequence[bool]) -> tuple[int, int]:
 def context_hashes(
     tail: Sequence[int], found: Sequence[tuple[int, int]], is_letter: Sequence[bool]
 ) -> list[int]:
-    """What is kept of the hash of each context, as `inputs.context_keys`; UNKNOWN for none."""
+    """Return the upper 32 bits of the hash of each context, as `inputs.context_keys`."""
     hashes, numbers = [], words(tail, is_letter)
     for factors, histories, factor_of_words, which in _PLANS:
         key = 0
@@ -85,19 +88,20 @@ def logits(
     found: Sequence[tuple[int, int]],
     longest: int,
 ) -> Array:
-    """The mixture's logits (V,), but for a constant.
+    """Return the mixture's logits (V,), up to an additive constant.
 
     Args:
+        model: counts and weights.
         dense: (V,) logits of the base, and log P of the n-gram model.
         tail: (TAIL,) the last tokens, the very last first.
-        found: histories, as `Index.add` gives them.
-        longest: tokens in the longest context that the n-gram model has.
+        found: histories, as `Index.add` returns them.
+        longest: length of the longest context in the n-gram model.
     """
     evidence, mixer = model
     counts, matched = evidence.counts, len(found)
     base, ngram = dense
     mixed: Array = base - base.max()
-    probs = np.exp(mixed)  # times their sum, which is left out
+    probs = np.exp(mixed)  # not divided by their sum
     total = float(probs.sum())
     entropy = PER_NAT * (log(total) - float(probs @ mixed) / total)
     level = int(min(entropy, LEVELS - 1)) if entropy > 0 else 0
@@ -133,7 +137,7 @@ def logits(
 def place_rows(
     last: int, found: Sequence[tuple[int, int]], longest: int, vocab_size: int
 ) -> list[int]:
-    """The row of each set of weights, as `inputs.place_rows`."""
+    """Choose a row of each set of weights, as `inputs.place_rows`."""
     short = found[1] if len(found) > 1 else _NONE
     long = found[2] if len(found) > 2 else _NONE
     agreeing = (

@@ -1,4 +1,4 @@
-"""One text, a token at a time, by any language model, a mixture too."""
+"""Any language model, mixtures included, reading one text token by token, for sampling."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,9 @@ class MixedStream:
     """A stream of a mixture.
 
     Args:
-        base: a stream of its base.
-        recent: the tokens that it remembers.
+        model: the mixture.
+        base: stream of its base.
+        recent: the tokens that it remembers, the last one last.
     """
 
     def __init__(self, model: Mixed, base: ResidualStream, recent: Sequence[int]) -> None:
@@ -31,7 +32,7 @@ class MixedStream:
         self.index.reset(recent)
 
     def step(self, token: int) -> Array:
-        """The logits (V,) after a token, but for a constant; see `Stream`."""
+        """Read a token and return the logits (V,) of the next, up to an additive constant."""
         last = max(token, EOS)
         found = self.index.add(last)
         base = self.base.step(token)
@@ -41,7 +42,7 @@ class MixedStream:
 
 
 def stream_of(model: LanguageModel, state: Array) -> Stream:
-    """Read one text with any model, a token at a time, from a state with one column on."""
+    """Return a stream of any model that reads one text, from a state with one column."""
     if not isinstance(model, Mixed):
         return unmixed.stream_of(model, state)
     own, recent = state[:-MEMORY], state[-MEMORY:, 0].astype(np.int64)

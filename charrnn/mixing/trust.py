@@ -1,4 +1,4 @@
-"""What the weights of a mixture say: how far it trusts its memory, and where."""
+"""What the weights of a mixture say: how much it trusts its memory, and where."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,15 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Trust:
-    """Weights of a mixture.
+    """Weights of a mixture for people to read.
 
     Attributes:
-        lengths: of a repetition, in tokens; 0 for none.
-        repetition: for each length, the weight of what followed that repetition when it came
-            before.
-        base: for each length, that of the network and its n-gram model together, but for what
-            depends on how sure they are.
-        after: (V - 2,) how much more all that the mixture counts and remembers weighs after each
-            token of the vocabulary than in general.
+        lengths: lengths of a repetition in tokens; 0 for none.
+        repetition: (lengths,) weight of the match after a repetition of each length.
+        base: (lengths,) weight of the network and its n-gram model together, averaged over how sure
+            they are.
+        after: (V - 2,) how much more weight memory and counts have after each token of the
+            vocabulary than in general.
     """
 
     lengths: tuple[int, ...]
@@ -32,7 +31,7 @@ class Trust:
 
 
 def trust(model: Mixed) -> Trust:
-    """Where a mixture trusts what."""
+    """Return how much a mixture trusts its memory, by repetition length and by the last token."""
     sets, own = model.mixer.sets, model.mixer.own
     of_lengths = 1 + AGREEING + np.arange(len(LENGTHS) + 1)
     first = of_lengths[-1] + 1 + NUM_SPECIAL

@@ -1,10 +1,10 @@
-"""Distributions that are looked up over and over, each as a row of a table and what it corrects.
+"""Compact storage of many distributions: a shared row, a constant, and a few corrections each.
 
-Letters: L rows of the table, V vocabulary size, R distributions, E corrections, N of them wanted.
+Letters: L rows of the table, V vocabulary size, R distributions, E corrections, N wanted.
 
-After most contexts of a text only a few tokens ever came. All others have the probability that a
-shorter context gives them, times a factor. So log P of a long context is a row of the table, plus a
-constant, but for those few tokens.
+After most contexts of a text only a few different tokens ever came. All others have the probability
+that a shorter context gives them, times a factor. So log P after a long context is log P after a
+short one plus a constant, except for those few tokens.
 """
 
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ import numpy as np
 
 Array = np.ndarray
 
-# What is read together lies together: a lookup is as fast as memory.
+# Structured arrays, because what is read together should lie together: memory limits the lookup.
 _HEAD = np.dtype([("row", "i4"), ("shift", "f4"), ("first", "i4"), ("count", "i4")])
 _ENTRY = np.dtype([("token", "i4"), ("log_prob", "f4")])
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """log P of R distributions.
+    """log P of R distributions over V tokens.
 
     Attributes:
-        table: log P (L, V) of the distributions that the others start from.
-        heads: (R,) the row that each starts from, what to add to all of it, and which entries
+        table: (L, V), log P of the distributions that the others start from.
+        heads: (R,) of `_HEAD`: the row to start from, the constant to add to it, and which entries
             correct it.
-        entries: (E,) tokens and their log P.
+        entries: (E,) of `_ENTRY`: tokens and their log P.
     """
 
     table: Array
@@ -37,11 +37,13 @@ class Corrections:
 
     @classmethod
     def joined(cls, table: Array, parts: Iterator[tuple[Array, ...]], most: int) -> Self | None:
-        """Put parts together: row, shift and number of entries of each distribution, and the
-        tokens and log P of the entries.
+        """Join parts of a collection; None if it would have more than `most` entries.
 
-        Returns:
-            None if there are more than `most` entries.
+        Args:
+            table: (L, V).
+            parts: the row, shift and number of entries of some distributions, then the tokens and
+                log P of these entries.
+            most: limit of E.
         """
         heads, entries, size = [], [], 0
         for row, shift, count, token, log_prob in parts:
@@ -56,7 +58,7 @@ class Corrections:
         return cls(table, np.concatenate(heads), np.concatenate(entries))
 
     def log_probs(self, wanted: Array) -> Array:
-        """log P (N, V) of some of the distributions, by their numbers (N,)."""
+        """Return log P (N, V) in nats of the distributions with these numbers (N,)."""
         heads = self.heads.take(wanted)
         found = self.table.take(heads["row"], axis=0)
         found += heads["shift"][:, None]
@@ -69,10 +71,10 @@ class Corrections:
 
 
 def expand(first: Array, counts: Array) -> tuple[Array, Array]:
-    """The ranges of `counts` numbers from each of `first` on, side by side.
+    """Concatenate ranges: `counts` numbers from each of `first` on.
 
     Returns:
-        Which range each number is of, and the numbers.
+        Which range each number belongs to, and the numbers.
     """
     ends = counts.cumsum()
     numbers = np.repeat(first - ends + counts, counts)

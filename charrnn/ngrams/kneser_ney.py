@@ -1,41 +1,46 @@
-"""Interpolated Kneser-Ney: the α of an n-gram model from the counts of a text.
+"""Interpolated Kneser-Ney smoothing: count the k-grams of a text and estimate a model from them.
 
 Letters: n the order, k = 1..n a length, V vocabulary size, N tokens.
 
+The idea (Kneser & Ney 1995): take a discount from every count and give that probability to the
+shorter context. What matters for a shorter context is not how often a token occurs but after how
+many different tokens: "Francisco" is frequent, but only after "San".
+
+P(w | context) = α(context, w) + γ(context) · P(w | context without its first token)
 α(context, w) = (c - D(c)) / C(context)
 
-where c is the count of the k-gram, D a discount that depends on k and on whether c is 1, 2, or 3
-and more, and C the sum of the counts after the context (Chen & Goodman 1998, modified Kneser-Ney).
-At length n c counts occurrences, below it the different tokens seen before the k-gram. A document
-starts with a marker that is only ever context; k-grams that begin with it have nothing before them
-and keep their occurrences.
+c is the count of the k-gram, C the sum of the counts after the context, and γ the probability that
+the discounts leave. D depends on k and on whether c is 1, 2, or 3 and more: modified Kneser-Ney
+(Chen & Goodman 1998). At length n, c counts occurrences; below, the different tokens seen before
+the k-gram. Each document starts with a marker that occurs only as context. Nothing comes before the
+k-grams that begin with it, so they count occurrences.
 
-The share D(c)/c of a count that is taken never grows with c (`_discounts`). From this follows that
-seeing something more often never makes it less probable. Let p be P(w | shorter context), P be
+The share D(c)/c that is taken from a count never grows with c (`_discounts`). So seeing something
+more often never makes it less probable. Proof: let p be P(w | shorter context), P be
 P(w | context), and r(c) be D(c)/c, with 1 > r(1) ≥ r(2) ≥ …, so that D(c + 1) - D(c) ≤ r(c).
 
-1. Of two tokens after one context with the same p, the more frequent one has the larger P, as
+1. Of two tokens after one context with the same p, the more frequent one has the larger P, because
    c - D(c) = c·(1 - r(c)) grows with c.
 2. One more occurrence of w after a context, with equal discounts, never lowers P. The new P is
    (C·P + 1 - δ·(1 - p)) / (C + 1) with δ = D(c + 1) - D(c), so this says 1 - P ≥ δ·(1 - p). The
-   discounts of all other tokens are at most their counts, C - c together, so that
-   1 - P ≥ (1 - p)·(C - c + D(c)) / C ≥ (1 - p)·r(c) ≥ (1 - p)·δ; for c = 0 P ≤ p and δ < 1. P also
-   grows with p, so the same holds where shorter k-grams, which end in w too, count one more.
-3. Copies of a whole text change no count but those of n-grams and of k-grams at a start, which are
-   multiplied. From two copies on all discounts stay as they are. So where one token alone follows
-   each context of a text, every further copy makes the text more probable.
+   discounts of all other tokens are at most their counts, C - c together, so
+   1 - P ≥ (1 - p)·(C - c + D(c)) / C ≥ (1 - p)·r(c) ≥ (1 - p)·δ; for c = 0, P ≤ p and δ < 1. P also
+   grows with p, so the same holds if the shorter k-grams that end in w count one more, too.
+3. Copies of a whole text multiply the counts of n-grams and of k-grams at a start, and change no
+   other count. From two copies on, discounts stay the same. So if every context of a text is
+   followed by one token only, each further copy makes the text more probable.
 
 Discounts are estimated from the text, so any other change to the text may move them a little.
 
-A model can be pruned to a stated size. What goes are the k-grams without which the text would lose
-the least log-likelihood (the weighted difference of Seymore & Rosenfeld 1996); what stays keeps its
-probability, and what the others had goes to the shorter contexts.
+A model can be pruned to a given size. The k-grams whose removal costs the text the least
+log-likelihood go first (weighted difference, Seymore & Rosenfeld 1996). The others keep their
+probabilities, and the removed probability goes to shorter contexts.
 
-Whole contexts do not fit 64 bits, so k-grams are numbered length by length: the key of a k-gram is
-(number of its context)·V + token, its own number the rank of that key among all k-grams. A context
-of k tokens is the k-gram before, and has its number. Of single tokens the number is the id, and the
-start marker has the id of <EOS>, which is never context. So a model that has a k-gram has its
-context too; the k-gram less its first token may have been pruned.
+Numbering: whole contexts do not fit 64 bits, so k-grams are numbered length by length. The key of a
+k-gram is (number of its context)·V + token; its number is the rank of its key among all k-grams. A
+context of k tokens is a k-gram and has its number. A single token has its id as number; the start
+marker takes the id of <EOS>, which is otherwise never a context. A model that has a k-gram also has
+its context, while the k-gram without its first token may have been pruned.
 """
 
 import math
@@ -51,20 +56,20 @@ from charrnn.ngrams.ngram import NONE, NGram
 
 Array = np.ndarray
 
-_NO_MASS = 1e-12  # less probability than this is what rounding leaves of none
+_NO_MASS = 1e-12  # a smaller probability is a rounding error of 0
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The k-grams of one length as they are in a text, each array one number a k-gram.
+    """The k-grams of one length in a text; all arrays but `discounts` have one number a k-gram.
 
     Attributes:
         keys: sorted int64.
-        contexts: number of all but the last token, among the (k - 1)-grams.
-        shorter: number of all but the first token, among the (k - 1)-grams.
+        contexts: number, among the (k - 1)-grams, of the k-gram without its last token.
+        shorter: number, among the (k - 1)-grams, of the k-gram without its first token.
         times: occurrences.
         counts: c, occurrences or different tokens before.
-        discounts: D of a count of 0, 1, 2, and 3 and more (4,).
+        discounts: (4,), D of a count of 0, 1, 2, and 3 or more.
     """
 
     keys: Array
@@ -81,9 +86,9 @@ class _Order:
 
     Attributes:
         keys: sorted int64.
-        probs: P of the last token of each given the others.
+        probs: P(last token | the others).
         backoff: γ of each context of k - 1 tokens, by its number.
-        alpha: what of `probs` does not come from shorter contexts.
+        alpha: the part of `probs` that does not come from shorter contexts.
     """
 
     keys: Array
@@ -92,7 +97,7 @@ class _Order:
     alpha: Array
 
 
-MAX_SIZE = 10_000_000  # k-grams of a model where nothing else is asked for
+MAX_SIZE = 10_000_000  # default limit of the k-grams of a model
 
 
 def fit(
@@ -101,11 +106,13 @@ def fit(
     max_size: int | None = None,
     dtype: np.dtype | type = np.float16,
 ) -> NGram:
-    """Fit a model to counts.
+    """Estimate a model from counts.
 
     Args:
-        max_size: the most k-grams to keep, though all unigrams stay; None keeps all.
-        dtype: of the α; float16 is precise to a thousandth.
+        config: with the order n and V.
+        counted: the counts of each length, as `count_ngrams` returns them.
+        max_size: most k-grams to keep, besides all unigrams; None keeps all.
+        dtype: of α; float16 is precise to a thousandth.
     """
     orders = _smoothed(counted)
     if max_size is not None and max_size < sum(len(order.keys) for order in orders):
@@ -124,16 +131,16 @@ def fit(
 
 
 def fit_into(config: ModelConfig, counted: Sequence[Counts], max_bytes: int) -> NGram:
-    """Fit the model with as many k-grams as fit into `max_bytes` of a checkpoint."""
+    """Estimate a model with as many k-grams as fit into `max_bytes` of a checkpoint."""
     largest = np.min_scalar_type(config.vocab_size)
-    size = max_bytes // (2 * largest.itemsize + np.dtype(np.float16).itemsize)  # more fit mostly
+    size = max_bytes // (2 * largest.itemsize + np.dtype(np.float16).itemsize)  # usually too low
     small = fit(config, counted, size)
     large = fit(config, counted, int(size * (max_bytes / small.num_bytes)))
     return large if large.num_bytes <= max_bytes else small
 
 
 def _rounded(alpha: Array, dtype: np.dtype) -> Array:
-    """Rounded towards zero, so that something is always left for shorter contexts."""
+    """Round towards zero, so that γ stays above 0."""
     found = alpha.astype(dtype)
     beyond = np.abs(found) > np.abs(alpha)
     found[beyond] = np.nextafter(found[beyond], dtype.type(0))
@@ -143,15 +150,19 @@ def _rounded(alpha: Array, dtype: np.dtype) -> Array:
 def count_ngrams(
     config: ModelConfig, tokens: Array, max_size: float = math.inf, *, shorten: bool = False
 ) -> list[Counts]:
-    """Count the k-grams of tokens (N,) for k = 1..n, or up to the longest document.
+    """Count the k-grams of a text for k = 1..n, or up to the longest document.
 
     Args:
-        tokens: as `tokens.encode_documents` gives it.
-        max_size: the most k-grams, of all lengths together.
-        shorten: leave out lengths with too many k-grams instead of raising.
+        config: with the order n and V.
+        tokens: (N,) ids, each document followed by <EOS> or IGNORE.
+        max_size: most k-grams, all lengths together.
+        shorten: stop at the highest order that fits instead of raising.
+
+    Returns:
+        The counts of each length, k = 1 first.
 
     Raises:
-        ValueError: there are more than `max_size`; says which order fits.
+        ValueError: there are more than `max_size` k-grams; the message says which order fits.
     """
     vocab_size = config.vocab_size
     predicted = tokens != IGNORE
@@ -193,10 +204,13 @@ def count_ngrams(
 
 
 def _grouped(keys: Array, limit: int) -> tuple[Array, Array, Array]:
-    """The different keys, all below `limit`; places that put equal keys side by side; the first
-    of each.
+    """Group equal keys, all below `limit`.
 
-    Key and place are sorted as one number where they fit into one, as that is far faster.
+    Key and place are sorted as one number if they fit into 64 bits, which is far faster.
+
+    Returns:
+        The distinct keys in order, the places (N,) sorted by key, and where in these each key
+        begins.
     """
     N = len(keys)
     if limit <= (1 << 63) // N:
@@ -213,16 +227,16 @@ def _grouped(keys: Array, limit: int) -> tuple[Array, Array, Array]:
 
 
 def _discounts(counts: Array) -> Array:
-    """What to take from a k-gram that was counted 0, 1, 2, and 3 times or more.
+    """Estimate the discounts of k-grams with a count of 0, 1, 2, and 3 or more.
 
-    Estimated from n1 to n4, where nc k-grams have the count c (Chen & Goodman 1998), with these
-    repairs, without which few or odd counts give discounts below zero or of a whole count:
+    The estimate of Chen & Goodman (1998) uses n1 to n4, where nc k-grams have the count c. Few or
+    odd counts would give discounts below 0 or of a whole count, so there are three repairs:
 
-    - 4/c is added to nc. With nothing else the discounts would be 0.5, 1 and 1.5, which other
-      programs fall back on (KenLM).
-    - Where the share D(c)/c would grow with c, neighbors get their mean share (isotonic
-      regression). No discount is smaller than the one before.
-    - If nothing was counted once, as in a text that is there twice, all discounts are 0.5.
+    - 4/c is added to nc. Alone, these would give discounts of 0.5, 1 and 1.5, the fallback of
+      KenLM.
+    - If the share D(c)/c would grow with c, neighbors get their mean share (isotonic regression).
+      No discount is smaller than the one before.
+    - If nothing occurs once, as in a text that is there twice, all discounts are 0.5.
 
     Returns:
         (4,) with 0 < D(1) ≤ D(2) ≤ D(3) and 1 > D(1) ≥ D(2)/2 ≥ D(3)/3.
@@ -233,8 +247,8 @@ def _discounts(counts: Array) -> Array:
     n = found + 4 / np.arange(1, 5)
     y = n[0] / (n[0] + 2 * n[1])
     times = np.arange(1, 4)
-    sizes = times * n[:3]  # what was counted so many times, in all
-    taken = sizes - (times + 1) * y * n[1:]  # of that, by the estimate
+    sizes = times * n[:3]  # sum of all counts c
+    taken = sizes - (times + 1) * y * n[1:]  # sum of their discounts, by the estimate
 
     def share(i: int, j: int) -> float:
         return float(taken[i:j].sum() / sizes[i:j].sum())
@@ -244,7 +258,7 @@ def _discounts(counts: Array) -> Array:
 
 
 def _smoothed(counted: Sequence[Counts]) -> list[_Order]:
-    """Counts to probabilities, length by length from below."""
+    """Turn counts into probabilities, from single tokens up."""
     orders: list[_Order] = []
     for grams in counted:
         num_contexts = len(orders[-1].keys) if orders else 1
@@ -261,11 +275,11 @@ def _smoothed(counted: Sequence[Counts]) -> list[_Order]:
 
 
 def _pruned(counted: Sequence[Counts], orders: Sequence[_Order], max_size: int) -> list[_Order]:
-    """The k-grams that `_kept` chooses, with new keys and the γ that fit them."""
+    """Keep the k-grams that `_kept` chooses, with new keys and new γ."""
     kept = _kept(counted, orders, max_size)
     vocab_size = len(orders[0].keys)
     pruned = [orders[0]]
-    # Of every k-gram of the text, kept or not: P in the pruned model, and its number there.
+    # For every k-gram of the text, kept or not: P in the pruned model, and its number there.
     probs, numbers = orders[0].probs, orders[0].keys
     for grams, order, keep in zip(counted[1:], orders[1:], kept[1:], strict=True):
         if not keep.any():
@@ -284,16 +298,16 @@ def _pruned(counted: Sequence[Counts], orders: Sequence[_Order], max_size: int) 
 
 
 def _mass_left(contexts: Array, probs: Array, num_contexts: int) -> Array:
-    """What the probabilities of the tokens after each context leave for all other tokens."""
+    """Return the probability that each context leaves for tokens not listed after it."""
     return np.maximum(1 - np.bincount(contexts, probs, num_contexts), _NO_MASS)
 
 
 def _kept(counted: Sequence[Counts], orders: Sequence[_Order], max_size: int) -> list[Array]:
-    """For each length, whether each k-gram is one of the `max_size` that are worth most.
+    """Choose the `max_size` most valuable k-grams; return a mask for each length.
 
-    A k-gram is worth the log-likelihood that the text loses if it backs off instead, or, if that is
-    more, what a longer one is worth whose context it is. Shorter ones win a tie, so that none is
-    kept without its context.
+    The value of a k-gram is the log-likelihood that the text loses without it, or the value of a
+    longer k-gram whose context it is, if that is more. Shorter k-grams win a tie. So every k-gram
+    is kept together with its context.
     """
     worths = [np.full(len(orders[0].keys), np.inf)]
     for grams, order, below in zip(counted[1:], orders[1:], orders[:-1], strict=True):

@@ -1,15 +1,16 @@
-"""What an n-gram model would predict at a place of its own text, had it not seen that place.
+"""Leave-one-out: what an n-gram model predicts at a place of its own text without that place.
 
 Letters: n the order, V vocabulary size, N positions, M k-grams of all lengths.
 
-A model that was counted on a text knows the text by heart: a network trained beside it there would
-learn to trust it far more than it deserves. So each position's own occurrence is taken out of the
-counts, in every length k of the back-off. At the longest context of the position its k-gram counts
-one less; at the next shorter one too if it was the only one, since there c counts the different
-tokens before; and so on, but for single tokens, which stay in the vocabulary.
+An n-gram model knows the text that it was counted on by heart. A network trained beside it on that
+text would learn to trust it far too much. So each position's own occurrence is removed from the
+counts, at every length k of the back-off. At the longest context of the position its k-gram counts
+one less. At the next shorter context it counts one less only if that was its only occurrence,
+because there c counts the different tokens before it; and so on down. Single tokens stay in the
+vocabulary.
 
-All this depends on the longest context and the token that followed alone. Training asks for it in
-every pass, so it is computed once for each, as far as there is room.
+The result depends only on the longest context and the token that followed. Training needs it in
+every pass, so it is computed once for each such pair, as far as there is room.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,13 +32,13 @@ _BLOCK = 1 << 14  # distributions prepared at a time
 
 @dataclass(frozen=True)
 class _Without:
-    """What is left of the model at some positions once their own occurrences are taken out.
+    """The model at N positions after their own occurrences are removed.
 
     Attributes:
-        start: (N,) the longest context that has a row in the table and counts as before.
+        start: (N,) the longest context that has a row in the table and unchanged counts.
         gamma: (n, N) γ of each context.
-        scale: (n, N) what to multiply its α by.
-        change: (n, N) what to add to the α of the token that followed, before it is multiplied.
+        scale: (n, N) factor of its α.
+        change: (n, N) to add to the α of the token that followed, before `scale`.
     """
 
     start: Array
@@ -47,17 +48,17 @@ class _Without:
 
 
 class LeaveOneOut:
-    """The unpruned model of a text, for positions of that text.
+    """The unpruned n-gram model of a text, for leave-one-out predictions on that text.
 
     Args:
         config: with the order n and V.
-        counted: the k-grams of the text.
+        counted: the k-grams of the text, as `count_ngrams` returns them.
     """
 
     def __init__(self, config: ModelConfig, counted: Sequence[Counts]) -> None:
         self.ngram = fit(config, counted, dtype=np.float32)
         self.counts = np.concatenate([[0], *(grams.counts for grams in counted), [0]])
-        self.counts = self.counts.astype(np.int32)  # the last one is that of NONE
+        self.counts = self.counts.astype(np.int32)  # the last one is for NONE
         totals = np.bincount(
             np.repeat(np.arange(self.ngram.num_contexts), self.ngram.arrays["ngram.children"]),
             self.counts[1:-1],
@@ -67,13 +68,13 @@ class LeaveOneOut:
         missing = config.order - len(counted)
         discounts = [grams.discounts for grams in counted] + [np.zeros(4)] * missing
         self.discounts = np.array(discounts, np.float32)  # (n, 4)
-        # Of each length the first node, then the end; of each node the one less its first token.
+        # The first node of each length, then the end; for each node, that without its first token.
         self.firsts = np.cumsum([1, *(len(grams.keys) for grams in counted)])
         longer = zip([0, *self.firsts], counted, strict=False)
         self.suffixes = np.concatenate([[0], *(first + grams.shorter for first, grams in longer)])
         self.suffixes = self.suffixes.astype(np.int32)
-        # What `distributions` says of every k-gram that is left out, then of every context before
-        # a token that never followed it; None where that is too much to keep.
+        # The result of `distributions` for every k-gram, then for every context before a token that
+        # never followed it; None if that is too much to keep.
         self.corrections = Corrections.joined(
             np.log(np.maximum(self.ngram.table, TINY)),
             (self._corrected(*chain) for chain in self._chains()),
@@ -81,13 +82,17 @@ class LeaveOneOut:
         )
 
     def distributions(self, contexts: Array, targets: Array) -> Array:
-        """log P (V, N) of every token after contexts (n, N), where targets (N,) followed.
+        """Return log P (V, N) in nats of every token after contexts, without their own occurrence.
 
-        In contexts that an unknown token or a fresh start has cut short, the occurrence that is
-        taken out of the counts is another one of the same k-gram.
+        Where training has shortened a context by an <UNK> or a restart, another occurrence of the
+        same k-gram is removed instead.
+
+        Args:
+            contexts: (n, N) nodes of the last 0..n - 1 tokens.
+            targets: (N,) ids, the token that followed.
         """
         if self.corrections is not None:
-            longest = contexts.max(axis=0)  # as longer ones have larger numbers
+            longest = contexts.max(axis=0)  # nodes are numbered by length
             own = self.ngram.descend(longest, targets)
             plain = self.ngram.size + 1 + longest
             return self.corrections.log_probs(np.where(own == NONE, plain, own)).T
@@ -100,7 +105,7 @@ class LeaveOneOut:
         return ngram.logs(probs)
 
     def _chains(self) -> Iterator[tuple[Array, Array]]:
-        """Contexts (n, N) and own k-grams (n, N) of every k-gram, then of every context."""
+        """Yield contexts (n, N) and own k-grams (n, N) of every k-gram, then of every context."""
         n, edges = self.ngram.config.order, [0, *self.firsts]
         for own in (True, False):
             for k, (first, stop) in enumerate(pairwise(edges[: None if own else n + 1])):
@@ -117,10 +122,10 @@ class LeaveOneOut:
                     yield contexts, grams[1:] if own else np.full_like(contexts, NONE)
 
     def _corrected(self, contexts: Array, own: Array) -> tuple[Array, ...]:
-        """A part of `Corrections` from contexts (n, N) and own k-grams (n, N).
+        """Return a part for `Corrections.joined` from contexts (n, N) and own k-grams (n, N).
 
-        What has come after a context has come after every shorter one too, so that the children
-        of the shortest context that is longer than the one in the table are all to be corrected.
+        Whatever followed a context also followed every shorter one. So the tokens to correct are
+        the children of one context, the shortest that is longer than the context in the table.
         """
         ngram, without, columns = self.ngram, self._without(contexts, own), np.arange(own.shape[1])
         start, first_child, alpha = without.start, ngram.first_child, ngram.alpha
@@ -149,11 +154,10 @@ class LeaveOneOut:
         return start, np.log(np.maximum(left, TINY)), counts, tokens, values
 
     def _without(self, contexts: Array, nodes: Array) -> _Without:
-        """Take the k-grams `nodes` (n, N) after contexts (n, N) out of the counts."""
+        """Remove one occurrence of the k-grams `nodes` (n, N) after contexts (n, N)."""
         ngram, counts = self.ngram, self.counts[nodes]  # 0 where there is no such k-gram
         there = contexts != NONE
-        # Whether the k-gram counts one less: if it does so at all longer contexts, each time the
-        # last one.
+        # A k-gram counts one less if all longer ones did, each for the last time.
         last = np.where(there, counts == 1, True)
         less = there & (counts > 0)
         less[:-1] &= np.logical_and.accumulate(last[:0:-1], axis=0)[::-1]

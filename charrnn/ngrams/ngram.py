@@ -1,24 +1,23 @@
-"""The autoregressive model of the last tokens: interpolated k-grams in one trie.
+"""The n-gram model: each token given the n - 1 before it, as interpolated k-grams in a trie.
 
 Letters: n the order, k = 1..n a length, V vocabulary size, M k-grams of all lengths, C contexts,
 N positions, T steps, B batch size.
 
-P(w | context) = α(context, w) + γ(context) · P(w | context less its first token)
+P(w | context) = α(context, w) + γ(context) · P(w | context without its first token)
 
-with γ(context) = 1 - Σ_w α(context, w), so that every distribution adds up to one; before the empty
-context comes 1/V, which is where the mass of what was never seen comes from. A context that the
-model does not have leaves P as it is. Where the α come from is the business of
-`charrnn.ngrams.kneser_ney`.
+γ(context) = 1 - Σ_w α(context, w), so every distribution sums to 1. The recursion ends below the
+empty context with 1/V, the probability of tokens never seen. A context that is not in the model
+leaves P unchanged: the model backs off. `charrnn.ngrams.kneser_ney` estimates α.
 
-The k-grams are nodes of a trie: node 0 is the empty context, and the children of a node are the
-k-grams that are one token longer. Nodes are numbered by length, then by parent, then by token, so
-that the children of a node lie side by side, and three arrays say everything: the last token of
-each k-gram, how many children each node has, and α. A k-gram is found by its key, (number of its
-parent)·V + token, as the keys are in order. Of single tokens all V are there. The start of a
-document is <EOS> as a context, which no token ever has before it otherwise.
+The k-grams are the nodes of a trie. Node 0 is the empty context; the children of a node are the
+k-grams one token longer. Nodes are numbered by length, then by parent, then by token, so the
+children of a node are adjacent, and three arrays describe the trie: the last token of each k-gram,
+the number of children of each node, and α. A k-gram is found by binary search for its key, (number
+of its parent)·V + token. All V single tokens are present. As a context, <EOS> means the start of a
+document.
 
-What has been read is a column of contexts: the nodes of the last 0, 1, .. n - 1 tokens, NONE for
-those that are not there or would reach over a start.
+The state after some text is a column of contexts: the nodes of the last 0, 1, .. n - 1 tokens, NONE
+for those that are not in the model or would reach across the start of a document.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,25 +30,25 @@ from charrnn.ids import EOS, IGNORE
 
 Array = np.ndarray
 
-NONE = -1  # the number of a node that is not there
-_MAX_NGRAMS = 1 << 31  # int32 numbers them
-_DENSE = 1 << 20  # numbers in the table of whole distributions
-_BLOCK = 1 << 16  # contexts, or their children, that are prepared at a time
-_MOST_SLOTS = 1 << 22  # four bytes each
-TINY = 1e-12  # a smaller probability is what rounding leaves of one
+NONE = -1  # in place of a node that is not in the model
+_MAX_NGRAMS = 1 << 31  # numbered by int32
+_DENSE = 1 << 20  # size of the table of whole distributions, in numbers
+_BLOCK = 1 << 16  # contexts, or their children, prepared at a time
+_MOST_SLOTS = 1 << 22  # of the hash table, four bytes each
+TINY = 1e-12  # smaller probabilities are rounding errors
 
 
 class NGram:
-    """A model of order n: each token given the n - 1 before it.
+    """An n-gram model of order n.
 
     Args:
-        config: with the order n and V, <EOS> and <UNK> among them.
+        config: with the order n and V, which includes <EOS> and <UNK>.
         tokens: (M,) the last token of each k-gram, in the order of the nodes.
-        children: (C,) how many children the first C nodes have; all others have none.
+        children: (C,) number of children of the first C nodes; the others have none.
         alpha: (M,) α of each k-gram, float16 or more precise.
 
     Raises:
-        ValueError: the arrays make no model.
+        ValueError: the arrays do not describe a model.
     """
 
     def __init__(self, config: ModelConfig, tokens: Array, children: Array, alpha: Array) -> None:
@@ -61,12 +60,12 @@ class NGram:
         if children.max() > V or children.sum(dtype=np.int64) != M:
             raise ValueError("the n-gram's arrays do not fit together")
         self.tokens, self.alpha, self.num_contexts = tokens, alpha, C
-        # Context x < C has the children at places first_child[x] up to first_child[x + 1] of
-        # `tokens` and `alpha`, which are the nodes one further.
+        # The children of context x < C are at first_child[x] up to first_child[x + 1] in `tokens`
+        # and `alpha`. Node numbers are one higher, because node 0 is the empty context.
         self.first_child = np.zeros(C + 1, np.int32)
         np.cumsum(children, dtype=np.int32, out=self.first_child[1:])
-        self.gamma = np.ones(C + 1, np.float32)  # the last one is that of all other nodes
-        # Node x is at place x, between one for the root and one after all, which no key may find.
+        self.gamma = np.ones(C + 1, np.float32)  # the last one is for all other nodes
+        # The key of node x is at place x, between two sentinels that no search may find.
         self.keys: Array = np.empty(M + 2, np.int32 if (M + 1) * V < 1 << 31 else np.int64)
         self.keys[[0, -1]] = -V - 1, np.iinfo(self.keys.dtype).max
         for start, stop in self._blocks():
@@ -77,8 +76,7 @@ class NGram:
             raise ValueError("the k-grams are longer than the order")
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of contexts that have at most _BLOCK children, or V: what is computed from them
-        takes little memory however many k-grams there are."""
+        """Yield ranges of contexts with at most _BLOCK children (or V), to bound working memory."""
         start = 0
         while start < self.num_contexts:
             room = int(self.first_child[start]) + _BLOCK
@@ -88,10 +86,10 @@ class NGram:
             start = stop
 
     def _fill(self, start: int, stop: int) -> None:
-        """Compute the keys of the children of some contexts and the γ of these.
+        """Compute γ of the contexts from start to stop, and the keys of their children.
 
         Raises:
-            ValueError: these contexts make no model.
+            ValueError: the arrays do not describe a model.
         """
         first, last = self.first_child[start], self.first_child[stop]
         children = self.arrays["ngram.children"][start:stop]
@@ -113,25 +111,25 @@ class NGram:
 
     @property
     def size(self) -> int:
-        """How many k-grams there are, of all lengths."""
+        """M, the number of k-grams of all lengths."""
         return len(self.tokens)
 
     @property
     def num_bytes(self) -> int:
-        """What its arrays take in a checkpoint."""
+        """Size of the arrays in a checkpoint, in bytes."""
         return sum(array.nbytes for array in self.arrays.values())
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "NGram":
-        """A model from its `arrays`.
+        """Build a model from its `arrays`.
 
         Raises:
-            ValueError: they are no k-grams with probabilities.
+            ValueError: they do not describe a model.
         """
         return cls(config, *(arrays[f"ngram.{name}"] for name in ("tokens", "children", "alpha")))
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document (n - 1, B): the nodes of the last 1..n - 1 tokens."""
+        """Return the state before a document (n - 1, B): the nodes of the last 1..n - 1 tokens."""
         state = np.full((self.config.order - 1, batch_size), NONE)
         state[:1] = 1 + EOS
         return state
@@ -141,14 +139,14 @@ class NGram:
         return self
 
     def run(self, inputs: Array, state: Array) -> Array:
-        """The state after inputs (T, B), without predicting anything."""
+        """Return the state after inputs (T, B), without predicting anything."""
         return self.contexts_after(inputs, state)[1]
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """log P of whatever may follow each input, which serve as logits.
+        """Compute log P of every token after each input; it serves as logits.
 
         Args:
-            inputs: (T, B) ids of the tokens before; <EOS> or IGNORE where a document starts.
+            inputs: (T, B) ids, the token before each step; <EOS> or IGNORE where a document starts.
             state: (n - 1, B) before the first step.
 
         Returns:
@@ -160,9 +158,9 @@ class NGram:
         return log_probs.reshape(-1, *inputs.shape).transpose(1, 0, 2), state
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards.
+        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state after them.
 
-        Agrees with `forward`, but computes no probability of tokens that did not come.
+        Agrees with `forward`, but computes the probabilities of the targets only.
         """
         contexts, state = self.contexts_after(inputs, state)
         found = self.descend(contexts, np.maximum(targets, 0))
@@ -174,13 +172,13 @@ class NGram:
             return np.where(targets == IGNORE, 0, np.log(np.maximum(probs, TINY))), state
 
     def contexts_after(self, inputs: Array, state: Array) -> tuple[Array, Array]:
-        """The contexts (n, T, B) after each of inputs (T, B), and the state after the last."""
+        """Return the contexts (n, T, B) after each input (T, B), and the state after the last."""
         n = self.config.order
         going_on = inputs > EOS
         contexts = np.empty((n, *inputs.shape), np.int64)
         contexts[0] = 0
         contexts[1:2] = 1 + np.maximum(inputs, EOS)
-        if len(inputs) == 1:  # as in sampling many texts: all lengths at once
+        if len(inputs) == 1:  # as in sampling: all lengths at once
             found = self.descend(state[:-1], inputs[0])
             contexts[2:, 0] = np.where(going_on[0], found, NONE)
             return contexts, contexts[1:, 0]
@@ -190,9 +188,9 @@ class NGram:
         return contexts, contexts[1:, -1]
 
     def descend(self, nodes: Array, tokens: Array) -> Array:
-        """Find the children of nodes (..., N) that tokens (N,) lead to, else NONE."""
+        """Return the child of each node (..., N) by token (N,), NONE if there is none."""
         keys = nodes.astype(self.keys.dtype) * self.vocab_size
-        keys += tokens.astype(self.keys.dtype)  # of another type all of them would be converted
+        keys += tokens.astype(self.keys.dtype)  # with another dtype, every search would convert
         found: Array = self.slots.take(_hashes(keys, len(self.slots))).astype(np.int64)
         missed = np.flatnonzero(self.keys.take(found) != keys)
         sought = keys.reshape(-1)[missed]
@@ -202,7 +200,7 @@ class NGram:
 
     @cached_property
     def slots(self) -> Array:
-        """A node by each hash of a key, 0 where there is none: most children are found at once."""
+        """A hash table from keys to nodes, 0 for none; it finds most children without a search."""
         size = min(_MOST_SLOTS, 2 << self.size.bit_length())
         slots = np.zeros(size, np.int32)
         for start in range(1, self.size + 1, _BLOCK):
@@ -211,12 +209,12 @@ class NGram:
         return slots
 
     def left_by(self, contexts: Array) -> Array:
-        """γ of contexts of any shape; of those that are not there it is 1."""
+        """Return γ of contexts of any shape; 1 for nodes without children and for NONE."""
         found: Array = self.gamma[np.minimum(contexts, self.num_contexts)]
         return found
 
     def distributions(self, contexts: Array) -> Array:
-        """log P (V, N) of every token after contexts (n, N)."""
+        """Return log P (V, N) in nats of every token after contexts (n, N)."""
         dense = np.where(contexts < len(self.table), contexts, 0).max(axis=0)
         probs = self.table[dense]
         self.add_longer(probs, contexts, dense, self.left_by(contexts), 1.0)
@@ -224,7 +222,7 @@ class NGram:
 
     @staticmethod
     def logs(probs: Array) -> Array:
-        """log P (V, N) from P (N, V), which is overwritten."""
+        """Return log P (V, N) in nats from P (N, V), which is overwritten."""
         np.maximum(probs, TINY, out=probs)
         found: Array = np.log(probs, out=probs).T
         return found
@@ -232,17 +230,17 @@ class NGram:
     def add_longer(
         self, probs: Array, contexts: Array, start: Array, gamma: Array, scale: Array | float
     ) -> Array:
-        """Turn P after some contexts into P after longer ones, in place.
+        """Turn P after one context of each position into P after its longest, in place.
 
         Args:
             probs: (N, V), P after `start`.
-            contexts: (n, N).
-            start: (N,) one of the contexts of each position.
-            gamma: (n, N), of the contexts.
-            scale: (n, N), what to multiply the α of the children of each context by.
+            contexts: (n, N) of each position.
+            start: (N,), one of the contexts of each position.
+            gamma: (n, N), γ of the contexts.
+            scale: (n, N), factor of the α after each context.
 
         Returns:
-            (n, N) what the α of each context were multiplied by in the end.
+            (n, N), the total weight of the α after each context in P.
         """
         longer, left, weights = self.weights(contexts, start, gamma, scale)
         probs *= left[:, None]
@@ -258,14 +256,14 @@ class NGram:
     def weights(
         self, contexts: Array, start: Array, gamma: Array, scale: Array | float
     ) -> tuple[Array, Array, Array]:
-        """What P after longer contexts consists of; all arguments are those of `add_longer`.
+        """Return the weights of the sum that `add_longer` makes; the arguments are the same.
 
         Returns:
-            (n, N) which contexts have α to add, (N,) what to multiply P after `start` by, and
-            (n, N) what to multiply these α by.
+            Which contexts (n, N) add their α, the weight (N,) of P after `start`, and the weights
+            (n, N) of these α.
         """
         longer = (contexts > start) & (contexts < self.num_contexts)
-        # Of a context remains what all longer ones leave to it.
+        # The weight of a context is the product of γ of all longer ones.
         left = np.ones((len(contexts) + 1, len(start)), np.float32)
         np.cumprod(np.where(longer, gamma, 1)[::-1], axis=0, out=left[-2::-1])
         return longer, left[0], left[1:] * scale
@@ -295,7 +293,7 @@ class NGram:
 
 
 def _hashes(keys: Array, size: int) -> Array:
-    """Numbers below `size`, a power of two, that spread the keys (Knuth 1973, section 6.4)."""
+    """Hash keys to numbers below `size`, a power of two (Knuth 1973, section 6.4)."""
     shift = np.uint32(33 - size.bit_length())
     found: Array = (keys.astype(np.uint32) * np.uint32(2654435769)) >> shift
     return found
@@ -303,7 +301,7 @@ def _hashes(keys: Array, size: int) -> Array:
 
 def _is_deeper(first_child: Array, order: int) -> bool:
     """Whether there are k-grams longer than the order."""
-    last = 1  # nodes of less than k tokens
+    last = 1  # number of nodes of fewer than k tokens
     for _ in range(order):
         last = 1 + int(first_child[min(last, len(first_child) - 1)])
     return last <= int(first_child[-1])

@@ -1,14 +1,14 @@
-"""A network on top of an n-gram model: it learns what counting cannot know.
+"""A network on top of an n-gram model: the network learns what counting cannot know.
 
-Letters: T steps, B batch size (columns), V vocabulary size, N = T·B predictions.
+Letters: T steps, B batch size (columns), V vocabulary size, N = T·B predictions, n the order.
 
 logits = network + scale · log P of the n-gram model
 
-In training each position's own occurrence is taken out of the counts
+In training each position's own occurrence is left out of the counts
 (`charrnn.ngrams.leave_one_out`); otherwise the n-gram model would seem to know everything.
 
-The state of both together is one array (R + n - 1, B): the R numbers of the network's state, and
-the contexts of the n-gram model, whose numbers float32 holds exactly.
+The state is one array (R + n - 1, B): the R numbers of the network's state, then the contexts of
+the n-gram model, node numbers that float32 represents exactly.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from charrnn.ngrams.ngram import NONE, NGram
 
 Array = np.ndarray
 
-MAX_NGRAMS = (1 << 24) - 1  # float32 counts so far
+MAX_NGRAMS = (1 << 24) - 1  # float32 represents node numbers up to here exactly
 
 
 def ngram_config(config: ModelConfig) -> ModelConfig:
@@ -34,12 +34,12 @@ def ngram_config(config: ModelConfig) -> ModelConfig:
 
 
 class ResidualRNN:
-    """A network and an n-gram model of the same vocabulary.
+    """A network and an n-gram model with the same vocabulary.
 
     Args:
-        network: its configuration names the order of the n-gram model.
-        ngram: of at most MAX_NGRAMS.
-        left_out: the same counts for training on the text they are from, of as many at most.
+        network: its configuration has the order and the scale of the n-gram model.
+        ngram: at most MAX_NGRAMS k-grams.
+        left_out: leave-one-out counts for training, at most MAX_NGRAMS k-grams.
 
     Raises:
         ValueError: there are too many k-grams.
@@ -53,16 +53,16 @@ class ResidualRNN:
 
     @classmethod
     def from_arrays(cls, config: ModelConfig, arrays: Mapping[str, Array]) -> "ResidualRNN":
-        """A model from its `arrays`.
+        """Build a model from its `arrays`.
 
         Raises:
-            ValueError: those of the n-gram model make none.
+            ValueError: those of the n-gram part do not describe a model.
         """
         ngram = NGram.from_arrays(ngram_config(config), arrays)
         return cls(CharRNN.from_arrays(config, arrays), ngram)
 
     def copy(self) -> "ResidualRNN":
-        """Return this model with its own copy of the parameters; the n-gram model is shared."""
+        """Return a model with a copy of the parameters; the n-gram model is shared."""
         return ResidualRNN(self.network.copy(), self.ngram)
 
     @property
@@ -77,16 +77,16 @@ class ResidualRNN:
 
     @property
     def size(self) -> int:
-        """How many parameters the network has."""
+        """Number of parameters of the network."""
         return self.network.size
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name in a checkpoint."""
+        """The arrays of a checkpoint by name."""
         return {**self.network.arrays, **self.ngram.arrays}
 
     def zero_state(self, batch_size: int) -> Array:
-        """The state before a document (R + n - 1, B)."""
+        """Return the state before a document (R + n - 1, B)."""
         network, contexts = self.network.zero_state(batch_size), self.ngram.zero_state(batch_size)
         return np.concatenate([network.reshape(-1, batch_size), contexts]).astype(network.dtype)
 
@@ -101,10 +101,11 @@ class ResidualRNN:
     def unroll(
         self, seq_len: int, batch_size: int, *, training: bool = False
     ) -> "UnrolledResidual":
-        """Allocate work buffers for chunks of at most T steps and exactly B columns.
+        """Return the model with work buffers for chunks of at most T steps and exactly B columns.
 
         Args:
-            training: the weights may change from call to call; leave each target out of the counts.
+            training: whether weights may change from call to call, and targets are left out of the
+                counts.
         """
         left_out = self.left_out if training else None
         ngram = left_out.ngram if left_out else self.ngram
@@ -113,7 +114,7 @@ class ResidualRNN:
 
 
 class UnrolledResidual:
-    """`Unrolled` for a network and its n-gram model."""
+    """A network and its n-gram model over at most T steps; the interface is that of `Unrolled`."""
 
     def __init__(self, unrolled: Unrolled, ngram: NGram, left_out: LeaveOneOut | None) -> None:
         self.unrolled, self.ngram, self.left_out = unrolled, ngram, left_out
@@ -124,17 +125,19 @@ class UnrolledResidual:
         return self.unrolled.gradients
 
     def run(self, inputs: Array, state: Array) -> Array:
-        """The state after inputs (T, B), without predicting anything."""
+        """Return the state after inputs (T, B), without predicting anything."""
         network, contexts = self._split(state)
         return _joined(self.unrolled.run(inputs, network), self.ngram.run(inputs, contexts))
 
     def forward(
         self, inputs: Array, state: Array, *, targets: Array | None = None
     ) -> tuple[Array, Array]:
-        """The logits (T, V, B) of what follows each input, and the state after the last step.
+        """Compute the logits (T, V, B) after each input, and the state after the last step.
 
         Args:
-            targets: (T, B) what follows in the text, which training leaves out of the counts.
+            inputs: (T, B) ids, the token before each step.
+            state: (R + n - 1, B) before the first step.
+            targets: (T, B) ids, the token after each input; training leaves it out of the counts.
         """
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts, targets)
@@ -142,7 +145,7 @@ class UnrolledResidual:
         return logits, _joined(network, after)
 
     def parts(self, inputs: Array, state: Array) -> tuple[Array, Array, Array]:
-        """What `forward` adds up, each part by itself.
+        """Compute the two parts of `forward` separately.
 
         Returns:
             The network's logits (T, V, B), the n-gram model's contexts (n, T, B) after each input,
@@ -154,7 +157,7 @@ class UnrolledResidual:
         return logits, read, _joined(network, after)
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
-        """log P (T, B) of each target in nats, 0 where it is IGNORE, and the state afterwards."""
+        """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state after them."""
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts)
         found, network = self.unrolled.log_probs(inputs, targets, network, prior)
@@ -170,7 +173,12 @@ class UnrolledResidual:
         dropout: Draws | None = None,
         trace: list[Array] | None = None,
     ) -> tuple[Array, Array, Array]:
-        """Run forward and backward as `Unrolled.gradient`; the last result is the network's."""
+        """Run forward and backward: fill `gradients`; arguments as for `Unrolled.gradient`.
+
+        Returns:
+            The loss (T, B) of each target in nats, the state after the last step, and the gradient
+            of the network's state before the first step.
+        """
         network, contexts = self._split(state)
         prior, after = self._prior(inputs, contexts, targets)
         nats, network, dstate = self.unrolled.gradient(
@@ -179,7 +187,7 @@ class UnrolledResidual:
         return nats, _joined(network, after), dstate
 
     def _split(self, state: Array) -> tuple[Array, Array]:
-        """The network's state and the n-gram model's."""
+        """Split a state into the network's and the n-gram model's."""
         rows = len(state) - (self.ngram.config.order - 1)
         network = state[:rows].reshape(self.unrolled.state_shape)
         return network, state[rows:].astype(np.int64)
@@ -187,7 +195,7 @@ class UnrolledResidual:
     def _prior(
         self, inputs: Array, contexts: Array, targets: Array | None = None
     ) -> tuple[Prior, Array]:
-        """What the n-gram model adds to any of the N predictions, and its state afterwards."""
+        """Return what the n-gram model adds to the logits, and its state after the inputs."""
         read, after = self.ngram.contexts_after(inputs, contexts)
         columns = read.reshape(len(read), -1)  # (n, N)
 

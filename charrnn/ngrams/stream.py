@@ -1,9 +1,8 @@
-"""One text, a token at a time, by an n-gram model, alone or below a network.
+"""An n-gram model, alone or below a network, that reads one text token by token, for sampling.
 
 Letters: n the order, V vocabulary size, R numbers in the state of the network.
 
-For a single context, looking at one number after another costs less than the calls that prepare
-arrays of many.
+For a single context, plain Python on a few numbers is faster than NumPy calls on arrays.
 """
 
 import math
@@ -20,27 +19,28 @@ from charrnn.ngrams.residual import Network, ResidualRNN
 
 Array = np.ndarray
 
-_FEW = 12  # children of all contexts, which are faster added one by one
+_FEW = 12  # children of all contexts; up to here, adding them one by one is faster
 
 
 class NGramStream:
     """A stream of an n-gram model.
 
     Args:
-        state: (n - 1,) before the first step, the nodes of the last 1..n - 1 tokens.
+        ngram: the model.
+        state: (n - 1,) before the first step: the nodes of the last 1..n - 1 tokens.
     """
 
     def __init__(self, ngram: NGram, state: Sequence[int]) -> None:
         self.ngram, self.state = ngram, [*state]
         self._rows = len(ngram.table)
-        # Views whose numbers are Python's own, which takes half the time.
+        # Memoryviews give Python numbers, in half the time.
         self._tokens, self._first_child = ngram.tokens.data, ngram.first_child.data
         self._gamma = ngram.gamma.data
 
     def step(self, token: int) -> Array:
-        """log P (V,) of what may follow a token, in nats, but for a constant; see `Stream`.
+        """Read a token and return log P (V,) of the next in nats, up to an additive constant.
 
-        It may be a view of the model's own numbers, so callers do not overwrite it.
+        The result may be a view of the model's arrays: do not overwrite it.
         """
         self.state = self._after(token)
         dense, longer = 0, []
@@ -58,7 +58,7 @@ class NGramStream:
         return self._with_many(dense, longer)
 
     def _after(self, token: int) -> list[int]:
-        """The state after a token."""
+        """Return the state after a token."""
         tokens, first_child, contexts = self._tokens, self._first_child, self.ngram.num_contexts
         after = [1 + max(token, EOS)]
         for node in self.state[:-1]:
@@ -72,10 +72,13 @@ class NGramStream:
         return after[: len(self.state)]
 
     def _with_few(self, dense: int, longer: list[int]) -> Array:
-        """log P after a context of the table and longer ones, the longest last, but for a constant.
+        """Compute log P (V,) up to a constant if the longer contexts have few children.
 
-        It is log P after the first, with a summand for each of their children. What they leave to
-        all tokens is the constant.
+        All tokens but these children have log P after the context `dense`, plus the constant.
+
+        Args:
+            dense: a context with a row in the table.
+            longer: contexts without one, the longest last.
         """
         ngram, left, shares = self.ngram, 1.0, dict[int, float]()
         for node in reversed(longer):
@@ -91,7 +94,7 @@ class NGramStream:
         return log_probs
 
     def _with_many(self, dense: int, longer: list[int]) -> Array:
-        """log P like `_with_few`, from sums of all probabilities."""
+        """Compute log P (V,) like `_with_few`, from whole distributions."""
         ngram, probs = self.ngram, self.ngram.table[dense]
         for node in longer:
             children = slice(self._first_child[node], self._first_child[node + 1])
@@ -103,22 +106,23 @@ class NGramStream:
 
 
 class ResidualStream:
-    """A stream of a network and its n-gram model.
+    """A stream of a network on top of an n-gram model.
 
     Args:
-        network: a stream of the network.
-        ngram: one of the n-gram model.
-        scale: the weight of its log P in the logits.
+        network: stream of the network.
+        ngram: stream of the n-gram model.
+        scale: weight of its log P in the logits.
+        dtype: of the logits.
     """
 
     def __init__(self, network: Stream, ngram: NGramStream, scale: float, dtype: np.dtype) -> None:
         self.network, self.ngram = network, ngram
-        self.scale = np.array(scale, dtype)  # as an array it need not be converted in each call
+        self.scale = np.array(scale, dtype)  # an array, because NumPy converts a float in each call
         self.logits = np.empty(ngram.ngram.vocab_size, dtype)
-        self.log_probs = self.logits  # of the n-gram model after the last step, but for a constant
+        self.log_probs = self.logits  # of the n-gram model in the last step, up to a constant
 
     def step(self, token: int) -> Array:
-        """The logits (V,) after a token, which the next step overwrites; see `Stream`."""
+        """Read a token and return the logits (V,) of the next; the next step overwrites them."""
         self.log_probs = self.ngram.step(token)
         np.multiply(self.log_probs, self.scale, out=self.logits)
         np.add(self.network.step(token), self.logits, out=self.logits)
@@ -126,7 +130,7 @@ class ResidualStream:
 
 
 def residual_stream(model: ResidualRNN, state: Array) -> ResidualStream:
-    """Read one text, a token at a time, from a state with one column on."""
+    """Return a stream of a network and its n-gram model, from a state (R + n - 1, 1)."""
     shape = state_shape(model.config)
     own, contexts = np.split(state, [math.prod(shape)])
     network = model.network.stream(own.reshape(*shape, 1))
@@ -135,7 +139,7 @@ def residual_stream(model: ResidualRNN, state: Array) -> ResidualStream:
 
 
 def stream_of(model: Network | NGram, state: Array) -> Stream:
-    """Read one text with a network, an n-gram model or both; see `residual_stream`."""
+    """Return a stream of a network, an n-gram model or both, from a state with one column."""
     if isinstance(model, NGram):
         return NGramStream(model, state[:, 0].tolist())
     if isinstance(model, ResidualRNN):

@@ -1,7 +1,7 @@
-"""Copies of this process that share its work, each with an interpreter of its own.
+"""Helper processes: forked copies of this process that share its work.
 
-Threads of one process take turns in the interpreter between NumPy's calls, which slows small
-networks down by up to a fifth. Processes do not.
+Threads take turns in the Python interpreter between NumPy calls, which slows small networks down by
+up to a fifth. Each helper process has its own interpreter.
 """
 
 import contextlib
@@ -18,29 +18,30 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-FORKS = sys.platform == "linux"  # elsewhere system libraries do not survive it, or there is none
+FORKS = sys.platform == "linux"  # elsewhere there is no fork, or system libraries break in it
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # which this process answers for all
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the main process answers them for all
 _MOST_FILES = 1 << 16
 
 
 def shared_zeros(size: int, dtype: "np.dtype") -> "np.ndarray":
-    """Return a vector in memory that this process and later helpers all see and change."""
+    """Return a vector of zeros in memory that this process shares with all later helpers."""
     import numpy as np
 
     return np.frombuffer(mmap.mmap(-1, size * dtype.itemsize), dtype)
 
 
 class Helpers:
-    """Processes that work when called and keep nothing in between, so that none is missed.
+    """A group of helper processes that keep nothing between calls, so that losing one is harmless.
 
-    A helper is forked: it knows everything as it was then, and later changes only in shared arrays.
-    It ends with this process, however that ends. The threads of this process must be idle.
+    A helper is forked: it has a copy of everything as it is now, and sees later changes in shared
+    arrays only. It ends with this process, however that ends. The threads of this process must be
+    idle.
 
     Args:
-        function: the work, whose items and results are sent between processes.
-        number: of helpers; there are fewer where the system has no room.
-        before: called by a helper before its share.
+        function: the work; items and results are pickled between processes.
+        number: of helpers; there are fewer if the system has no room.
+        before: called in a helper before its share of each `map`.
     """
 
     def __init__(
@@ -56,9 +57,9 @@ class Helpers:
         return len(self._helpers)
 
     def map(self, items: Sequence[Any]) -> list[Any]:
-        """function(item) for every item, here and at all helpers, in the order of the items.
+        """Return function(item) for every item, in order, computed here and in all helpers.
 
-        The share of a helper that fails or was killed is done here, and it gets no other.
+        If a helper fails or was killed, this process does its share and stops using it.
         """
         size = len(self._helpers) + 1
         shares = [items[number::size] for number in range(size)]
@@ -74,7 +75,7 @@ class Helpers:
                     self._helpers.remove(helper)
                     found = [*map(self._function, shares[number])]
                 results[number::size] = found
-        except BaseException:  # Ctrl-C, say: what was asked for may still come
+        except BaseException:  # such as Ctrl-C: late results must not answer the next call
             self.close()
             raise
         return results
@@ -85,7 +86,7 @@ class Helpers:
             self._helpers.pop().kill()
 
     def _share(self, items: Sequence[Any]) -> list[Any]:
-        """What a helper does with its share."""
+        """Work on a share, in a helper."""
         self._before()
         return [*map(self._function, items)]
 
@@ -113,12 +114,12 @@ class _Helper:
             theirs.close()
 
     def send(self, items: Any) -> None:
-        """Ask for something, which `receive` returns."""
-        with contextlib.suppress(OSError):  # it is dead, as `receive` will find
+        """Send items; `receive` returns the results."""
+        with contextlib.suppress(OSError):  # the helper is dead, as `receive` will find
             self._connection.send(items)
 
     def receive(self) -> Any:
-        """The result; None from a helper that is dead."""
+        """Return the results; None if the helper is dead."""
         try:
             return self._connection.recv()
         except (OSError, EOFError):
@@ -127,16 +128,15 @@ class _Helper:
     def kill(self) -> None:
         """End the process."""
         self._connection.close()
-        with contextlib.suppress(OSError):  # it is gone already
+        with contextlib.suppress(OSError):  # it has ended already
             os.kill(self.process, signal.SIGKILL)
             os.waitpid(self.process, 0)
 
 
 def _serve(connection: "Connection", function: Callable[[Any], Any]) -> None:
-    """What a helper does all its life, which ends with that of the process it came from.
+    """Serve requests until the connection closes: the whole life of a helper.
 
-    Of the open files it keeps the connection only: neither locks nor pipes are to outlive the
-    process that it came from.
+    It keeps no other file open, so that no lock or pipe outlives the main process.
     """
     try:
         for number in _SIGNALS:
@@ -145,5 +145,5 @@ def _serve(connection: "Connection", function: Callable[[Any], Any]) -> None:
         os.closerange(connection.fileno() + 1, _MOST_FILES)
         while True:
             connection.send(function(connection.recv()))
-    finally:  # an error comes once more where this work is then done
+    finally:  # the main process repeats the work, and so meets the error itself
         os._exit(1)

@@ -1,9 +1,9 @@
-"""The processes of a run and what they tell each other: the only file that knows MPI.
+"""The processes of a run and their communication: the only file that uses MPI.
 
 `mpiexec -n N charrnn ...` starts the same program N times. Each process, a rank, runs every line of
-it on its own share of the work, and where they need what the others have found they all call the
-same method of `World` here. A process that nobody has launched so is a world of its own, in which
-these methods return at once.
+it on its own share of the work. To exchange results, all ranks call the same method of `World` in
+the same order. A process not started by mpiexec has a world to itself, in which these methods
+return at once.
 """
 
 import os
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# What launchers tell each process of its place: MPICH and its kin, Open MPI, PMIx, Cray PALS.
+# Environment variables that launchers set: MPICH and its relatives, Open MPI, PMIx, Cray PALS.
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PALS_RANKID")
-_PATIENCE = 2.0  # seconds for the others to fail too
-_LOOK = 0.01  # seconds between looks
-_PASSING = 0.5  # seconds for the launcher to pass on what was said
+_PATIENCE = 2.0  # seconds to wait for the others to fail too
+_LOOK = 0.01  # seconds between checks
+_PASSING = 0.5  # seconds for the launcher to pass on the output
 _MISSING = (
     "this is one of several processes of MPI, for which mpi4py is missing: "
     "pip install mpi4py mpich, or start charrnn without mpiexec"
@@ -33,60 +33,58 @@ _MISSING = (
 
 
 class World:
-    """One process and no other."""
+    """A run of a single process; the base of a run of several."""
 
     rank = 0
     size = 1
-    neighbours = 1  # ranks on this machine, this one among them
+    neighbours = 1  # ranks on this machine, including this one
 
     @property
     def speaks(self) -> bool:
-        """Whether this is the rank that prints and writes files."""
+        """Whether this rank prints and writes files."""
         return self.rank == 0
 
     def share(self, number: int) -> slice:
-        """Which of so many things in a row are this rank's; all ranks get as many, or one more."""
+        """Return this rank's share of `number` items in a row; shares differ by at most one."""
         return slice(number * self.rank // self.size, number * (self.rank + 1) // self.size)
 
     def sum(self, array: "np.ndarray") -> None:
-        """Add up the arrays of all ranks, in place; every rank gets the same bits."""
+        """Sum the arrays of all ranks in place; every rank gets the same bits."""
 
     def gather(self, item: T) -> list[T]:
-        """The items of all ranks, at every rank."""
+        """Return the items of all ranks, to every rank."""
         return [item]
 
     def broadcast(self, item: T) -> T:
-        """The item of rank 0."""
+        """Return the item of rank 0, to every rank."""
         return item
 
     def largest(self, number: int) -> int:
-        """The largest number of any rank."""
+        """Return the largest number of any rank, to every rank."""
         return number
 
     def together(self, function: Callable[[], T], *, alone: bool = False) -> T:
-        """What the function returns, unless it fails at any rank: then it fails at all of them.
+        """Call a function on all ranks and return its result; if it fails on one, it fails on all.
 
         Args:
-            alone: only rank 0 calls it, and the others get what it returns.
+            function: what to call.
+            alone: call it on rank 0 only; all ranks get its result.
 
         Raises:
-            CharRNNError: the first rank's that failed.
+            CharRNNError: from the first rank that failed.
         """
         return function()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Each item of rank 0 and what the function makes of it, in their order, at rank 0.
-
-        All ranks work, on as many items at a time as there are ranks.
-        """
+        """Yield, on rank 0, each of its items with function(item), in order; all ranks work."""
         return ((item, function(item)) for item in items)
 
     def fail(self, say: Callable[[], None], code: int) -> None:
-        """Before a process ends with an error: one rank says so for all, and none is left waiting.
+        """Report an error before this process ends, once for all ranks, and leave no rank waiting.
 
         Args:
-            say: prints what is wrong; called at rank 0, or where others have no error.
-            code: the exit code with which those others are ended, whatever they are doing.
+            say: prints the error; called on rank 0, or here if not all ranks fail.
+            code: exit code of the ranks that are then aborted.
         """
         say()
 
@@ -153,7 +151,7 @@ class _Ranks(World):
 
 
 class _Source(Generic[T]):
-    """Items taken some at a time; an error comes after those that were there before it."""
+    """Items taken in groups; an error comes only after the items before it."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self.items = items
@@ -161,7 +159,7 @@ class _Source(Generic[T]):
         self.error: CharRNNError | None = None
 
     def take(self, number: int) -> int:
-        """Take so many items, or as many as there are; how many there were."""
+        """Take up to `number` items; return how many there were."""
         self.taken = []
         try:
             if self.error is None:
@@ -179,10 +177,10 @@ def _each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 @cache
 def world() -> World:
-    """The processes that were launched together with this one.
+    """Return the processes started together with this one.
 
     Raises:
-        CharRNNError: there are others, and mpi4py is missing.
+        CharRNNError: mpiexec started several, and mpi4py is missing.
     """
     found = [os.environ[name] for name in _RANKS if name in os.environ]
     if not found:
@@ -191,5 +189,5 @@ def world() -> World:
         return _Ranks()
     except ImportError:
         if found[0] != "0":
-            raise SystemExit(1) from None  # as rank 0 says why
+            raise SystemExit(1) from None  # rank 0 says why
         raise CharRNNError(_MISSING) from None

@@ -1,8 +1,8 @@
-"""Threads that share work, and one thread for BLAS, NumPy's matrix library, in each of them.
+"""Threads that share work, with BLAS, NumPy's matrix library, limited to one thread in each.
 
-Work is spread over charrnn's own threads, a shard of a batch each, in an order that does not depend
-on how many there are. BLAS keeps to one thread inside each: two BLAS threads wait for each other in
-every product, so that a busy neighbour on one core would stop them both.
+charrnn's own threads compute one shard of a batch each, and results do not depend on their number.
+BLAS uses one thread inside each: two BLAS threads wait for each other in every product, so another
+busy process on one core would stop both.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from charrnn.parallel.helpers import FORKS, Helpers
 from charrnn.parallel.processes import ALONE, World
 
-if TYPE_CHECKING:  # `charrnn --help` has no use for it, nor the time
+if TYPE_CHECKING:  # at run time it would slow down `charrnn --help`
     from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
@@ -25,36 +25,36 @@ R = TypeVar("R")
 
 _NUM_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _EXTENSION = "numpy._core._multiarray_umath"  # part of NumPy, linked to its BLAS
-_NAMES = [  # of the functions of OpenBLAS, by how it was built
+_NAMES = [  # names of OpenBLAS functions depend on how it was built
     f"{prefix}openblas_{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")
 ]
-_inside: list[int] = []  # by caller of `one_blas_thread`, the number of threads before the first
+_inside: list[int] = []  # one entry per caller inside `one_blas_thread`: the threads before
 _lock = threading.Lock()
 
 
 def default_threads() -> int:
-    """The cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class StoppedError(Exception):
-    """Ends the work on an item as that on another one has failed."""
+    """Ends the work on an item because another item has failed."""
 
 
 class Workers:
-    """Who shares the work of a run: the threads of this process and, in `world`, all processes.
+    """The workers of a run: the threads of this process and, in `world`, all processes.
 
-    A context manager, which holds a pool of threads; NumPy releases the interpreter's lock in
-    products.
+    A context manager that holds a pool of threads. Threads help because NumPy releases the
+    interpreter's lock in matrix products.
 
     Args:
-        threads: how many work at once; None means one a core, shared with the other processes on
-            this machine. With one, or where the system has no room for more, no thread is started.
+        threads: number of threads; None means one per core, divided among the processes on this
+            machine. With one, or if the system has no room for more, no thread is started.
         world: the processes of the run.
-        forks: share what `fork` is called for with copies of this process too, where the system
-            has safe ones. No thread but those here may be busy then.
+        forks: whether `fork` starts helper processes, on systems where that is safe. No other
+            thread of this process may be busy then.
     """
 
     def __init__(
@@ -71,20 +71,21 @@ class Workers:
     def fork(
         self, function: Callable[[Any], Any], number: int, before: Callable[[], None]
     ) -> Helpers:
-        """Start helpers for work of so many items at a time; none where threads are to do it.
+        """Start helper processes; the result is empty if threads are to do the work.
 
         Args:
-            before: called by a helper before its share.
+            function: the work.
+            number: of items at a time, which limits the helpers.
+            before: called in a helper before its share.
         """
         size = min(self.threads, number) - 1 if self.forks else 0
         self._helpers.append(Helpers(function, size, before))
         return self._helpers[-1]
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """function(item) for every item on the threads, results in the order of the items.
+        """Return function(item) for every item, in order, computed on the threads.
 
-        An error of one item, or Ctrl-C, stops the others: those that are running at their next
-        `check`.
+        If an item raises an error, or on Ctrl-C, the others stop at their next `check`.
         """
         if self._pool is None:
             return [function(item) for item in items]
@@ -102,10 +103,10 @@ class Workers:
             raise
 
     def check(self) -> None:
-        """End the item that is running if the others have been stopped; long ones call it often.
+        """Stop this item if another one has failed; long-running items call this often.
 
         Raises:
-            StoppedError: they have.
+            StoppedError: another item has failed.
         """
         if self._stopping.is_set():
             raise StoppedError
@@ -121,7 +122,7 @@ class Workers:
 
 
 def _started(number: int) -> "ThreadPoolExecutor | None":
-    """A pool whose threads all run before there is work; None where they cannot."""
+    """Return a pool whose threads have all started; None if the system has no room for them."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool, everyone = ThreadPoolExecutor(number), threading.Barrier(number + 1)
@@ -137,16 +138,16 @@ def _started(number: int) -> "ThreadPoolExecutor | None":
 
 
 def use_one_blas_thread() -> None:
-    """Set the environment that BLAS reads when NumPy is imported for the first time."""
+    """Limit BLAS to one thread, by environment variables that it reads when NumPy is imported."""
     for name in _NUM_THREADS:
         os.environ[name] = "1"
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep an OpenBLAS that is loaded to one thread for a while; with another BLAS, do nothing.
+    """Limit OpenBLAS to one thread inside the context; does nothing with another BLAS.
 
-    Any number of threads may be inside; the last one to leave restores what was before the first.
+    Any number of threads may be inside at once; the last one to leave restores the old number.
     """
     get, put = _openblas()
     with _lock:
@@ -164,14 +165,14 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _openblas() -> tuple[Callable[[], int], Callable[[int], object]]:
-    """The functions that get and set how many threads it runs."""
+    """Return OpenBLAS's functions that get and set its number of threads."""
     get, put = _function("get_num_threads"), _function("set_num_threads")
     return (get, put) if get and put else (lambda: 1, lambda number: None)
 
 
 @cache
 def blas_kernel() -> str:
-    """The processor that OpenBLAS computes for, in lower case; empty with another BLAS."""
+    """Return the name of OpenBLAS's kernels, such as "haswell"; empty with another BLAS."""
     get = _function("get_corename")
     if not get:
         return ""
@@ -180,7 +181,7 @@ def blas_kernel() -> str:
 
 
 def _function(name: str) -> Any:
-    """A function of OpenBLAS, None if NumPy has another BLAS."""
+    """Return a function of OpenBLAS, None if NumPy has another BLAS."""
     library = ctypes.CDLL(sys.modules[_EXTENSION].__file__)
     found = (getattr(library, each.format(name), None) for each in _NAMES)
     return next(filter(None, found), None)
