@@ -1,14 +1,14 @@
 """Dynamic evaluation: a model that keeps learning from the text it reads (Krause et al. 2018).
 
-Each segment of the text is predicted first and learned from afterwards, so that no prediction has
-seen what it predicts. Every text starts from the weights of the checkpoint anew. A network and the
-weights of a mixture learn; an n-gram model and the counts of a mixture stay as they are.
+Each segment of the text is predicted first and learned from afterwards, so no prediction has seen
+what it predicts. Every text starts from the weights of the checkpoint. The network and the weights
+of a mixture learn; n-gram models and the counts of a mixture do not.
 
-A network learns by gradient descent. The step of each weight is divided by the root mean square of
-its gradients so far, as in RMSprop, and each weight decays towards its trained value.
+The network learns by gradient descent. The step of each weight is divided by the root mean square
+of its gradients so far, as in RMSprop, and each weight decays towards its trained value.
 
-What a text teaches may mislead. So the network as it was trained predicts too, and the prediction
-is the mean of both, weighted by how well each has predicted the segments before (Bayes' rule).
+A text can teach the wrong thing. So the unchanged network predicts too, and the prediction is a
+mean of both, weighted by how well each predicted the segments before (Bayes' rule).
 
 Letters: T steps, V vocabulary size, B = 1 column.
 """
@@ -39,15 +39,15 @@ SEGMENT = 16  # tokens between updates
 RATE = 3.0  # of gradient descent on the mean loss of a segment
 _CLIP = 1.0  # largest norm of a gradient
 _EPSILON = 0.1  # added to root mean squares, which are 1 on average
-_DECAY = 1e-3  # share of the way back to the trained weights at each step; more where gradients are
-_PRIOR = 10  # segments whose squared gradients count as those of a mean weight
-_MIXING_RATE = 6e-4  # of SGD for the weights of a mixture, for each prediction
-_SHARE = 0.02  # of belief that is divided evenly after each segment, whatever has been before
-_EXPLODED = 2.0  # nats per token by which a segment may be predicted worse than without learning
+_DECAY = 1e-3  # fraction of the way back to the trained weights per step, for an average gradient
+_PRIOR = 10  # segments of an average weight, added to the count of squared gradients
+_MIXING_RATE = 6e-4  # learning rate of SGD for the weights of a mixture, per prediction
+_SHARE = 0.02  # of the belief, shared evenly after each segment, so that either can recover
+_EXPLODED = 2.0  # nats per token; a segment predicted worse by more resets what was learned
 
 
 class Descent:
-    """Gradient descent scaled by root mean squares.
+    """Gradient descent scaled by root mean squares, with decay towards the trained weights.
 
     Args:
         weights: flat vector, updated in place.
@@ -60,7 +60,7 @@ class Descent:
         self.steps = 0
 
     def step(self, gradient: Array) -> None:
-        """Take a step, and a small one back to the trained weights; overwrites the gradient."""
+        """Take a step, and decay towards the trained weights; overwrites the gradient."""
         if not np.isfinite(clip_by_global_norm(gradient, _CLIP)):
             return
         self.steps += 1
@@ -74,15 +74,15 @@ class Descent:
         self.weights -= gradient
 
     def restore(self) -> None:
-        """Forget what was learned."""
+        """Return to the trained weights."""
         self.weights[:] = self.trained
 
 
 class UnrolledPair:
-    """`Unrolled` for one column of a network and of a copy that learns, for a segment at a time.
+    """A network and a copy that learns, both reading one text, a segment at a time.
 
-    The states (2 R, 1), or (2 R + n - 1, 1) with an n-gram model, are the R numbers of the
-    network's, those of the copy's, and the contexts of the n-gram model.
+    The states (2 R, 1), or (2 R + n - 1, 1) with an n-gram model, hold the R numbers of the
+    network's state, those of the copy's, and the contexts of the n-gram model.
     """
 
     def __init__(self, network: Network, rate: float) -> None:
@@ -92,12 +92,12 @@ class UnrolledPair:
         self.trained = trained.unroll(SEGMENT, 1)
         self.learning = learning.unroll(SEGMENT, 1, training=True)
         self.descent = Descent(self.learner.parameters.flat, rate)
-        self.beliefs = np.array([0.5, 0.5])  # how probably each is the better one
+        self.beliefs = np.array([0.5, 0.5])  # P(trained is better), P(learning is better)
         self.exploded = False
-        self._added: Array | None = None  # (V, T) by the n-gram model to the logits
+        self._added: Array | None = None  # (V, T), what the n-gram model adds to the logits
 
     def forward(self, inputs: Array, states: Array) -> tuple[Array, Array]:
-        """log P (T, V, 1) of what follows each input, and the states after the last step."""
+        """Compute log P (T, V, 1) in nats after each input, and the states after the last step."""
         size = math.prod(self.learning.state_shape)
         before = states[:size], states[:size] if self.exploded else states[size : 2 * size]
         contexts = self._add_ngram(inputs, states[2 * size :])
@@ -115,14 +115,14 @@ class UnrolledPair:
         return log_probs[..., None], np.concatenate([*after, contexts], dtype=states.dtype)
 
     def parts(self, inputs: Array, states: Array) -> tuple[Array, Array, Array]:
-        """`UnrolledResidual.parts`: what `forward` says, less what the n-gram model adds."""
+        """Compute what `forward` does without the n-gram model; see `UnrolledResidual.parts`."""
         contexts = states[len(states) - (self.network.config.ngram - 1) :]
         read, _ = cast(NGram, self.ngram).contexts_after(inputs, contexts.astype(np.int64))
         log_probs, states = self.forward(inputs, states)
         return log_probs - cast(Array, self._added).T[..., None], read, states
 
     def _add_ngram(self, inputs: Array, contexts: Array) -> Array:
-        """Look up what the n-gram model adds to the logits (V, T); the contexts afterwards."""
+        """Set what the n-gram model adds to the logits; return the contexts after the inputs."""
         if self.ngram is None:
             return contexts
         read, after = self.ngram.contexts_after(inputs, contexts.astype(np.int64))
@@ -135,10 +135,11 @@ class UnrolledPair:
         return None if added is None else lambda part: added[:, part]
 
     def learn(self, targets: Array, rest: Array | None = None) -> None:
-        """Learn from the segment that was predicted.
+        """Learn from the segment that `forward` has predicted.
 
         Args:
-            rest: (T, V) what else is added to log P, so that the network learns what that lacks.
+            targets: (T, 1) ids.
+            rest: (T, V), what a mixture adds to log P, so that the network learns what it lacks.
         """
         flat = targets[:, 0]
         trained, learned = (target_log_probs(each, flat).sum() for each in self._log_probs)
@@ -158,7 +159,7 @@ class UnrolledPair:
 
     @property
     def better(self) -> Network:
-        """The network that has predicted the last segments better."""
+        """The network that predicted the last segments better."""
         return self.learner if self.beliefs[1] > 0.5 else self.network
 
 
@@ -168,7 +169,7 @@ def _alone(network: Network) -> CharRNN:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """A model of which every `unroll` learns for itself.
+    """A model that learns from what it reads, afresh after each `unroll`.
 
     Args:
         model: not changed.
@@ -179,19 +180,19 @@ class Adaptive:
     rate: float = RATE
 
     def zero_state(self, batch_size: int) -> Array:
-        """The states before a document; what a mixture remembers of it is not in them."""
+        """Return the states before a document, without the memory of a mixture."""
         network = self.model.base if isinstance(self.model, Mixed) else self.model
         state = network.zero_state(1).reshape(-1, 1)
         contexts = network.ngram.config.order - 1 if isinstance(network, ResidualRNN) else 0
         return np.concatenate([state[: len(state) - contexts], state])
 
     def unroll(self, seq_len: int, batch_size: int) -> "UnrolledAdaptive":
-        """The model, and what of it learns."""
+        """Return a fresh learner for one text, whatever the sizes."""
         return UnrolledAdaptive(self.model, self.rate)
 
 
 class UnrolledAdaptive:
-    """`Unrolled` for one column of a model that learns."""
+    """A model that learns while it reads one text; the interface is that of `Unrolled`."""
 
     def __init__(self, model: Network | Mixed, rate: float) -> None:
         self.networks = UnrolledPair(model.base if isinstance(model, Mixed) else model, rate)
@@ -202,7 +203,11 @@ class UnrolledAdaptive:
             self.mixed = UnrolledMixed(own, cast(UnrolledResidual, self.networks))
 
     def log_probs(self, inputs: Array, targets: Array, states: Array) -> tuple[Array, Array]:
-        """log P (T, 1) of each target in nats, 0 where it is IGNORE, and the states afterwards."""
+        """Compute log P (T, 1) of each target in nats, 0 for IGNORE, learning as it reads.
+
+        Returns:
+            log P, and the states after the last step.
+        """
         found = np.empty(targets.shape)
         for start in range(0, len(targets), SEGMENT):
             part = slice(start, start + SEGMENT)
@@ -211,7 +216,7 @@ class UnrolledAdaptive:
         return found, states
 
     def _learn(self, inputs: Array, targets: Array, states: Array) -> tuple[Array, Array]:
-        """`log_probs` (T,) of a segment, which is learned from afterwards."""
+        """Predict a segment, then learn from it; return log P (T,) and the states after it."""
         flat, rest = targets[:, 0], None
         if self.mixed is None:
             log_probs, states = self.networks.forward(inputs, states)
@@ -227,7 +232,7 @@ class UnrolledAdaptive:
         return found, states
 
     def _remember(self, inputs: Array) -> tuple[Array, Array]:
-        """The last tokens (TAIL, T, 1), and what followed such (len(LENGTHS), 2, T, 1)."""
+        """Read tokens; return the last ones (TAIL, T, 1) and histories (len(LENGTHS), 2, T, 1)."""
         tail = np.empty((TAIL, len(inputs), 1), np.int64)
         found = np.full((len(LENGTHS), 2, len(inputs), 1), NONE, np.int32)
         for step, token in enumerate(np.maximum(inputs, EOS).tolist()):
@@ -238,7 +243,7 @@ class UnrolledAdaptive:
 
     @property
     def learned(self) -> Network | Mixed:
-        """The model with what has been learned, of its networks the one that predicts better."""
+        """The model with what it has learned, with the network that predicts better."""
         network = self.networks.better
         if self.mixed is None:
             return network
@@ -247,14 +252,14 @@ class UnrolledAdaptive:
 
 
 def check_learns(model: LanguageModel) -> Network | Mixed:
-    """The model; ConfigError where it is an n-gram model, which does not learn."""
+    """Return the model; raise ConfigError if it is an n-gram model, which cannot learn."""
     if isinstance(model, NGram):
         raise ConfigError(f"{setting('adapt')} needs a network; this is an n-gram model")
     return model
 
 
 def learned_from(checkpoint: Checkpoint, text: str) -> Checkpoint:
-    """The model after it has learned from a text.
+    """Return a checkpoint whose model has learned from a text.
 
     Raises:
         ConfigError: it is an n-gram model.

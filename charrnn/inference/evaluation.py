@@ -1,6 +1,6 @@
-"""How well a model predicts token sequences: the forward pass over many of them side by side.
+"""Predict many token sequences side by side: log P of their tokens, and the loss of a split.
 
-Letters: T steps, B batch size (sequences side by side), V vocabulary size.
+Letters: T steps, B batch size (sequences side by side), V vocabulary size, N tokens.
 """
 
 import math
@@ -26,21 +26,21 @@ from charrnn.text.tokens import Encoded, split_documents
 Array = np.ndarray
 
 _START = np.array([EOS])  # the input before a sequence
-_NARROW, _WIDE = 32, 128  # columns side by side: fewer cost more each, more win nothing
-_BATCHES = 4  # of columns, so that as many threads have work
-_COLUMN = 256  # tokens in a column of many sequences, about
-_CHUNK, _MAX_STEPS = 1024, 128  # predictions, and steps, between looks; the caches hold them
-_WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps of them at a time
-_MAX_NUMBERS = 1 << 24  # in the work buffers of a chunk (64 MB), however large the vocabulary
-_PIECES = 64  # of a split that is evaluated
-_MEASURED = 64  # tokens of each piece that is measured
-BURN_IN = 256  # tokens that bring the state up to date where a document is cut; not counted
+_NARROW, _WIDE = 32, 128  # columns side by side: fewer cost more each, more gain nothing
+_BATCHES = 4  # batches of columns at least, so that as many threads have work
+_COLUMN = 256  # tokens in a column of packed sequences, about
+_CHUNK, _MAX_STEPS = 1024, 128  # most predictions and most steps of a chunk, to fit the caches
+_WINDOWS, _WINDOW_STEPS = 256, 16  # windows side by side, and steps at a time
+_MAX_NUMBERS = 1 << 24  # limit of the work buffers of a chunk (64 MB)
+_PIECES = 64  # into which `evaluate` cuts a split
+_MEASURED = 64  # tokens of each piece that `measured_part` takes
+BURN_IN = 256  # tokens read but not counted before a place where a document is cut
 
 
 def chunk_shape(model: LanguageModel, steps: int, columns: int) -> tuple[int, int]:
-    """Reduce steps and columns to what fits the work buffers, one-hot input counted as V numbers.
+    """Return steps and columns reduced until the work buffers fit their limit.
 
-    Steps are reduced first, because fewer steps cost less time than fewer columns.
+    One-hot input counts as V numbers. Steps are reduced first, because that costs less time.
     """
     if isinstance(model, NGram):
         return steps, columns
@@ -57,17 +57,19 @@ def token_log_probs(
     workers: Workers,
     pasts: Sequence[Array] | None = None,
 ) -> list[Array]:
-    """Compute log P of every token of every sequence given those before it, by the chain rule.
+    """Compute log P of every token of every sequence, given the tokens before it.
 
-    Each sequence starts from zero state and zero input, and none is seen by another.
+    Each sequence starts from zero state and zero input; sequences do not see each other.
 
     Args:
-        sequences: arrays of ids; IGNORE is not predicted.
-        pasts: what stands before each sequence, <EOS> at least. Its last token is the first input,
-            and a mixture remembers it; networks and n-grams read nothing else of it.
+        model: the model.
+        sequences: arrays (N,) of ids; IGNORE is not predicted.
+        workers: threads that share the work.
+        pasts: the tokens before each sequence, at least <EOS>. The last one is the first input; the
+            memory of a mixture holds the others, and other models ignore them.
 
     Returns:
-        float64 arrays of nats, as long as the sequences, in their order; 0 for IGNORE.
+        A float64 array (N,) of nats for each sequence, in order; 0 for IGNORE.
     """
     before = [_START] * len(sequences) if pasts is None else pasts
     columns, width = _packed([*map(len, sequences)], [len(each) > 1 for each in before])
@@ -89,7 +91,7 @@ def token_log_probs(
         return found
 
     results: list[Array] = [np.empty(0)] * len(sequences)
-    # The longest first, so that the threads end at about the same time.
+    # The longest first, so that all threads finish at about the same time.
     for batch, found in zip(batches[::-1], workers.map(run, batches[::-1]), strict=True):
         for index, log_probs in zip(chain.from_iterable(batch), found, strict=True):
             results[index] = log_probs
@@ -97,16 +99,17 @@ def token_log_probs(
 
 
 def _packed(lengths: Sequence[int], continued: Sequence[bool]) -> tuple[list[list[int]], int]:
-    """Put many sequences one after another into fewer columns of about the same length.
+    """Pack many sequences end to end into columns of about the same length.
 
-    Each sequence, the longest first, goes to the column that is the shortest so far (Graham 1969).
+    The longest sequence left goes to the shortest column so far (Graham 1969).
 
     Args:
-        continued: which sequences have a past; each is the first in a column.
+        lengths: of the sequences.
+        continued: which sequences have a past; such a sequence must come first in its column.
 
     Returns:
-        The numbers of the sequences in each column, the shortest column first; and how many columns
-        to read side by side.
+        The numbers of the sequences in each column, the shortest column first, and the number of
+        columns to read side by side.
     """
     wanted = max(1, min(len(lengths), math.ceil(sum(lengths) / _COLUMN)))
     batches = _BATCHES * math.ceil(wanted / (_BATCHES * _WIDE))
@@ -128,13 +131,19 @@ def _batch_log_probs(
     steps: int,
     workers: Workers,
 ) -> list[Array]:
-    """log P of the tokens of sequences that lie one after another in columns.
+    """Compute log P of the tokens of sequences that are packed into columns.
 
-    The columns that have ended leave the batch as soon as they are half of it.
+    Columns that have ended leave the batch once they are half of it.
 
     Args:
-        unrolled: the model with work buffers for chunks of so many steps of all columns.
+        model: the model.
+        unrolled: the model with work buffers for `steps` steps of all columns.
         columns: pasts and sequences, the shortest column first.
+        steps: of a chunk.
+        workers: checked for an error of another batch.
+
+    Returns:
+        An array of nats for each sequence, column by column.
     """
     pasts, sequences = zip(*chain.from_iterable(columns), strict=True)
     ends = np.cumsum([0, *map(len, sequences)])
@@ -161,10 +170,11 @@ def _batch_log_probs(
 
 
 def past(read: Callable[[slice], Array], place: int) -> Array:
-    """What a mixture may remember before a place of a document, <EOS> as its start among it.
+    """Return the tokens that a mixture remembers before a place of a document, from <EOS> on.
 
     Args:
-        read: gives a part of the document.
+        read: returns a part of the document.
+        place: the place.
     """
     if place >= MEMORY:
         return read(slice(place - MEMORY, place))
@@ -172,7 +182,7 @@ def past(read: Callable[[slice], Array], place: int) -> Array:
 
 
 def state_after(model: LanguageModel, pasts: Sequence[Array]) -> Array:
-    """The zero state, in which a mixture remembers all but the last token of each past."""
+    """Return the zero state; the memory of a mixture holds each past except its last token."""
     if isinstance(model, Mixed):
         return model.remembering([past[:-1] for past in pasts])
     return model.zero_state(len(pasts))
@@ -186,23 +196,26 @@ def window_log_probs(
     *,
     skip: int = 0,
 ) -> list[Array]:
-    """Compute log P of every token from zero state after the last `context` tokens only.
+    """Compute log P of every token given only the last `context` tokens, from zero state.
 
-    The zero first input comes only where the window reaches the start of the sequence.
+    The window begins with zero input only where it reaches the start of the sequence.
 
     Args:
-        sequences: arrays of ids.
-        skip: tokens at the start of the first sequence that are read and not predicted.
+        model: a network or a mixture.
+        sequences: arrays (N,) of ids.
+        context: tokens that each prediction sees.
+        workers: threads that share the work.
+        skip: tokens at the start of the first sequence to read but not predict.
 
     Returns:
-        float64 arrays of nats, as long as the sequences less what is skipped.
+        A float64 array of nats for each sequence, without skipped tokens.
     """
     if not sequences:
         return []
     lengths = np.array([*map(len, sequences)])
     tokens, ends = np.concatenate(sequences), np.cumsum(lengths)
     starts = np.repeat(ends - lengths, lengths)  # of the sequence of each token
-    context = min(context, int(lengths.max()))  # more reach no further
+    context = min(context, int(lengths.max()))
     steps, columns = chunk_shape(model, min(_WINDOW_STEPS, context), _WINDOWS)
 
     def run(first: int) -> Array:
@@ -212,7 +225,7 @@ def window_log_probs(
         def inputs(start: int, stop: int) -> Array:
             workers.check()
             before = places - context + np.arange(start, stop)[:, None]
-            # Rows of <EOS> before the first input change nothing: all windows have one length.
+            # <EOS> before the first input changes nothing, so all windows can have one length.
             return np.where(before >= own, tokens[before], EOS)
 
         state, last = model.zero_state(len(places)), context - 1
@@ -226,15 +239,17 @@ def window_log_probs(
 
 
 def stream_chunks(edges: Array, steps: int, burn_in: int) -> Iterator[tuple[Array, Array]]:
-    """Yield the places at which the streams of a text are read side by side, `steps` at a time.
+    """Cut a text into streams to read side by side: yield the places of each chunk.
 
-    Each stream begins early by the burn-in, so that its state is up to date where it counts.
+    Each stream begins `burn_in` tokens early, so that its state is up to date at its first edge.
 
     Args:
-        edges: (B + 1,) places in the text, between which the streams lie.
+        edges: (B + 1,) places in the text that delimit the streams.
+        steps: T, of a chunk.
+        burn_in: tokens to read but not count.
 
     Yields:
-        Places (T, B), negative before the text, and whether each is between its stream's edges.
+        Places (T, B), negative before the text, and whether each place counts.
     """
     starts, stops = edges[:-1], edges[1:]
     for step in range(-burn_in, int((stops - starts).max()), steps):
@@ -263,10 +278,13 @@ class Evaluation:
 
 
 def measured_part(tokens: Array) -> tuple[list[Array], list[Array], float]:
-    """Sequences to measure how long `evaluate` takes, their pasts, and the size of the split by
-    theirs."""
+    """Choose a part of a split to measure how long `evaluate` takes.
+
+    Returns:
+        Sequences, their pasts, and how many times longer the split is.
+    """
     sequences, _, pasts = _pieces(tokens, _PIECES)
-    first = max(0, len(sequences) // 2 - _NARROW)  # of about the same length, as in `evaluate`
+    first = max(0, len(sequences) // 2 - _NARROW)  # of medium length, as typical for `evaluate`
     by_length = sorted(range(len(sequences)), key=lambda at: len(sequences[at]))
     chosen = by_length[first : first + 2 * _NARROW]
     part = [sequences[at][:_MEASURED] for at in chosen]
@@ -281,14 +299,17 @@ def evaluate(
     count_eos: bool,
     pieces: int = _PIECES,
 ) -> Evaluation:
-    """The loss over a split, state carried through every document.
+    """Compute the loss of a model over a split.
 
     Long documents are cut into pieces that run side by side, each with a burn-in: the BURN_IN
-    tokens before it are fed but not counted. The processes of a run share the pieces.
+    tokens before it are read but not counted. The processes of a run share the pieces.
 
     Args:
+        model: the model.
+        split: the tokens.
+        workers: threads and processes that share the work.
         count_eos: whether the ends of documents count.
-        pieces: about how many pieces to make, 1 to cut nothing.
+        pieces: about how many pieces to make; 1 cuts nothing.
     """
     tokens = split.tokens if count_eos else np.where(split.tokens == EOS, IGNORE, split.tokens)
     sequences, skips, pasts = _pieces(tokens, pieces)
@@ -305,8 +326,11 @@ def evaluate(
 
 
 def _pieces(tokens: Array, number: int) -> tuple[list[Array], list[int], list[Array]]:
-    """Cut documents into about `number` pieces, 1 to cut none; with each, its burn-in in tokens,
-    and what stands before that."""
+    """Cut documents into about `number` pieces; 1 cuts nothing.
+
+    Returns:
+        The pieces with their burn-ins, the length of each burn-in, and the past before it.
+    """
     size = max(math.ceil(len(tokens) / number), 4 * BURN_IN)
     sequences, skips, pasts = [], [], []
     for document in split_documents(tokens):

@@ -1,10 +1,10 @@
-"""How far a gradient flows back: vanishing and exploding gradients, measured.
+"""Measure vanishing and exploding gradients: how far back the gradient of a loss reaches.
 
 Letters: T steps, B positions, H hidden size.
 
-One loss at step t is differentiated by the state of the top layer k steps before, for many t. The
-norm of that total derivative by distance k shows what truncated backpropagation can learn from
-(Bengio et al. 1994, Pascanu et al. 2013).
+The loss at a step t is differentiated with respect to the state of the top layer k steps earlier,
+for many t. The norm of this gradient, by distance k, shows how far back truncated backpropagation
+through time can learn from (Bengio et al. 1994, Pascanu et al. 2013).
 """
 
 import numpy as np
@@ -18,15 +18,17 @@ Array = np.ndarray
 def gradient_flow(
     model: Network, tokens: Array, distance: int, positions: int, rng: np.random.Generator
 ) -> Array:
-    """The median norm of d(-log P of token t)/d(state before step t - k + 1), k = 1..distance.
+    """Compute the median norm of d(-log P of token t)/d(state before step t - k + 1), k ≥ 1.
 
     Args:
-        tokens: (N,) of one document, at least distance + 1.
+        model: the network.
+        tokens: (N,) ids of one document, at least distance + 1.
         distance: the largest k.
-        positions: how many t, drawn with `rng` from all that have so many tokens before them.
+        positions: how many t to draw from all with `distance` tokens before them.
+        rng: draws the positions.
 
     Returns:
-        (num_states, distance): row 0 for h, row 1 for C where the cell has one; for o in jordan.
+        (num_states, distance), in column k - 1 for k: row 0 for h (jordan: o), row 1 for C.
 
     Raises:
         ValueError: there are too few tokens.

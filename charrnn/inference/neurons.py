@@ -1,10 +1,11 @@
-"""What the units of a network do while it reads a text, and which of them track what.
+"""Units of a network: their activations while it reads a text, and the properties they track.
 
 Letters: N tokens, T steps, B streams side by side, L layers, H hidden size, U = L·H units,
 P properties.
 
-The activation of a unit after a token is tanh(C) in an lstm, which is what it remembers, whether or
-not its output gate shows it at that moment; h in every other cell.
+The activation of a unit after a token is tanh(C) in an lstm: what the cell remembers, whether or
+not its output gate shows it at the moment. In every other cell it is h. Looking at single units
+follows Karpathy (2015), The unreasonable effectiveness of recurrent neural networks.
 """
 
 import unicodedata
@@ -30,29 +31,29 @@ from charrnn.text.vocabulary import Vocabulary
 
 Array = np.ndarray
 Document = tuple[Sequence[str], Array]
-"""Tokens, and a value after each of them."""
+"""The tokens of a document, and a value after each."""
 
 LEVELS = 4  # shades of a colour
-MAX_CHARS = 1_000_000  # of a text that are read
-_STEPS = 32  # of a stream at a time, so that the work buffers stay small
-_STREAMS, _STREAM_TOKENS = 32, 4096  # streams at most, and the fewest tokens of one
+MAX_CHARS = 1_000_000  # that are read of a text
+_STEPS = 32  # of a stream at a time, to keep the work buffers small
+_STREAMS, _STREAM_TOKENS = 32, 4096  # most streams, and fewest tokens of a stream
 _JOINER = "\u200d"
 _CONSTANT = 1e-9  # a variance below this share of the mean square is rounding
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit by its place."""
+    """A unit of a network: its layer, and its index in the layer."""
 
     layer: int
     index: int
 
     @classmethod
     def named(cls, name: str, model: CharRNN) -> "Unit":
-        """The unit N of the top layer, or LAYER.UNIT, counted from 0.
+        """Return the unit with this name: N in the top layer, or LAYER.UNIT, counted from 0.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is no such unit.
         """
         layers, size = model.config.num_layers, model.config.hidden_size
         layer, _, index = name.rpartition(".")
@@ -67,22 +68,22 @@ class Unit:
         raise ConfigError(f"{setting('neuron')} must be {units}, not {name!r}")
 
     def name(self, model: CharRNN) -> str:
-        """What `named` understands, as short as can be."""
+        """Return the shortest name that `named` understands."""
         return f"{self.layer}.{self.index}" if model.config.num_layers > 1 else str(self.index)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The unit that tracks a property best in one half of a text, and how well in the other."""
+    """The unit that tracks a property best in the first half of a text, checked on the second."""
 
     property: str
-    unit: Unit | None  # None: the property does not change in that half
-    chosen: float | None  # correlation in the half that the unit was chosen on
-    held_out: float | None  # and in the other one; None: the property does not change there
+    unit: Unit | None  # None: the property is constant in the first half
+    chosen: float | None  # correlation in the first half
+    held_out: float | None  # correlation in the second half; None: a constant
 
 
 def network_of(model: LanguageModel) -> CharRNN:
-    """The network of a model.
+    """Return the network of a model.
 
     Raises:
         ConfigError: it is an n-gram model.
@@ -94,7 +95,7 @@ def network_of(model: LanguageModel) -> CharRNN:
 
 
 def state_name(model: CharRNN) -> str:
-    """What the activations are."""
+    """Return what the activations are, in words."""
     return "tanh(C)" if model.config.cell == "lstm" else "h"
 
 
@@ -105,14 +106,15 @@ def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Arr
     side, each with a burn-in of 256 tokens.
 
     Args:
-        tokens: (N,) ids: each document, and <EOS> before the next one.
+        model: the network.
+        tokens: (N,) ids, documents separated by <EOS>.
 
     Yields:
         Places (n,) in the text and the activations (U, n) there, fresh arrays. The places of a long
         text are not in order.
 
     Raises:
-        CheckpointError: the activations are no numbers.
+        CheckpointError: an activation is not finite.
     """
     B = max(1, min(_STREAMS, len(tokens) // _STREAM_TOKENS))
     edges = np.linspace(0, len(tokens), B + 1).astype(np.int64)
@@ -130,14 +132,14 @@ def read_activations(model: CharRNN, tokens: Array) -> Iterator[tuple[Array, Arr
 
 
 def activations(unrolled: Unrolled) -> Array:
-    """All units (U, T, B) after each step of the last `run`, lower layers first."""
+    """Return all units (U, T, B) after each step of the last `run`, lower layers first."""
     if isinstance(unrolled, UnrolledJordan):
         return unrolled.h.transpose(2, 0, 1)
     return np.concatenate([_activations(unrolled, layer) for layer in range(len(unrolled.cells))])
 
 
 def _activations(unrolled: Unrolled, layer: int) -> Array:
-    """All units of a layer; not its state, which the start of a document clears."""
+    """Return the units (H, T, B) of a layer; not its state, which document starts clear."""
     cell = unrolled.cells[layer]
     if isinstance(cell, LSTM):
         return cell.tanh_C.transpose(2, 0, 1)
@@ -145,7 +147,7 @@ def _activations(unrolled: Unrolled, layer: int) -> Array:
 
 
 def follow(model: CharRNN, tokens: Array, units: Sequence[Unit]) -> Array:
-    """The activations (len(units), N) of some units after each token of a text."""
+    """Return the activations (len(units), N) of some units after each token of a text."""
     rows = [unit.layer * model.config.hidden_size + unit.index for unit in units]
     found = np.empty((len(units), len(tokens)), np.float32)
     for places, values in read_activations(model, tokens):
@@ -161,7 +163,7 @@ class _Sums:
     sums: dict[str, Array] = field(default_factory=dict)
 
     def add(self, units: Array, properties: Array) -> None:
-        """Count in what units (U, n) and properties (P, n) were at some places."""
+        """Add the values of units (U, n) and properties (P, n) at some places."""
         self.size += units.shape[1]
         for name, part in (
             ("u", units.sum(axis=1)),
@@ -173,7 +175,7 @@ class _Sums:
             self.sums[name] = self.sums.get(name, 0) + part
 
     def correlations(self) -> Array:
-        """(P, U), nan where one of the two does not change."""
+        """Return the correlations (P, U), nan where one of the two is constant."""
         means = {name: part / max(1, self.size) for name, part in self.sums.items()}
         u, p = (_deviation(means[name], means[2 * name]) for name in "up")
         covariance = means["pu"] - np.outer(means["p"], means["u"])
@@ -182,20 +184,21 @@ class _Sums:
 
 
 def _deviation(mean: Array, mean_square: Array) -> Array:
-    """Standard deviations, nan where they are but rounding."""
+    """Return standard deviations, nan where they are only rounding errors."""
     variance = mean_square - np.square(mean)
     return np.sqrt(np.where(variance > _CONSTANT * mean_square, variance, np.nan))
 
 
 def best_units(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -> list[Finding]:
-    """Find for each property the unit that correlates with it most, in either direction.
+    """Find for each property the unit with the largest absolute correlation.
 
-    The unit is chosen on the first half of the tokens and measured on both: the best of many units
-    always does well where it was chosen.
+    The unit is chosen on the first half of the tokens and measured on both, because the best of
+    many units always does well on the text it was chosen on.
 
     Args:
-        tokens: as for `read_activations`.
-        properties: what each is after each token (N,), by name.
+        model: the network.
+        tokens: (N,) ids, documents separated by <EOS>.
+        properties: value (N,) of each property after each token, by name.
     """
     values, half = np.array([*properties.values()]), len(tokens) // 2
     sums = _Sums(), _Sums()
@@ -211,7 +214,7 @@ def best_units(model: CharRNN, tokens: Array, properties: Mapping[str, Array]) -
 
 
 def _best(name: str, model: CharRNN, first: Array, second: Array) -> Finding:
-    """The unit that is best in one half, by the correlations (U,) in both."""
+    """Return the best unit of the first half, by the correlations (U,) in both halves."""
     if np.isnan(first).all():
         return Finding(name, None, None, None)
     best = int(np.nanargmax(np.abs(first)))
@@ -222,15 +225,15 @@ def _best(name: str, model: CharRNN, first: Array, second: Array) -> Finding:
 
 @dataclass(frozen=True)
 class Reading:
-    """A text as the tokens that a network reads."""
+    """A text as a network reads it."""
 
-    documents: list[Sequence[str]]  # the tokens of each; a string where they are characters
-    ids: Array  # (N,) with <EOS> between documents
-    whole: bool  # or there was more of it
+    documents: list[Sequence[str]]  # the tokens of each; a string if they are characters
+    ids: Array  # (N,), documents separated by <EOS>
+    whole: bool  # False if the text was cut at MAX_CHARS
 
     @classmethod
     def of(cls, texts: Iterable[str], vocabulary: Vocabulary) -> "Reading":
-        """The first documents, of which one at least is not empty, up to MAX_CHARS characters."""
+        """Read the first MAX_CHARS characters of documents, one of which must not be empty."""
         documents, ids, room = [], [], MAX_CHARS
         for text in texts:
             if room > 0:
@@ -240,14 +243,14 @@ class Reading:
         return cls(documents, np.concatenate(ids[:-1]).astype(np.int64), room >= 0)
 
     def properties(self) -> dict[str, Array]:
-        """What each of PROPERTIES is after each token (N,), by name; 0 at an <EOS>."""
+        """Return the value (N,) of each of PROPERTIES after each token, by name; 0 at <EOS>."""
         return {
             name: np.concatenate([_after_tokens(tokens, follow) for tokens in self.documents])[:-1]
             for name, follow in PROPERTIES.items()
         }
 
     def parts(self, values: Array, first: int = 0) -> Iterator[Document]:
-        """The documents, and what of the values (N,) belongs to each, from the first place on."""
+        """Yield the documents with their part of the values (N,), from place `first` on."""
         start = 0
         for tokens in self.documents:
             skipped = max(0, first - start)
@@ -257,7 +260,7 @@ class Reading:
 
 
 def _after_tokens(tokens: Sequence[str], follow: Callable[[str], Iterator[int]]) -> Array:
-    """A property after each token of a document, and a zero for the <EOS> that follows."""
+    """Return a property after each token of a document, and 0 for the <EOS> that follows."""
     values = np.fromiter(follow("".join(tokens)), np.int32)
     if not isinstance(tokens, str):
         values = values[np.cumsum([len(token) for token in tokens]) - 1]
@@ -265,9 +268,9 @@ def _after_tokens(tokens: Sequence[str], follow: Callable[[str], Iterator[int]])
 
 
 def as_read(tokens: Sequence[str], values: Array) -> Iterator[tuple[str, float]]:
-    """What a reader sees as one piece, with the value after its last token.
+    """Yield the pieces that a reader sees as one, each with the value after its last token.
 
-    Decomposed characters are composed again, and marks and joiners stay with what they belong to.
+    Decomposed characters are composed again; combining marks and joiners stay with their base.
     """
     pieces = list(tokens)
     if isinstance(tokens, str) and (text := unicodedata.normalize("NFC", tokens)) != tokens:
@@ -284,22 +287,22 @@ def as_read(tokens: Sequence[str], values: Array) -> Iterator[tuple[str, float]]
 
 
 def _belongs(piece: str, before: str) -> bool:
-    """Whether a piece is shown as one with what is before it."""
+    """Whether a piece is displayed as one with the piece before it."""
     is_mark = unicodedata.category(piece[0]) in ("Mn", "Me", "Mc") or piece == _JOINER
     return is_mark or before.endswith(_JOINER)
 
 
 def largest(values: Array) -> float:
-    """The largest amount of an activation."""
+    """Return the largest absolute value."""
     return float(np.abs(values).max())
 
 
 def shades(pieces: Iterable[tuple[str, float]], largest: float) -> Iterator[tuple[int, str]]:
-    """A text in runs of one shade, from -LEVELS to LEVELS, 0 for no colour.
+    """Yield a text in runs of one shade, from -LEVELS to LEVELS, 0 for no colour.
 
     Args:
-        pieces: what is shown, with the activation of each.
-        largest: the amount that gets the strongest colour.
+        pieces: pieces of the text with their activations.
+        largest: the absolute value that gets the strongest colour.
     """
 
     def shade(piece: tuple[str, float]) -> int:
@@ -310,5 +313,5 @@ def shades(pieces: Iterable[tuple[str, float]], largest: float) -> Iterator[tupl
 
 
 def signed(correlation: float | None) -> str:
-    """A correlation as it is shown."""
+    """Format a correlation."""
     return "-" if correlation is None else f"{correlation:+.3f}"

@@ -1,6 +1,6 @@
-"""What a unit of a network may keep track of in a text: one number after each character.
+"""Properties of a text that a unit of a network may track: one number after each character.
 
-Quotes and brackets that nobody closes end at a blank line.
+Quotes and brackets that are never closed end at a blank line.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ _QUOTE, _QUOTES = '"', {"“": "”", "«": "»", "„": "“", "「": "」", "�
 
 
 def in_quotes(text: str) -> Iterator[int]:
-    """1 from a quotation mark on until before the one that closes it."""
+    """Yield 1 from an opening quotation mark up to the character before the closing one, else 0."""
     closing, last = "", ""
     for char in text:
         if closing:
@@ -22,7 +22,7 @@ def in_quotes(text: str) -> Iterator[int]:
 
 
 def in_brackets(text: str) -> Iterator[int]:
-    """How many brackets are open."""
+    """Yield the number of open brackets."""
     depth, last = 0, ""
     for char in text:
         if char in _OPENING:
@@ -36,7 +36,7 @@ def in_brackets(text: str) -> Iterator[int]:
 
 
 def place_in_line(text: str) -> Iterator[int]:
-    """How many characters of the line there are so far."""
+    """Yield the number of characters of the line so far."""
     place = 0
     for char in text:
         place = 0 if char == "\n" else place + 1
@@ -44,7 +44,7 @@ def place_in_line(text: str) -> Iterator[int]:
 
 
 def place_in_word(text: str) -> Iterator[int]:
-    """How many letters and digits of the word there are so far."""
+    """Yield the number of letters and digits of the word so far."""
     place = 0
     for char in text:
         place = place + 1 if char.isalnum() else 0
@@ -52,7 +52,7 @@ def place_in_word(text: str) -> Iterator[int]:
 
 
 def indentation(text: str) -> Iterator[int]:
-    """How many spaces and tabs the line begins with, as far as it is read."""
+    """Yield the number of spaces and tabs at the start of the line, as far as it is read."""
     width, at_start = 0, True
     for char in text:
         if char == "\n":
@@ -64,7 +64,7 @@ def indentation(text: str) -> Iterator[int]:
 
 
 def after_capital(text: str) -> Iterator[int]:
-    """Whether the character is a capital, 0 or 1."""
+    """Yield 1 after a capital letter, else 0."""
     return (int(char.isupper()) for char in text)
 
 

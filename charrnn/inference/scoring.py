@@ -1,4 +1,4 @@
-"""How probable texts are: log P of whole sentences by the chain rule.
+"""Score texts: log P of a whole text, the sum over its tokens by the chain rule.
 
 Letters: T steps, B streams side by side, N tokens.
 """
@@ -46,18 +46,19 @@ def score(
     context: int | None = None,
     workers: Workers,
 ) -> list[Score]:
-    """Score texts side by side; each is a document of its own and none sees another.
+    """Score texts, each as a separate document.
 
     Args:
-        eos: whether the end of each text counts; None means unless the model was trained on
-            whole files.
-        context: predict each character from zero state after this many before it only.
+        checkpoint: the model.
+        texts: the texts.
+        eos: whether the end of each text counts; None: unless the model was trained on whole files.
+        context: tokens that each prediction sees; None for all tokens before.
         workers: threads that share the work.
 
     Raises:
         CorpusError: a text is not valid Unicode.
-        ConfigError: a context is asked of an n-gram model, which has its own.
-        CheckpointError: the model predicts nothing.
+        ConfigError: a context was given for an n-gram model, which has a fixed one.
+        CheckpointError: the model's predictions are not finite.
     """
     eos = checkpoint.count_eos if eos is None else eos
     texts = [normalize(text) for text in texts]
@@ -80,16 +81,18 @@ def scored(
     log_probs: np.ndarray,
     eos: bool,
 ) -> Score:
-    """The score of a text.
+    """Return the score of a text, with the cost of unknown characters.
 
     Args:
+        vocabulary: of the model.
         text: in NFC.
-        tokens: (N,) its own.
-        ids: (N,) theirs.
-        log_probs: nats of each of them, and of the end if it counts; overwritten.
+        tokens: (N,) its tokens.
+        ids: (N,) their ids.
+        log_probs: (N,) nats, or (N + 1,) if the end counts; overwritten.
+        eos: whether the end counts.
 
     Raises:
-        CheckpointError: the model predicts nothing.
+        CheckpointError: the model's predictions are not finite.
     """
     check_finite(float(log_probs.sum()))
     cost = vocabulary.unknown_nats(tokens, ids)
@@ -101,15 +104,16 @@ def scored(
 def score_pieces(
     checkpoint: Checkpoint, pieces: Iterable[str], *, eos: bool | None, adapt: bool = False
 ) -> Tally:
-    """Score one long text in constant memory, the state carried through all of it.
+    """Score one long text in constant memory.
 
     Args:
-        pieces: the text in NFC.
+        checkpoint: the model.
+        pieces: the text in NFC, in pieces of any size.
         eos: as for `score`.
-        adapt: let the network learn from what it has predicted, see `charrnn.inference.adaptation`.
+        adapt: use dynamic evaluation, see `charrnn.inference.adaptation`.
 
     Raises:
-        ConfigError: an n-gram model is to learn.
+        ConfigError: `adapt` is set for an n-gram model.
     """
     tally, model = Tally(checkpoint.count_eos if eos is None else eos), _scorer(checkpoint, adapt)
     steps, _ = chunk_shape(checkpoint.model, _STEPS, 1)
@@ -133,19 +137,21 @@ def score_windows(
     eos: bool | None,
     workers: Workers,
 ) -> list[Tally]:
-    """Score one long text in constant memory with each of several contexts, see `score`.
+    """Score one long text in constant memory, once for each of several context lengths.
 
     Args:
-        pieces: the text in NFC.
-        contexts: how many tokens before each are seen.
+        checkpoint: the model.
+        pieces: the text in NFC, in pieces of any size.
+        contexts: numbers of tokens that each prediction sees.
         eos: as for `score`.
+        workers: threads that share the work.
 
     Raises:
-        ConfigError: a context is asked of an n-gram model.
+        ConfigError: the model is an n-gram model.
     """
     model = _windowed(checkpoint)
     tallies = [Tally(checkpoint.count_eos if eos is None else eos) for _ in contexts]
-    before = np.empty(0, np.int64)  # the tokens that the next ones see
+    before = np.empty(0, np.int64)  # context of the next piece
     for tokens in _encoded(checkpoint.vocabulary, pieces, tallies):
         read = np.concatenate([before, tokens])
         for context, tally in zip(contexts, tallies, strict=True):
@@ -168,8 +174,10 @@ def _scorer(checkpoint: Checkpoint, adapt: bool) -> LanguageModel | Adaptive:
 def _encoded(
     vocabulary: Vocabulary, pieces: Iterable[str], tallies: Sequence[Tally]
 ) -> Iterator[np.ndarray]:
-    """The ids of a text's tokens, a piece at a time, at last <EOS> where it counts; what does not
-    depend on the model is counted into the tallies."""
+    """Yield the ids of a text's tokens in pieces, and <EOS> if it counts.
+
+    Characters and the cost of unknown tokens are added to the tallies.
+    """
     if vocabulary.config.tokens == "word":
         pieces = regroup(pieces, WORDS)
     for piece in pieces:
@@ -197,12 +205,15 @@ def score_in_streams(
 ) -> Tally:
     """Score one long text cut into streams that run side by side.
 
-    Each stream has a burn-in: the BURN_IN tokens before it are fed but not counted, so that cutting
-    costs next to nothing. The processes of a run share the streams.
+    Each stream has a burn-in: the BURN_IN tokens before it are read but not counted, so cutting
+    hardly changes the result. The processes of a run share the streams.
 
     Args:
-        documents: the text, one document, or none where it is empty.
+        checkpoint: the model.
+        documents: the text as one document, or none if it is empty.
+        streams: B.
         eos: as for `score`.
+        workers: threads and processes that share the work.
     """
     if not documents:
         return score_pieces(checkpoint, [], eos=eos)
@@ -227,7 +238,7 @@ def score_in_streams(
 def _score_streams(
     checkpoint: Checkpoint, tokens: Tokens, edges: np.ndarray, tally: Tally, workers: Workers
 ) -> None:
-    """Score the streams between edges (B + 1,), side by side."""
+    """Score the streams between edges (B + 1,) side by side, into `tally`."""
     B = len(edges) - 1
     steps, _ = chunk_shape(checkpoint.model, _STEPS, B)
 
@@ -240,7 +251,7 @@ def _score_streams(
         workers.check()
         firsts = places[0].tolist()
         chunk = np.stack([tokens.slice(first - 1, first + steps) for first in firsts], axis=1)
-        inputs = np.where(places > 0, chunk[:-1], EOS)  # nothing is before the text
+        inputs = np.where(places > 0, chunk[:-1], EOS)
         targets = np.where(counted, chunk[1:], IGNORE)
         log_probs, state = unrolled.log_probs(inputs, targets, state)
         tally.add(targets, log_probs)

@@ -1,8 +1,8 @@
-"""Which stretches of a text stand word for word in a corpus.
+"""Find the stretches of a text that are copied word for word from a corpus.
 
-The corpus is searched in two steps. Rolling hashes of all its stretches of a few characters are
-compared with those of the texts, in NumPy; the places where they agree are then matched by a suffix
-automaton of the texts, which is exact. Both take time linear in the size of the corpus, for
+The corpus is searched in two steps. First, rolling hashes (Karp & Rabin 1987) of its short
+stretches are compared with those of the texts, in NumPy. Then a suffix automaton of the texts
+matches the places with equal hashes exactly. Both take time linear in the size of the corpus, for
 each block of texts.
 """
 
@@ -18,11 +18,11 @@ from charrnn.text.unicode import code_points
 
 Array = np.ndarray
 
-MIN_CHARS = 20
-_BETWEEN = "\udfff"  # in no document
-_PART = 1 << 20  # characters of the corpus looked at at a time
-_TEXTS = 1 << 17  # characters of the texts looked for at a time, unless one alone has more
-_BASE = 0x9E3779B97F4A7C15  # odd, its bits in no order
+MIN_CHARS = 20  # shortest stretch that is reported
+_BETWEEN = "\udfff"  # separates texts; occurs in no document
+_PART = 1 << 20  # characters of the corpus searched at a time
+_TEXTS = 1 << 17  # characters of the texts searched for at a time, unless one text is longer
+_BASE = 0x9E3779B97F4A7C15  # odd, with irregular bits
 _MODULUS = 1 << 64
 
 
@@ -40,15 +40,17 @@ class Stretch:
 def copied_stretches(
     texts: Sequence[str], corpus: Documents, min_chars: int = MIN_CHARS
 ) -> list[list[Stretch]]:
-    """For each text its stretches that stand in a document of the corpus, the longest first.
+    """Find the stretches of each text that occur in a document of the corpus, the longest first.
 
-    Of at least `min_chars` characters, and each as long as it can be: with one character more on
-    either side it stands nowhere. Two of them may overlap.
+    Stretches are maximal: one character longer on either side, they occur nowhere. Two of them may
+    overlap.
 
     Args:
-        texts: in NFC, as the corpus is.
+        texts: in NFC, like the corpus.
+        corpus: the documents.
+        min_chars: shortest stretch to report.
     """
-    blocks = np.cumsum([0, *map(len, texts)])[:-1] // _TEXTS  # of each text
+    blocks = np.cumsum([0, *map(len, texts)])[:-1] // _TEXTS
     starts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
     found: list[list[Stretch]] = []
     for start, stop in pairwise([*starts, len(texts)]):
@@ -72,12 +74,12 @@ def _copied(texts: Sequence[str], corpus: Documents, min_chars: int) -> list[lis
 
 
 def whole_documents(corpus: Documents) -> frozenset[str]:
-    """The documents, to look for texts that are one of them, however short."""
+    """Return the set of documents, to find texts that equal one, however short."""
     return frozenset(re.split(f"[{END}{LINE_END}]", "".join(corpus.marked()))) - {""}
 
 
 def covered(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Merge stretches that overlap or touch; returns them in the order of the text."""
+    """Merge stretches that overlap or touch; return them in the order of the text."""
     found: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda stretch: stretch.start):
         if found and stretch.start <= found[-1].stop:
@@ -88,10 +90,10 @@ def covered(stretches: Sequence[Stretch]) -> list[Stretch]:
 
 
 class Automaton:
-    """The suffix automaton of a sequence (Blumer et al. 1985), and what was found of it elsewhere.
+    """The suffix automaton of a sequence (Blumer et al. 1985), with the parts found elsewhere.
 
-    A state is a set of sequences that end at the same places; each is a suffix of the longest one
-    among them, and the link leads to the state of the next shorter suffix.
+    A state is a set of subsequences that end at the same places. Each is a suffix of the longest
+    one in the set; the link of a state leads to the state of the next shorter suffix.
     """
 
     def __init__(self, sequence: Sequence[int]) -> None:
@@ -103,10 +105,10 @@ class Automaton:
         for item in sequence:
             last = self._append(last, item)
             self._prefixes.append(last)
-        self._found = [0] * len(self._sizes)  # how much of the longest one has been read
+        self._found = [0] * len(self._sizes)  # the longest subsequence of each state that was read
 
     def _append(self, last: int, item: int) -> int:
-        """Take in one more item after the prefix of state `last`; the state of the new one."""
+        """Append an item to the prefix of state `last`; return the state of the new prefix."""
         new, state = self._add_state(self._sizes[last] + 1, {}), last
         while state >= 0 and item not in self._next[state]:
             self._next[state][item] = new
@@ -121,7 +123,7 @@ class Automaton:
         return new
 
     def _split(self, target: int, state: int, item: int) -> int:
-        """Take the shorter sequences, which now end at one place more, out of a state."""
+        """Split off the shorter subsequences of a state, which now end at one place more."""
         shorter = self._add_state(self._sizes[state] + 1, {**self._next[target]})
         self._links[shorter] = self._links[target]
         self._links[target] = shorter
@@ -137,7 +139,7 @@ class Automaton:
         return len(self._sizes) - 1
 
     def match(self, items: Sequence[int]) -> None:
-        """Record every part of the sequence that also stands in `items`."""
+        """Record every part of the sequence that also occurs in `items`."""
         following, found = self._next, self._found
         state = size = 0
         for item in items:
@@ -151,7 +153,7 @@ class Automaton:
                     found[state] = size
 
     def longest(self) -> Iterator[Stretch]:
-        """The parts of the sequence that were read and are in no longer one that was, in order."""
+        """Yield the longest recorded parts of the sequence, in order; none lies in another."""
         longest = [*self._found]
         by_size = sorted(range(1, len(longest)), key=self._sizes.__getitem__)
         for state in reversed(by_size):
@@ -159,7 +161,7 @@ class Automaton:
                 link = self._links[state]
                 longest[link] = self._sizes[link]
         for state in by_size:
-            if not longest[state]:  # then one of its suffixes at most
+            if not longest[state]:  # then at most one of its suffixes was read
                 longest[state] = longest[self._links[state]]
         sizes = [longest[state] for state in self._prefixes]
         for stop, (size, following) in enumerate(pairwise([*sizes, 0]), start=1):
@@ -168,9 +170,9 @@ class Automaton:
 
 
 def _places(texts: Array, corpus: Documents, size: int) -> Iterator[tuple[int, int]]:
-    """Stretches of the corpus in which everything lies that the texts share with it.
+    """Yield parts of the corpus that contain every stretch of `size` or more shared with the texts.
 
-    That is longer than `size`, and apart from it little else does, by chance.
+    Equal hashes by chance add little else.
     """
     wanted = np.unique(stretch_hashes(texts, size))
     if not len(wanted):
@@ -207,7 +209,7 @@ def _power(exponent: int) -> np.uint64:
 
 
 def characters_of(corpus: Documents, start: int, stop: int) -> Array:
-    """Code points of the documents end to end, with a mark after each (N,)."""
+    """Return the code points (N,) of the documents end to end, with a mark after each."""
     places = corpus.spans.places(start, min(stop, corpus.spans.size))
     characters: Array = corpus.alphabet[corpus.codes[places]]
     return characters

@@ -1,7 +1,7 @@
-"""What a validation figure is worth: the same split under models that learn less.
+"""Baselines: the validation split under simpler models, to judge the network's figure by.
 
-All figures are bits per character over the split that the model is validated on, or over a sample
-of it where it is long, so that each takes about a second at most.
+All figures are bits per character of the validation split, or of a sample if it is long, so each
+takes about a second at most.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from charrnn.parallel.threads import Workers
 from charrnn.text.corpus import Split
 from charrnn.text.tokens import Encoded, Tokens, evenly_spaced
 
-NAMES = ("unigram", "ngram", "network", "unmixed", "xz")  # in the order in which they are shown
+NAMES = ("unigram", "ngram", "network", "unmixed", "xz")  # in display order
 _NGRAM_ORDER = 6
-_MAX_COUNTED = 1 << 20  # tokens at the end of the training split that the n-gram models count
-_MAX_SCORED = 1 << 18  # tokens of the validation split that they predict
-_MAX_WORK = 20_000_000_000  # the same by the parameters of the network, for the network
+_MAX_COUNTED = 1 << 20  # tokens at the end of the training split that n-gram models count
+_MAX_SCORED = 1 << 18  # tokens of the validation split that n-gram models predict
+_MAX_WORK = 20_000_000_000  # tokens of the validation split times parameters, for the network
 _MAX_COMPRESSED = 1 << 20  # bytes at the end of the training split that xz sees
-_DICTIONARY = 1 << 22  # bytes: all of both, at half of the memory that xz takes otherwise
-_MAX_ADDED = 1 << 18  # bytes, about, of the validation split that it sees
+_DICTIONARY = 1 << 22  # bytes, enough for both texts; half the memory of xz's default
+_MAX_ADDED = 1 << 18  # bytes of the validation split that xz sees, about
 
 
 def simple_baselines(
@@ -35,15 +35,22 @@ def simple_baselines(
     count_eos: bool,
     workers: Workers,
 ) -> dict[str, float]:
-    """Bits per character of the validation split under models that are known before training.
+    """Compute the baselines that need no trained network.
 
-    `unigram` knows how frequent each token is; `ngram` is Kneser-Ney of order 6, or the one that
-    stands beside the network; `xz` is the size of both texts compressed together less that of the
-    training text.
+    `unigram` predicts each token by its frequency; `ngram` is the n-gram model beside the network,
+    or Kneser-Ney of order 6; `xz` is the compressed size of training and validation text together
+    minus that of the training text.
 
     Args:
+        model: the model to be trained.
         train: the tokens of `split.train`.
-        validation: those of `split.val`.
+        validation: the tokens of `split.val`.
+        split: the texts.
+        count_eos: whether the ends of documents count.
+        workers: threads that share the work.
+
+    Returns:
+        Bits per character by name.
     """
     tokens = train.slice(max(0, len(train) - _MAX_COUNTED), len(train))
 
@@ -57,7 +64,7 @@ def simple_baselines(
         name: evaluate(each, scored, workers, count_eos=count_eos).bits_per_char
         for name, each in (("unigram", counted(1)), ("ngram", ngram))
     }
-    with contextlib.suppress(MemoryError):  # xz needs more than all else may
+    with contextlib.suppress(MemoryError):  # xz may need more memory than everything else
         found["xz"] = _compressed(split, workers) / validation.num_chars(eos=count_eos)
     return found
 
@@ -65,7 +72,7 @@ def simple_baselines(
 def network_baseline(
     model: LanguageModel, validation: Encoded, *, count_eos: bool, workers: Workers
 ) -> dict[str, float]:
-    """`network`, that of a trained network without its n-gram model; nothing for other models."""
+    """Compute `network`, a trained network without its n-gram model; nothing for other models."""
     if not isinstance(model, ResidualRNN):
         return {}
     scored = validation.sample(num_scored(model))
@@ -74,13 +81,15 @@ def network_baseline(
 
 
 def num_scored(model: ResidualRNN) -> int:
-    """How many tokens of the validation split `network_baseline` predicts at most."""
+    """Return how many tokens of the validation split `network_baseline` predicts at most."""
     return max(1, _MAX_WORK // model.size)
 
 
 def _compressed(split: Split, workers: Workers) -> float:
-    """Bits that the validation text adds to the compressed training text; estimated from a sample
-    where it is long."""
+    """Return the bits that the validation text adds to the compressed training text.
+
+    Estimated from a sample if the text is long.
+    """
     text = split.train.end(_MAX_COMPRESSED)
     train, size = text.encode(), split.val.spans.size
     most = _MAX_ADDED * len(text) // max(1, len(train))

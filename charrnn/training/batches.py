@@ -1,4 +1,4 @@
-"""The tokens of a training split as batches of streams, pass after pass.
+"""Cut the tokens of a training split into chunks of B parallel streams, pass after pass.
 
 Letters: T steps, B batch size (streams side by side), N tokens.
 """
@@ -18,9 +18,9 @@ Array = np.ndarray
 Chunk = tuple[Array, Array]  # inputs (T, B) and targets (T, B)
 
 _SEGMENT = 1 << 20  # tokens drawn at a time
-_LOOKED_AT = 1 << 20  # tokens that tell how often a paragraph or a line begins
-_RARE = 4096  # tokens between two beginnings; where they are rarer, they are too few to learn from
-_ANYWHERE, _LINES, _PARAGRAPHS = range(3)  # newlines before a restart
+_LOOKED_AT = 1 << 20  # tokens in which beginnings of paragraphs and lines are counted
+_RARE = 4096  # tokens per beginning; rarer ones are too few to learn from
+_ANYWHERE, _LINES, _PARAGRAPHS = range(3)  # where to restart; the number of newlines before
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,18 @@ class Batches:
     """The chunks (inputs, targets) of a training split.
 
     The tokens of a pass, documents shuffled, form a ring. B streams start at equal distances on
-    it, at an offset drawn anew for each pass, and each reads T tokens at a time until it arrives
-    where the next one started. The tokens are looked up a segment of many chunks at a time; what
-    is drawn depends on the seed, the number of the pass and the place of the segment alone.
+    it, at an offset that is new in each pass, and read T tokens at a time until each arrives where
+    the next one started. The tokens are looked up in segments of many chunks. Random draws depend
+    only on the seed, the number of the pass and the place of the segment.
 
     Args:
-        tokens: (N,) ids, each document ending with <EOS> or IGNORE.
-        config: says B and T, how many chunks make a step, the seed, `unk_rate`, the share of the
-            tokens read as <UNK>, drawn afresh in each pass, and `restart_rate`, the share of the
-            chunks of a stream in which it starts afresh once: where a paragraph begins, a line if
-            the text has no paragraphs, anywhere if it has no lines.
+        tokens: (N,) ids, each document followed by <EOS> or IGNORE.
+        config: B, T, the chunks of a step, the seed, `unk_rate` and `restart_rate`. A restart
+            resets the state where a paragraph begins, where a line begins if the text has no
+            paragraphs, or anywhere if it has no lines.
         line_end: the token of a newline; IGNORE if the text has none.
-        streams: which of the B streams are read; None: all.
-        held: tokens that are read and are no targets; None: none.
+        streams: which of the B streams to read; None for all.
+        held: places of tokens that are inputs but not targets; None for none.
     """
 
     tokens: Tokens | Array
@@ -51,19 +50,19 @@ class Batches:
 
     @property
     def chunks_per_epoch(self) -> int:
-        """Chunks that a pass takes."""
+        """Number of chunks of a pass."""
         return -(-len(self.tokens) // (self.config.batch_size * self.config.seq_len))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps that a pass takes, of `config.accumulate` chunks each; the last may have fewer."""
+        """Number of steps of a pass, of `config.accumulate` chunks each; the last may have less."""
         return -(-self.chunks_per_epoch // self.config.accumulate)
 
     def steps(self, start: int = 0) -> Iterator[list[Chunk]]:
-        """The chunks of each step of a run, pass after pass, without end.
+        """Yield the chunks of each step, pass after pass, without end.
 
         Args:
-            start: how many steps to leave out.
+            start: steps to skip.
         """
         first, done = divmod(start, self.steps_per_epoch)
         size = self.config.accumulate
@@ -74,12 +73,13 @@ class Batches:
             done = 0
 
     def epoch(self, number: int, start_chunk: int = 0) -> Iterator[Chunk]:
-        """The chunks of one pass: inputs (T, B), the token before each target, and targets.
+        """Yield the chunks of one pass: inputs (T, B), the token before each target, and targets.
 
-        Of some streams they are the columns that those of all streams would have.
+        If only some streams are read, chunks have the columns of these.
 
         Args:
-            start_chunk: how many chunks to leave out at the start.
+            number: of the pass, from 0.
+            start_chunk: chunks to skip.
         """
         B, T, seed = self.config.batch_size, self.config.seq_len, self.config.seed
         rng = np.random.default_rng((seed, number))
@@ -109,10 +109,10 @@ class Batches:
         return self.tokens if isinstance(self.tokens, Tokens) else Tokens.of(self.tokens)
 
     def _draw(self, ring: Tokens, starts: Array, length: int, rng: np.random.Generator) -> Array:
-        """The tokens before `starts` (B,) and `length` more (1 + length, B), some of them <UNK>."""
+        """Return the token before `starts` (B,) and `length` more: (1 + length, B), some <UNK>."""
         own = range(len(starts))[self._columns]
         tokens = ring.side_by_side(starts[self._columns] - 1, length + 1)
-        # The first and the last are in the segments beside this one too.
+        # The first and the last row belong to the neighbouring segments, too.
         inner, size = tokens[1:-1], (length - 1) * len(starts)
         places = rng.integers(max(1, size), size=rng.binomial(size, self.config.unk_rate))
         rows, columns = np.divmod(places, len(starts))
@@ -122,7 +122,7 @@ class Batches:
         return tokens
 
     def _is_held(self, ring: Tokens, starts: Array, length: int) -> Array:
-        """Whether each of `length` tokens from each of `starts` (B,) on is held (length, B)."""
+        """Return which of `length` tokens from each of `starts` (B,) on are held: (length, B)."""
         if self.held is None:
             return np.zeros((length, len(starts[self._columns])), bool)
         own = self._source.spans.places(self.held.start, self.held.stop)
@@ -132,7 +132,7 @@ class Batches:
 
     @cached_property
     def _restarts(self) -> tuple[int, float]:
-        """Where to restart, and in what share of the chunks that have such a place."""
+        """Where to restart, and in what fraction of the chunks that have such a place."""
         if self.config.restart_rate and self.line_end != IGNORE:
             tokens = self._source.slice(0, min(len(self.tokens), _LOOKED_AT))
             seq_len = self.config.seq_len
@@ -144,11 +144,11 @@ class Batches:
         return _ANYWHERE, self.config.restart_rate
 
     def _begins(self, before: Array, after: Array, kind: int) -> Array:
-        """Between which tokens (N,) a paragraph or a line begins."""
+        """Return between which tokens (N,) a paragraph or a line begins."""
         found: Array = (before == self.line_end) & (after != self.line_end) & (after > EOS)
         if kind == _PARAGRAPHS:
             found[1:] &= before[:-1] == self.line_end
-            found[:1] = False  # what was before is not known
+            found[:1] = False  # the token before is unknown
         return found
 
     def _restart(self, inputs: Array, targets: Array, chosen: Array) -> None:

@@ -1,4 +1,4 @@
-"""How many steps a run has, and when it has to be over."""
+"""The budget of a run: its number of steps, and its deadline."""
 
 import math
 import time
@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from charrnn.config import TrainConfig
 from charrnn.training.plan import MOST_PASSES
 
-_TOY_STEPS = 2_000  # for texts so short that this is more; as the plan has it
-_TOO_FEW = 0.95  # of the steps that there is time for; fewer as planned are kept, to be repeated
-_TOO_LATE = 0.95  # of the steps: none are added to a learning rate that is nearly zero
+_TOY_STEPS = 2_000  # allowed in any case, as in the plan
+_TOO_FEW = 0.95  # of the possible steps; above, the planned steps stay, so the run is repeatable
+_TOO_LATE = 0.95  # of the steps; afterwards the learning rate is near 0, and none are added
 
 
 @dataclass
 class Budget:
-    """How many steps a run has, and when it has to be over.
+    """The number of steps of a run, and its deadline.
 
     Args:
-        deadline: seconds on `time.perf_counter`, for everything.
-        reserve: seconds needed at the end for what is neither training nor validating.
-        most: steps after which more would only learn the text by heart.
+        steps: number of steps.
+        deadline: when the whole run has to end, in seconds of `time.perf_counter`.
+        reserve: seconds at the end for everything but training and validation.
+        most: limit of the steps, above which a run would only memorize the text.
     """
 
     steps: int
@@ -35,10 +36,12 @@ class Budget:
     def of(
         cls, config: TrainConfig, steps_per_epoch: int, started: float | None = None
     ) -> "Budget":
-        """The budget of a configuration; that of minutes is one step until it is planned.
+        """Return the budget of a configuration; with minutes it has one step until `plan`.
 
         Args:
-            started: when the process started on `time.perf_counter`; None: now.
+            config: with the budget.
+            steps_per_epoch: steps of a pass over the training split.
+            started: start of the process in seconds of `time.perf_counter`; None for now.
         """
         if config.minutes is not None:
             deadline = (time.perf_counter() if started is None else started) + 60 * config.minutes
@@ -48,7 +51,7 @@ class Budget:
         return cls(config.steps or 1)
 
     def left(self) -> float:
-        """Seconds for training and validating."""
+        """Return the seconds left for training and validation."""
         return self.deadline - self.reserve - time.perf_counter()
 
     def plan(self, steps: int) -> None:
@@ -56,16 +59,16 @@ class Budget:
         self.steps = self.planned = int(min(steps, self.most))
 
     def fraction(self, step: float) -> float:
-        """The share used once `step` steps are done, at most 1."""
+        """Return the fraction of the budget that `step` steps use, at most 1."""
         return min(1.0, step / self.steps)
 
     def keep_time(self, step: int, step_seconds: float, other_seconds: float) -> None:
-        """Take steps away where the rest would last too long, or add some where much time is left.
+        """Remove steps if the rest would take too long, or add some if much time is left.
 
         Args:
-            step: how many steps are done.
-            step_seconds: how long a step takes.
-            other_seconds: how long the validations to come take.
+            step: steps done.
+            step_seconds: duration of a step.
+            other_seconds: duration of the remaining validations and of the end of the run.
         """
         left = self.left() - other_seconds
         possible = min(self.most, step + max(1, int(left / max(step_seconds, 1e-9))))

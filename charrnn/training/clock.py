@@ -1,4 +1,4 @@
-"""How long the parts of a run take, so that a budget of minutes becomes steps and is kept."""
+"""Timing of a run: turn a budget in minutes into steps, and keep to it."""
 
 import statistics
 import time
@@ -17,38 +17,40 @@ from charrnn.training.shards import Shards
 from charrnn.training.snapshot import Counters
 from charrnn.training.validator import Validator
 
-_VALIDATION_SHARE = 0.1  # of the time, at most, in a run with a budget of time
-_USED_SHARE = 0.97  # of the time that is left: a little less than measured, as machines get slower
-_MEMORY_SHARE = 0.1  # of the time, over which that of a step is averaged
-_INSTANT = 1e-9  # seconds, for what takes none on a coarse clock
+_VALIDATION_SHARE = 0.1  # largest share of the time for validation
+_USED_SHARE = 0.97  # of the remaining time to plan for, because machines get slower
+_MEMORY_SHARE = 0.1  # of the time, over which the duration of a step is averaged
+_INSTANT = 1e-9  # seconds, in place of 0 on a coarse clock
 
 
 @dataclass
 class Pace:
-    """How long a step takes, and how many steps take as long as what is no step."""
+    """Duration of a step, and of everything else as a number of steps."""
 
-    step_seconds: float  # as measured; in a run by the clock the latest
+    step_seconds: float  # as measured; updated in a run by the clock
     steps_to_validate: float
-    steps_to_finish: float  # to fit a mixture, and to score the network without n-grams
+    steps_to_finish: float  # fit a mixture, score the network without n-grams
 
 
 @dataclass
 class Clock:
-    """Keeps a run on time; what depends on it is what rank 0 says.
+    """Keeps a run on time; rank 0 decides for all processes.
 
     Args:
-        minutes: the budget, None where it is none of time.
-        pace: as measured, None before.
+        budget: planned and adjusted here.
+        minutes: the budget; None for a budget in steps or epochs.
+        world: the processes of the run.
+        pace: None until it is measured.
     """
 
     budget: Budget
     minutes: float | None
     world: World
     pace: Pace | None = None
-    _looked: float = field(default=0.0, init=False)  # less the time of validations
+    _looked: float = field(default=0.0, init=False)  # time of the last look, minus validations
 
     def plan(self, counters: Counters, evaluations: int) -> int:
-        """Plan as many steps as there is time for; how many validations, at most `evaluations`."""
+        """Plan as many steps as there is time for; return how many validations to make."""
         pace, left = self._pace, self.budget.left()
         each = self.seconds_to_validate(counters)
         affordable = int(_VALIDATION_SHARE * left / each) if each else evaluations
@@ -59,13 +61,13 @@ class Clock:
         return evaluations
 
     def start(self, counters: Counters) -> None:
-        """Begin to time the steps."""
+        """Start timing steps."""
         self._looked = time.perf_counter() - counters.validation_seconds
 
     def keep_time(self, counters: Counters, evaluations: int) -> None:
-        """Take steps away, or add some, as the machine is slower or faster than before.
+        """Remove or add steps if the machine has become slower or faster.
 
-        The time of a step is all that passes between two of them, validations aside.
+        The duration of a step is the time between two calls, without validations.
         """
         pace, memory = self._pace, _MEMORY_SHARE * 60 * (self.minutes or 0.0)
         spent = time.perf_counter() - counters.validation_seconds - self._looked
@@ -78,7 +80,7 @@ class Clock:
         self.budget.steps = self.world.broadcast(self.budget.steps)
 
     def seconds_to_validate(self, counters: Counters) -> float:
-        """How long a validation takes, by those so far, or as measured before the first one."""
+        """Return the duration of a validation: the mean so far, or as measured before the first."""
         if counters.validations:
             return counters.validation_seconds / counters.validations
         return self.pace.steps_to_validate * self.pace.step_seconds if self.pace else 0.0
@@ -97,10 +99,18 @@ def measure(
     workers: Workers,
     limit: float,
 ) -> Pace:
-    """Measure the pace of a run for about `limit` seconds, two steps at least.
+    """Measure the pace of a run for about `limit` seconds, at least two steps.
 
-    On copies, so that nothing changes, and in turns, so that what else the machine does slows down
-    all.
+    Copies are measured, so nothing changes. Steps and validations alternate, so that other work on
+    the machine slows down both.
+
+    Args:
+        model: the model to be trained.
+        batches: its training data.
+        validator: None if nothing is held out.
+        config: of the run.
+        workers: threads and processes of the run.
+        limit: seconds.
     """
     shards = Shards(model, config, workers.world)
     state = model.zero_state(shards.num_streams)
@@ -130,7 +140,7 @@ def measure(
 
 
 def _compared(model: Network, validator: Validator | None) -> float:
-    """The share of the validation split that the network is scored on without its n-grams."""
+    """Return the share of the validation split that `network_baseline` predicts."""
     if validator is None or not isinstance(model, ResidualRNN):
         return 0.0
     return min(1.0, num_scored(model) / len(validator.split.tokens))

@@ -1,4 +1,4 @@
-"""Training an n-gram model: it is counted, in one step."""
+"""Train an n-gram model: count the text, in one step."""
 
 import contextlib
 import time
@@ -24,12 +24,15 @@ from charrnn.training.validator import Validator
 
 
 class NGramTrainer:
-    """Counts an n-gram model.
+    """A `Learner` for n-gram models, which takes a single step.
 
     Args:
+        model_config: with the order.
         split: the training split.
-        validator: None where nothing is held out.
+        validator: None if nothing is held out.
+        config: of the run.
         count_eos: whether the ends of documents count in the loss on `split`.
+        workers: threads that evaluate the model.
     """
 
     interruptible: Interruptible = contextlib.nullcontext
@@ -50,18 +53,18 @@ class NGramTrainer:
         self.model_config, self.split, self.validator = model_config, split, validator
         self.config, self.count_eos, self.workers = config, count_eos, workers
         nothing = np.array([IGNORE])
-        self.model = fit(model_config, count_ngrams(model_config, nothing))  # uniform as yet
+        self.model = fit(model_config, count_ngrams(model_config, nothing))  # uniform at first
         self.budget = Budget(1)
         self.counters = Counters()
 
     def train(self) -> Iterator[Progress]:
-        """Count, and validate.
+        """Count and validate.
 
         Yields:
-            The progress at the end.
+            The progress after the only step.
 
         Raises:
-            ConfigError: there are more k-grams than the machine can hold.
+            ConfigError: there are more k-grams than fit into memory.
         """
         counters = self.counters
         if counters.step:
@@ -97,25 +100,25 @@ class NGramTrainer:
         self.model = fit(self.model_config, counted, self.config.max_ngrams or MAX_SIZE)
 
     def plan(self) -> None:
-        """Nothing, as counting is one step whatever the budget."""
+        """Do nothing: counting is one step whatever the budget."""
 
     def extend(self) -> None:
-        """Nothing, as a longer budget counts no more."""
+        """Do nothing: a longer budget counts no more."""
 
     def expected_seconds(self) -> float:
-        """0: counting takes a moment."""
+        """Return 0: counting takes a moment."""
         return 0.0
 
     def at_best(self) -> contextlib.AbstractContextManager[object]:
-        """The model is counted or it is not."""
+        """Return an empty context: a counted model is the best one."""
         return contextlib.nullcontext()
 
     def snapshot(self) -> Snapshot:
-        """The counters alone, as counting again takes a moment."""
+        """Return the counters alone: counting again takes a moment."""
         return Snapshot(replace(self.counters))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Count again where that was done."""
+        """Restore the counters, and count again if the snapshot had counted."""
         self.counters = replace(snapshot.counters)
         if self.counters.step:
             self._count()

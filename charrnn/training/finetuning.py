@@ -1,10 +1,10 @@
-"""Fine-tuning: a new run that starts from a trained network, whatever its tokens are.
+"""Fine-tuning: start a run from a trained network, even if the vocabulary differs.
 
 Letters: V tokens of the new vocabulary, D input size of the first layer.
 
-A token that both vocabularies have keeps its weights, a new one gets those of <UNK>, which the
-network was trained to expect in the place of tokens that it does not know. An n-gram model beside
-the network is counted anew, as that takes a second.
+Tokens of both vocabularies keep their weights. A new token gets those of <UNK>, which the network
+was trained to expect in place of unknown tokens. An n-gram model beside the network is counted
+again, which takes a second.
 """
 
 from collections.abc import Mapping
@@ -27,31 +27,32 @@ from charrnn.text.vocabulary import Vocabulary
 
 Array = np.ndarray
 
-LEARNING_RATE = 3e-3  # lower than for fresh weights; see the README beside
+LEARNING_RATE = 3e-3  # lower than for fresh weights; measured in training/README.md
 _SHAPE = ("cell", "activation", "feedback", "hidden_size", "num_layers", "embedding_size")
 _TOKENS = ("tokens", "normalize")
-_KEPT = ("ngram", "ngram_scale")  # unless others are asked for
+_KEPT = ("ngram", "ngram_scale")  # unless given
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the first weights of a run come from: the model, and how many tokens it shares."""
+    """The model that a run started from, and how the vocabularies differ."""
 
     name: str
-    corpus_sha256: str | None
-    kept: int
+    corpus_sha256: str | None  # of the text that it was trained on
+    kept: int  # tokens of both vocabularies
     new: int
     dropped: int
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A trained network that a run starts from.
+    """A trained network to start a run from.
 
     Args:
-        name: what the user calls it.
+        name: as the user wrote it.
         network: without the n-gram model beside it.
-        corpus_sha256: of the text that it was trained on, where its file says so.
+        vocabulary: of the network.
+        corpus_sha256: of the text that it was trained on, if its file says so.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Pretrained:
 
     @classmethod
     def load(cls, path: Path) -> "Pretrained":
-        """The network in a checkpoint, a file or the name of a bundled model.
+        """Load the network of a checkpoint, given as a file or the name of a bundled model.
 
         Raises:
             CheckpointError: it cannot be read, or has no weights to start from.
@@ -77,13 +78,13 @@ class Pretrained:
         return cls(str(path), network, found.vocabulary, checkpoint.text_hash(found.training))
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of a run, with all that follows from the network's shape.
+        """Return the options of a run, completed with the shape of the network.
 
         Args:
-            options: fields of ModelConfig and TrainConfig; None is as good as missing.
+            options: fields of ModelConfig and TrainConfig by name; None means not given.
 
         Raises:
-            ConfigError: one asks for another shape.
+            ConfigError: an option asks for another shape.
         """
         given = {name: value for name, value in options.items() if value is not None}
         config = self.network.config
@@ -93,13 +94,13 @@ class Pretrained:
         return {"learning_rate": LEARNING_RATE, **settled, **given}
 
     def tokens(self, options: Mapping[str, Any]) -> VocabularyConfig:
-        """What a token is to the network, and of the options how many of them there are.
+        """Return the configuration of the new vocabulary: the network's tokens, the options' sizes.
 
         Args:
-            options: fields of VocabularyConfig.
+            options: fields of VocabularyConfig by name.
 
         Raises:
-            ConfigError: they ask for tokens of another kind, or are out of range.
+            ConfigError: an option asks for another kind of token, or is out of range.
         """
         kind = {name: getattr(self.vocabulary.config, name) for name in _TOKENS}
         for name, own in kind.items():
@@ -114,12 +115,12 @@ class Pretrained:
             )
 
     def start(self, config: ModelConfig, vocabulary: Vocabulary) -> CharRNN:
-        """A network for these tokens with its weights; `settings` has settled the shape."""
+        """Return a network with these weights for a new vocabulary, of the shape in `settings`."""
         mapped = remap(self.network, self.vocabulary, vocabulary)
         return CharRNN.from_arrays(config, mapped.parameters)
 
     def origin(self, vocabulary: Vocabulary) -> Origin:
-        """Where the first weights of a run for these tokens come from."""
+        """Return the origin of a run with a new vocabulary."""
         old, new = set(self.vocabulary.tokens), set(vocabulary.tokens)
         return Origin(
             name=self.name,
@@ -131,15 +132,15 @@ class Pretrained:
 
 
 def remap(network: CharRNN, old: Vocabulary, new: Vocabulary) -> CharRNN:
-    """The same network for the tokens of another vocabulary.
+    """Return a copy of a network for another vocabulary.
+
+    On texts with tokens of both vocabularies, the logits are the same as before, and a new token
+    has the logit of <UNK>. Only `jordan` loses the feedback of dropped tokens.
 
     Args:
-        network: one of the tokens `old`.
-
-    Returns:
-        A network with parameters of its own. On texts of tokens that both vocabularies have its
-        logits are as before, and those of new tokens are that of <UNK>; only what `jordan` was fed
-        back of dropped tokens is missing.
+        network: a network with the vocabulary `old`.
+        old: its vocabulary.
+        new: the vocabulary of the copy.
     """
     origins = _origins(old, new)
     mapped = CharRNN(replace(network.config, vocab_size=len(new)), network.dtype)
@@ -155,19 +156,19 @@ def remap(network: CharRNN, old: Vocabulary, new: Vocabulary) -> CharRNN:
 
 
 def _origins(old: Vocabulary, new: Vocabulary) -> Array:
-    """For each new id (V,) the old one whose weights it gets."""
+    """Return, for each new id (V,), the old id whose weights it gets."""
     ids = {token: id for id, token in enumerate(old.tokens, start=NUM_SPECIAL)}
     return np.array([EOS, UNK, *(ids.get(token, UNK) for token in new.tokens)])
 
 
 def _first_layer(weights: Array, config: ModelConfig, origins: Array) -> Array:
-    """The matrix of the first layer: a column a token in one-hot input and in jordan's feedback."""
+    """Remap the columns of the first layer that belong to tokens: one-hot input, feedback."""
     D = input_size(config, 0)
     inputs, bias, feedback = np.split(weights, [D, D + 1], axis=1)
     if not config.embedding_size:
         inputs = inputs[:, origins]
     if config.cell == "jordan":
         feedback = feedback[:, origins]
-        if config.feedback == "logits":  # those of new tokens repeat <UNK>'s, which is fed back
+        if config.feedback == "logits":  # new logits only repeat that of <UNK>
             feedback[:, NUM_SPECIAL:][:, origins[NUM_SPECIAL:] == UNK] = 0
     return np.concatenate([inputs, bias, feedback], axis=1)

@@ -1,4 +1,4 @@
-"""What a run asks of what it trains: `Trainer` for networks, `NGramTrainer` for counts."""
+"""The interface of what a run trains: `Trainer` for networks, `NGramTrainer` for n-grams."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,49 +13,49 @@ from charrnn.training.progress import Progress
 from charrnn.training.snapshot import Counters, Snapshot
 from charrnn.training.validator import Validator
 
-Interruptible = Callable[[], AbstractContextManager[object]]  # what may be broken off at any moment
+Interruptible = Callable[[], AbstractContextManager[object]]  # work that Ctrl-C may abort at once
 
 
 class Learner(Protocol):
-    """A model that learns, step by step."""
+    """A model that is trained step by step."""
 
     interruptible: Interruptible
     config: TrainConfig
     budget: Budget
     counters: Counters
     workers: Workers
-    mixture: MixtureFitting | None  # what is fitted when it has learned
-    validator: Validator | None  # None where nothing is held out
+    mixture: MixtureFitting | None  # fitted after training
+    validator: Validator | None  # None if nothing is held out
 
     @property
     def model(self) -> LanguageModel:
-        """The latest weights while it learns, the best ones afterwards."""
+        """The model with the latest weights during training, the best ones afterwards."""
 
     @property
     def passes(self) -> float:
-        """How often the budget reads the training text."""
+        """Passes over the training text in the budget."""
 
     @property
     def early(self) -> str:
-        """Why a run with a budget of time ended before its time, empty where it did not."""
+        """Why a run by minutes ended early; empty if it did not."""
 
     def plan(self) -> None:
-        """Plan as many steps as a budget of minutes has room for; no other budget changes."""
+        """Turn a budget in minutes into steps; other budgets stay unchanged."""
 
     def expected_seconds(self) -> float:
-        """How long all steps and validations take, as measured."""
+        """Return the measured duration of all steps and validations."""
 
     def train(self) -> Iterator[Progress]:
-        """Learn until the budget is used up, from where it stands."""
+        """Train from the current step until the budget is used up."""
 
     def at_best(self) -> AbstractContextManager[object]:
-        """A context in which the model has its best weights so far."""
+        """Return a context in which the model has its best weights so far."""
 
     def snapshot(self) -> Snapshot:
-        """Where it stands between two steps."""
+        """Return what is needed to resume from here; call it between two steps."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot; ValueError where it is not of such a run."""
+        """Resume from a snapshot; raise ValueError if it belongs to another run."""
 
     def extend(self) -> None:
-        """Plan what is left of a budget that is longer than the one of the restored snapshot."""
+        """Plan the rest of a budget that is longer than that of the restored snapshot."""

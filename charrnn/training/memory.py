@@ -1,6 +1,6 @@
-"""How much memory training takes, so that what cannot fit is refused before it is tried.
+"""Estimate the memory of training, to refuse what cannot fit before it starts.
 
-Letters: P parameters, T steps, B streams, V tokens; of a layer D inputs, H units, G gates.
+Letters: P parameters, T steps, B streams, V vocabulary size; of a layer D inputs, H units, G gates.
 """
 
 import math
@@ -11,15 +11,15 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.errors import CharRNNError, setting
 from charrnn.network.parameters import parameter_shapes
 
-_BYTES = 4  # of a number
+_BYTES = 4  # of a float32
 _GATES = {"rnn": 1, "lstm": 4, "gru": 3, "jordan": 1}
-_COUNTING = 45  # bytes a token while n-grams are counted
-_COUNTED = 130  # bytes a k-gram until a model is made of it
-_LAYER = {"rnn": 0, "lstm": 2, "gru": 1, "jordan": 0}  # numbers a unit beside h and gates
+_COUNTING = 45  # bytes per token while counting n-grams
+_COUNTED = 130  # bytes per k-gram until the model is fitted
+_LAYER = {"rnn": 0, "lstm": 2, "gru": 1, "jordan": 0}  # numbers per unit besides h and gates
 
 
 def check_memory(model: ModelConfig, train: TrainConfig) -> None:
-    """Raise CharRNNError where training needs more memory than the machine has."""
+    """Raise CharRNNError if training needs more memory than the machine has."""
     needed, there = bytes_to_train(model, train), physical_memory()
     if needed > there:
         *sizes, last = map(setting, ("hidden_size", "num_layers", "batch_size", "seq_len"))
@@ -30,11 +30,11 @@ def check_memory(model: ModelConfig, train: TrainConfig) -> None:
 
 
 def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
-    """About how many bytes a network takes in training, without the text.
+    """Estimate the bytes that training a network takes, without the text.
 
-    Weights, two gradients (twice where several chunks make an update), two moments of Adam, the
-    best weights and a copy; for each step and stream the gates of each layer and their gradients,
-    h, what its inputs are and add, unless they are looked up, and the block [x, 1, h] of one layer.
+    Counted are weights, two gradients (four with gradient accumulation), two moments of Adam, the
+    best weights and a copy; and for each step and stream, gates and gate gradients, h, inputs and
+    input terms of each layer (none for one-hot input), and the block [x, 1, h] of one layer.
     """
     if model.cell == "ngram":
         return 0
@@ -50,13 +50,13 @@ def bytes_to_train(model: ModelConfig, train: TrainConfig) -> int:
 
 
 def most_ngrams(num_tokens: int) -> int:
-    """About how many k-grams of so many tokens can be counted in the memory of the machine."""
+    """Estimate how many k-grams of a text of `num_tokens` fit into memory while counting."""
     left = physical_memory() - _COUNTING * num_tokens
     return int(max(0, min(left, sys.maxsize)) / _COUNTED)
 
 
 def physical_memory() -> float:
-    """Bytes of memory that the machine has, inf where the system does not say."""
+    """Return the machine's memory in bytes, inf if the system does not say."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, OSError, ValueError):  # not POSIX

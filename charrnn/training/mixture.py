@@ -1,8 +1,7 @@
-"""A mixture fitted at the end of a run, to a part of the training text that is held for it.
+"""Fit a mixture at the end of a run, on a held part of the training text.
 
-The network reads that part and learns nothing from it, and neither do the counts that the weights
-are fitted beside: they find there what a new text is like (see `charrnn.mixing`). The mixture that
-the run ends with counts all of the training text.
+The network reads that part but learns nothing from it, and the counts leave it out, so it looks
+like new text to both (see `charrnn.mixing`). The final mixture counts the whole training text.
 
 Letters: N tokens, V vocabulary size.
 """
@@ -25,27 +24,31 @@ from charrnn.training.validator import Validator
 
 Array = np.ndarray
 
-_LEAST = 50_000  # tokens of a text whose parts tell something of each other
-_A_MINUTE = 2_500_000  # tokens of a text that has a minute
+_LEAST = 50_000  # tokens; shorter texts get no mixture
+_A_MINUTE = 2_500_000  # tokens per minute of the budget; longer texts get no mixture
 _SHARE = 0.05  # of the text that is held
-_MOST = 1 << 16  # tokens that are held
+_MOST = 1 << 16  # tokens that are held at most
 _COUNTED = 1 << 21  # tokens at the end of the text whose contexts are counted
 _VALIDATED = 1 << 18  # tokens of a validation split that the mixture predicts
-_BYTES = 2  # of counts in a checkpoint for each of the text, between
-_FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20  # these
-# Tokens of the held ones that are learned from, to measure how long it takes. The first time is
-# longer, as memory is new, and does not count.
+_BYTES = 2  # bytes of counts in a checkpoint per byte of text, within the next limits
+_FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20
+# Held tokens to learn from in three measurements of the time that takes. The first measurement does
+# not count, because it allocates memory.
 _MEASURED = 256, 256, 1024
 
 
 def validated(
     model: LanguageModel, base: ResidualRNN, validator: Validator, before: float
 ) -> float:
-    """Bits per character of a validation split; where it is long, by a sample of it.
+    """Return the bits per character of a validation split under a mixture or blend.
+
+    On a long split, the gain over the base is measured on a sample.
 
     Args:
-        base: the model that this one was made of.
-        before: its bits per character.
+        model: the mixture or blend.
+        base: the model that it was made of.
+        validator: of the run.
+        before: bits per character under the base.
     """
     sample = replace(validator, split=validator.split.sample(_VALIDATED))
     found = sample.evaluate(model).bits_per_char
@@ -55,10 +58,13 @@ def validated(
 
 
 def held_part(tokens: Tokens, minutes: float | None) -> slice | None:
-    """The tokens of a training split that are held for fitting a mixture.
+    """Return the places of the tokens to hold for fitting a mixture; None for no mixture.
 
-    They lie in the middle, so that what comes right before a validation split is learned from.
-    None are held of a short text, nor of one that takes long to count for its budget of minutes.
+    They are in the middle, so that the text right before the validation split is learned from.
+
+    Args:
+        tokens: the training split.
+        minutes: the budget, if it is one of minutes; a long text with few minutes gets no mixture.
     """
     N = len(tokens)
     if N < _LEAST or (minutes is not None and minutes * _A_MINUTE < N):
@@ -69,14 +75,14 @@ def held_part(tokens: Tokens, minutes: float | None) -> slice | None:
 
 
 class MixtureFitting:
-    """What a run needs to fit a mixture at its end.
+    """Fits the mixture of a run after training.
 
     Args:
-        model: as it is trained, beside an n-gram model of all tokens.
-        tokens: (N,) the training split, each document and then <EOS> or IGNORE.
-        held: which of them are held.
-        letters: (V,) which tokens words are of.
-        num_bytes: of the text.
+        model: the model to be trained, with an n-gram model of all tokens.
+        tokens: (N,) the training split, each document followed by <EOS> or IGNORE.
+        held: places of the held tokens.
+        letters: (V,) which tokens words consist of.
+        num_bytes: size of the text.
     """
 
     def __init__(
@@ -113,11 +119,11 @@ class MixtureFitting:
         return self._counting_seconds + times[1] + held * max(0.0, each) + validating
 
     def fit(self, model: ResidualRNN) -> Mixer | None:
-        """The weights of the mixture of a trained model; None where it would be no better."""
+        """Fit the weights of a mixture to a trained model; None if it is no better."""
         base = ResidualRNN(model.network, self.ngram)
         fitted = fit(base, self.tokens, self.start, letters=self.letters, max_bytes=self.max_bytes)
         return None if fitted is None else fitted.mixer
 
     def mixed(self, model: ResidualRNN, mixer: Mixer) -> Mixed:
-        """The mixture, which has counted all tokens."""
+        """Return the mixture with counts of all tokens."""
         return Mixed(model, self.counts, mixer)

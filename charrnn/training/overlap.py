@@ -1,4 +1,4 @@
-"""How much of a held-out text a model has seen in training."""
+"""Measure how much of a held-out text was seen in training."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from charrnn.inference.verbatim import characters_of, stretch_hashes
 from charrnn.text.documents import NUM_MARKS, Documents
 from charrnn.text.duplicates import fingerprints
 
-STRETCH = 30  # characters: of 20, prose shares more than 1 % with other prose by chance
-_LOOKED_AT = 1 << 20  # characters of the held-out text
-_PART = 1 << 20  # characters of the training text looked at at a time
-_BITS = 24  # of a hash, in a table of those that are looked for
+STRETCH = 30  # characters; in stretches of 20, unrelated prose shares more than 1 % by chance
+_LOOKED_AT = 1 << 20  # characters of the held-out text to search for
+_PART = 1 << 20  # characters of the training text searched at a time
+_BITS = 24  # of a hash that index the table of wanted ones
 
 
 def known_share(train: Documents, held_out: Documents) -> float:
-    """The share of the held-out text that also stands in the training text, 0 to 1.
+    """Return the share of a held-out text that also occurs in the training text, 0 to 1.
 
-    Counted in documents that are equal to one of the training text, and in characters that lie in
-    any stretch of 30 that stands there; the larger share of the two. In time linear in both texts.
+    This is the share of characters in documents that equal a training document, or the share of
+    characters in stretches of 30 that occur there, whichever is larger. Takes linear time.
     """
     sizes = held_out.spans.stops - held_out.spans.starts
     known = np.isin(fingerprints(held_out), fingerprints(train))

@@ -1,6 +1,6 @@
-"""From a corpus and what the user asks for to a complete configuration: the sizes that fit.
+"""The plan: complete the user's options to a configuration that fits the text and the budget.
 
-The rules and the measurements behind them stand in the README beside this file.
+The rules and the measurements behind them are in training/README.md.
 """
 
 import math
@@ -10,24 +10,24 @@ from typing import Any
 
 from charrnn.config import ModelConfig, TrainConfig, check_int
 
-REFERENCE = ModelConfig(vocab_size=64)  # the lstm 1x256 that a machine's speed is told by
-MOST_PASSES = 60  # over a text in a run with a budget of time
+REFERENCE = ModelConfig(vocab_size=64)  # the lstm 1x256 that budgets are measured by
+MOST_PASSES = 60  # over the text, in a run by minutes
 
-_ONE_HOT_VOCABULARY = 256  # from here on, an embedding costs less than one-hot columns
-_CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, where nobody has measured it
-_CHARS_WITHOUT_BUDGET = 5_000_000  # where neither steps nor epochs nor minutes are given
+_ONE_HOT_VOCABULARY = 256  # a larger vocabulary gets an embedding, which costs less than one-hot
+_CHARS_PER_MINUTE = 3_500_000  # that an lstm 1x256 reads, if not measured
+_CHARS_WITHOUT_BUDGET = 5_000_000  # the most, if no budget is given
 _EPOCHS_WITHOUT_BUDGET = 24
-_NGRAM = 6
-_TOY = 2_000  # tokens; fewer are to be learned by heart
-_WORD = 500  # tokens, which are read by one stream; of fewer there is nothing else to learn
+_NGRAM = 6  # order
+_TOY = 2_000  # tokens; a shorter text is to be memorized
+_WORD = 500  # tokens; a shorter text is read by one stream
 _MIN_STEPS = ((0, 2_000), (_WORD, 1_000), (_TOY, 300))  # by the tokens of the text
-_MOST_FOR_NGRAM = 16_000_000
+_MOST_FOR_NGRAM = 16_000_000  # tokens
 _FEWEST_STEPS_OF_PASS = 8
-_FEW_UPDATES = 800  # a budget for fewer is spent on half as many streams
-_MOST_STREAMS = 256  # for more the learning rate grows no further
-_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # by that of the lstm, at 256 units
+_FEW_UPDATES = 800  # a budget for fewer updates gets half as many streams
+_MOST_STREAMS = 256  # with more, the learning rate grows no further
+_LOWER_RATES = {"gru": 0.35, "rnn": 0.1, "jordan": 0.1}  # relative to an lstm, at 256 units
 
-# Units and steps of a chunk, by the characters that an lstm 1x256 would read in the time there is.
+# Units and steps of a chunk, by the characters that an lstm 1x256 would read within the budget.
 _SIZES = (
     (0, 128, 32),
     (1_000_000, 256, 32),
@@ -36,12 +36,12 @@ _SIZES = (
     (120_000_000, 768, 64),
 )
 _MOST_UNITS = ((0, 128), (50_000, 512), (3_000_000, 768))  # by the tokens of the text
-# How much may be learned by heart: passes over the text times weights a token. From here on two
-# layers are better than one of so many units.
+# How much a network could memorize: passes over the text times weights per token. From here on two
+# layers beat one with these units.
 _DEEP = 12
 _UNITS_OF_TWO = {256: 128, 384: 256, 512: 320, 768: 320}
-# Dropout, of units and of recurrent weights, by the same figure.
-_FEW_TOKENS = 25_000  # below, the following instead
+# Dropout and recurrent dropout, by the same figure.
+_FEW_TOKENS = 25_000  # below, the next two apply instead
 _DROPOUT_FOR_FEW = 0.5
 _WEIGHT_DECAY_FOR_FEW = 0.3
 _DROPOUT = (
@@ -55,10 +55,10 @@ _DROPOUT = (
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError where an option is out of range, which needs no text to be told.
+    """Raise ConfigError if an option is out of range, as far as that is known without the text.
 
     Args:
-        options: fields of ModelConfig and TrainConfig by name; None is as good as not given.
+        options: fields of ModelConfig and TrainConfig by name; None means not given.
     """
     given = {name: value for name, value in options.items() if value is not None}
     budget = {} if given.keys() & {"steps", "epochs", "minutes"} else {"epochs": 1}
@@ -73,15 +73,16 @@ def plan(
     options: Mapping[str, Any],
     chars_per_minute: float = _CHARS_PER_MINUTE,
 ) -> tuple[ModelConfig, TrainConfig]:
-    """Fill in every setting that `options` leaves out or gives as None.
+    """Return complete configurations: choose every setting that `options` leaves open.
 
-    A function of its arguments alone, so that the same command always means the same run.
+    A pure function, so that the same command always means the same run.
 
     Args:
         num_tokens: of the training split.
-        lines: whether the documents are lines, or other parts of files.
-        options: fields of ModelConfig and TrainConfig by name.
-        chars_per_minute: that training an lstm 1x256 reads on this machine.
+        vocab_size: V.
+        lines: whether files are cut into documents, such as lines.
+        options: fields of ModelConfig and TrainConfig by name; None means not given.
+        chars_per_minute: training speed of an lstm 1x256 on this machine.
 
     Raises:
         ConfigError: an option is out of range, or there is more than one budget.
@@ -102,7 +103,7 @@ def plan(
         **given,
     }
     if lines:
-        settings.setdefault("restart_rate", 0.0)  # every line is a beginning as it is
+        settings.setdefault("restart_rate", 0.0)  # every line starts from zero state anyway
     for name in ("hidden_size", "num_layers", "seq_len"):
         check_int(name, settings[name], 1)
     work = _work(settings["hidden_size"], settings["num_layers"], vocab_size)
@@ -127,12 +128,12 @@ def plan(
 
 
 def _of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that are fields of a configuration."""
+    """Return the settings that are fields of a configuration class."""
     return {f.name: settings[f.name] for f in fields(kind) if f.name in settings}
 
 
 def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> float:
-    """How many characters the budget is, with minutes those of an lstm 1x256."""
+    """Return the budget in characters, for minutes those of an lstm 1x256."""
     if config.minutes is not None:
         return config.minutes * chars_per_minute
     if config.epochs is not None:
@@ -141,7 +142,7 @@ def _chars(num_tokens: int, config: TrainConfig, chars_per_minute: float) -> flo
 
 
 def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
-    """Units and steps: the more the budget allows, fewer for texts that would not fill them."""
+    """Choose units and steps of a chunk: larger for larger budgets, limited for short texts."""
     if num_tokens < _TOY:
         return 64, min(TrainConfig.seq_len, num_tokens)
     units, steps = next(sizes for least, *sizes in reversed(_SIZES) if chars >= least)
@@ -150,20 +151,20 @@ def _sizes(num_tokens: int, chars: float) -> tuple[int, int]:
 
 
 def _shape(units: int, cell: str, learnable: float) -> dict[str, int]:
-    """One layer, or two where they are better."""
+    """Choose two narrower layers if they are better than one."""
     if cell == "lstm" and learnable >= _DEEP and units in _UNITS_OF_TWO:
         return {"hidden_size": _UNITS_OF_TWO[units], "num_layers": 2}
     return {}
 
 
 def _work(hidden_size: int, num_layers: int, vocab_size: int) -> int:
-    """What a character costs an lstm, in weights that are applied to it."""
+    """Return the cost of a character in an lstm, as the number of weights applied to it."""
     inputs = min(vocab_size, _ONE_HOT_VOCABULARY // 2) + (num_layers - 1) * hidden_size
     return hidden_size * (4 * (inputs + num_layers * hidden_size) + vocab_size)
 
 
 def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> int:
-    """Streams: fewer where a pass would be too few chunks, or the budget too few updates."""
+    """Choose the streams: fewer if a pass had too few chunks or the budget too few updates."""
     size = TrainConfig.batch_size
     seq_len: int = settings["seq_len"]
     chunk = size * seq_len * settings.get("accumulate", 1)
@@ -173,11 +174,11 @@ def _batch_size(num_tokens: int, chars: float, settings: Mapping[str, Any]) -> i
 
 
 def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
-    """The less noise in the gradient, the higher (Malladi et al. 2022); narrow layers bear more.
+    """Choose the learning rate: higher with less gradient noise (Malladi et al. 2022).
 
-    The noise is the variance of a mean over the streams, drawn without replacement from the text:
-    none is left where a step reads all of it. It is that of so many streams of a text of any size
-    where a step reads no more than it does of a pass of the fewest steps.
+    The noise is the variance of a mean over streams drawn without replacement from the text. It is
+    1/streams if a step reads at most an eighth of the text, and falls to 0 if it reads everything.
+    Narrow layers of the other cells take a higher rate, up to that of an lstm.
     """
     streams = settings["batch_size"] * settings.get("accumulate", 1)
     unread = max(0.0, 1 - streams * settings["seq_len"] / num_tokens)
@@ -186,12 +187,12 @@ def _learning_rate(num_tokens: int, settings: Mapping[str, Any]) -> float:
     narrow = max(1.0, math.sqrt(REFERENCE.hidden_size / settings["hidden_size"]))
     rate = TrainConfig.learning_rate * min(1.0, _LOWER_RATES.get(settings["cell"], 1.0) * narrow)
     if settings["vocab_size"] > _ONE_HOT_VOCABULARY:
-        rate /= 2  # of rare tokens few steps tell the direction
+        rate /= 2  # rare tokens get few updates, so their directions are noisy
     return float(f"{rate / math.sqrt(TrainConfig.batch_size * noise):.2g}")
 
 
 def _against_overfitting(num_tokens: int, learnable: float, cell: str) -> dict[str, float]:
-    """Dropout and weight decay."""
+    """Choose dropout and weight decay."""
     dropout, recurrent_dropout = _dropout(num_tokens, learnable)
     found = {"dropout": dropout}
     if num_tokens < _WORD:
@@ -204,7 +205,7 @@ def _against_overfitting(num_tokens: int, learnable: float, cell: str) -> dict[s
 
 
 def _dropout(num_tokens: int, learnable: float) -> tuple[float, float]:
-    """Of units and of recurrent weights."""
+    """Choose dropout and recurrent dropout."""
     if _TOY <= num_tokens < _FEW_TOKENS and learnable >= 1:
         return _DROPOUT_FOR_FEW, _DROPOUT_FOR_FEW
     return next((unit, weight) for least, unit, weight in reversed(_DROPOUT) if learnable >= least)

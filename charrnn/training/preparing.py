@@ -1,4 +1,4 @@
-"""From a corpus and options to a run that is ready to start, or to go on."""
+"""Prepare a training run from a corpus and options, or resume one."""
 
 import contextlib
 import time
@@ -40,21 +40,22 @@ from charrnn.training.trainer import Trainer
 from charrnn.training.validator import Validator
 
 _CHARACTERS = VocabularyConfig()
-_SPEED_SECONDS = 0.34  # for which the speed of the machine is measured
-_MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # more might be more than MAX_NGRAMS
+_SPEED_SECONDS = 0.34  # for measuring the speed of the machine
+_MAX_NGRAM_BYTES = 3 * MAX_NGRAMS  # a larger model might have more k-grams
 
 
 @contextlib.contextmanager
 def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
-    """Be the only one to write an output, and not onto a run that is unfinished.
+    """Lock an output for writing, unless an unfinished run is there.
 
     Args:
-        force: do so onto an unfinished one too.
+        output: the model file to write.
+        force: overwrite an unfinished run, too.
 
     Raises:
         ConfigError: the name is not one of a model.
-        CheckpointError: another process writes it, it is an unfinished run, a file of another kind
-            is there, or the system refuses.
+        CheckpointError: another process writes it, an unfinished run or a file of another kind is
+            there, or the system refuses.
     """
     resuming.check_output(output)
     files.check_writable(output)
@@ -67,16 +68,16 @@ def claimed(output: Path, *, force: bool = False) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a new run is asked to be.
+    """What a new run should be.
 
     Args:
-        options: fields of ModelConfig and TrainConfig; None and what is missing is planned.
+        options: fields of ModelConfig and TrainConfig by name; the plan chooses missing ones.
         tokens: what a token is, and which ones the vocabulary gets.
-        init_from: a trained model of such tokens, to start from its weights and not afresh.
+        init_from: a trained model with such tokens to start from; None for fresh weights.
         text: how the text was read.
-        given: those of all options that were set by hand.
+        given: the options that the user set.
         command: the command line, for the metadata.
-        started: when the process started on `time.perf_counter`.
+        started: start of the process in seconds of `time.perf_counter`.
 
     Raises:
         ConfigError: an option is out of range, or does not fit the trained model.
@@ -95,17 +96,21 @@ class RunRequest:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The options, with those of the trained model."""
+        """The options, completed with those of the trained model."""
         return self.options if self.init_from is None else self.init_from.settings(self.options)
 
 
 def prepare(
     corpus: Corpus, split: Split, request: RunRequest, *, output: Path | None, workers: Workers
 ) -> Run:
-    """Vocabulary, tokens, plan and a network, ready to train.
+    """Return a run that is ready to train: with vocabulary, tokens, plan and a network.
 
     Args:
-        output: the model to write, None for none.
+        corpus: the text.
+        split: its training and validation part.
+        request: what the run should be.
+        output: the model file to write; None for none.
+        workers: threads and processes of the run.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -146,14 +151,19 @@ def resume(
     workers: Workers,
     started: float,
 ) -> Run:
-    """The run of `output` where it stopped, bit for bit unless it gets a longer budget.
+    """Return the run of `output` at the step where it stopped, bit for bit.
 
     Args:
-        budget: steps, epochs or minutes, or nothing for that of the run.
-        started: when the process started on `time.perf_counter`.
+        suspended: the saved run.
+        corpus: the text.
+        split: its training and validation part.
+        budget: a longer budget as steps, epochs or minutes; empty for that of the run.
+        output: the model file of the run.
+        workers: threads and processes of the run.
+        started: start of this process in seconds of `time.perf_counter`.
 
     Raises:
-        CorpusError: the text is another one.
+        CorpusError: the text has changed.
         ConfigError: the budget is shorter, or of another kind.
         CheckpointError: the run cannot be resumed.
     """
@@ -176,7 +186,7 @@ def resume(
 
 
 def _dataset(corpus: Corpus, split: Split, tokens: VocabularyConfig, world: World) -> Dataset:
-    """The dataset, the same in every process.
+    """Return the dataset, checked to be the same in every process.
 
     Raises:
         CorpusError: nothing is left to train on, or processes have read different texts.
@@ -201,10 +211,17 @@ def _trainer(
     init_from: Pretrained | None = None,
     shorten: bool = False,
 ) -> Learner:
-    """A network and the batches to train it on, or an n-gram model that is to be counted.
+    """Return the trainer of a network, or of an n-gram model.
 
     Args:
-        shorten: use a lower order beside the network where there are too many k-grams.
+        model_config: the model.
+        config: of the run.
+        data: the tokens.
+        workers: threads and processes of the run.
+        started: start of the run in seconds of `time.perf_counter`.
+        init_from: a trained network to start from; None for fresh weights.
+        shorten: lower the order of the n-gram model beside the network if there are too many
+            k-grams, instead of raising an error.
     """
     documents, count_eos = data.split.train, data.corpus.count_eos
     validator = Validator(data.validation, workers, count_eos) if data.validation else None
@@ -247,7 +264,7 @@ def _trainer(
 def _batches(
     data: Dataset, config: TrainConfig, world: World, mixture: MixtureFitting | None
 ) -> Batches:
-    """The batches of the training split, of the streams that are this process's."""
+    """Return the batches of the training split, with the streams of this process."""
     newline = int(data.vocabulary.encode("\n")[0])
     line_end = newline if newline != UNK else IGNORE
     held = mixture.held if mixture else None
@@ -255,10 +272,12 @@ def _batches(
 
 
 def _other_text(text: str, output: Path, name: str) -> CorpusError:
-    """The error where a run to resume was started on another text.
+    """Return the error for resuming a run with another text.
 
     Args:
-        name: how to name the old text where it lies elsewhere now.
+        text: which text has changed.
+        output: the model file of the run.
+        name: how to name the old text if it was moved.
     """
     return CorpusError(
         f"the {text} has changed since the run of {output} was started; if it lies elsewhere now, "
@@ -268,7 +287,7 @@ def _other_text(text: str, output: Path, name: str) -> CorpusError:
 
 
 def _chars_per_minute(workers: Workers) -> float:
-    """How fast this process trains an lstm 1x256; 0 where the clock has not moved."""
+    """Measure how many characters a minute this process trains an lstm 1x256 on; 0 if unknown."""
     model = CharRNN(REFERENCE).initialize(np.random.default_rng(0))
     config = TrainConfig(steps=1)
     tokens = np.random.default_rng(0).integers(NUM_SPECIAL, REFERENCE.vocab_size, 100_000)
@@ -278,7 +297,7 @@ def _chars_per_minute(workers: Workers) -> float:
 
 
 def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: bool) -> list[Counts]:
-    """The k-grams of the training text, no more than can stand beside a network."""
+    """Count the k-grams of the training text, at most as many as may stand beside a network."""
     most = world.broadcast(min(MAX_NGRAMS, most_ngrams(len(tokens))))
     try:
         return count_ngrams(ngram_config(config), tokens, most, shorten=shorten)
@@ -289,7 +308,7 @@ def _counted(config: ModelConfig, tokens: np.ndarray, world: World, shorten: boo
 def _with_ngram(
     network: CharRNN, counted: Sequence[Counts], documents: Documents, max_size: int | None
 ) -> ResidualRNN:
-    """The network on top of the n-gram model of the text that it is trained on."""
+    """Return the network on top of the n-gram model of its training text."""
     ngram = ngram_config(network.config)
     if max_size is None:
         model = fit_into(ngram, counted, min(_bytes(documents), _MAX_NGRAM_BYTES))
@@ -299,5 +318,5 @@ def _with_ngram(
 
 
 def _bytes(documents: Documents) -> int:
-    """The size of the documents in UTF-8."""
+    """Return the size of the documents in UTF-8, in bytes."""
     return sum(number * len(char.encode()) for char, number in documents.char_counts().items())

@@ -1,4 +1,4 @@
-"""Where a training run stands after a step: what `train` yields."""
+"""The progress of a training run, as `train` yields it after every step."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from charrnn.inference.evaluation import Evaluation
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after a step."""
+    """The state of a run after a step."""
 
     step: int
     epochs: float  # passes over the training split so far
     fraction: float  # of the budget, 0 to 1
-    loss: float  # nats per character of this step
+    loss: float  # of this step, in nats per character
     learning_rate: float
     chars: int  # predicted so far
-    seconds: float  # spent in training steps so far
-    train_loss: float | None = None  # nats per character since the last validation, at this one
+    seconds: float  # in training steps so far
+    train_loss: float | None = None  # since the last validation, in nats per character; at the next
     validation: Evaluation | None = None
-    best: bool = False  # whether the weights are the best so far, and worth saving
+    best: bool = False  # whether the weights are the best so far, and should be saved
     trouble: str = ""  # what went wrong in this step, and what was done about it

@@ -1,4 +1,4 @@
-"""What a run does when it goes wrong: back to the best weights, at a lower learning rate."""
+"""Recovery from divergence: back to the best weights, with a lower learning rate."""
 
 import math
 
@@ -13,24 +13,26 @@ from charrnn.ngrams.residual import Network
 from charrnn.training.batches import Chunk
 from charrnn.training.snapshot import Counters
 
-_EXPLODED = 1.25  # the loss by that of a guess among all tokens
-_MEMORY = 16  # steps, about, over which that loss is averaged
+_EXPLODED = 1.25  # limit of the loss, relative to that of a uniform guess
+_MEMORY = 16  # steps over which the loss is averaged, about
 _MOST_TROUBLES = 5
 
 
 class Recovery:
-    """The best weights of a run, which it goes back to when it goes wrong.
+    """Keeps the best weights of a run, and returns to them when training diverges.
 
     Args:
-        optimizer: of the model, whose parameters and moments a return changes in place.
+        model: changed in place.
+        optimizer: of the model, changed in place.
+        config: of the run.
     """
 
     def __init__(self, model: Network, optimizer: Adam, config: TrainConfig) -> None:
         self.model, self.optimizer, self.config = model, optimizer, config
-        self.best = model.parameters.flat.copy()  # or good enough to go back to
+        self.best = model.parameters.flat.copy()  # at first the initial weights
 
     def keep(self) -> None:
-        """Take the weights as they are for the best ones."""
+        """Remember the current weights as the best."""
         self.best[:] = self.model.parameters.flat
 
     def take_best(self) -> None:
@@ -38,10 +40,11 @@ class Recovery:
         self.model.parameters.flat[:] = self.best
 
     def reason(self, counters: Counters, loss: float, norm: float) -> str:
-        """Why a step had better not be taken, empty where all is well.
+        """Return why a step should not be taken; empty if all is well.
 
         Args:
-            loss: nats per token.
+            counters: of the run; the average loss is updated.
+            loss: of the step, in nats per token.
             norm: of the gradient.
         """
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -50,13 +53,14 @@ class Recovery:
         return "the loss is above that of a guess" if counters.recent_loss > _EXPLODED else ""
 
     def go_back(self, counters: Counters, reason: str, chunk: Chunk | None = None) -> str:
-        """Go back to the best weights, at half the learning rate; what happened, in words.
+        """Return to the best weights with half the learning rate; return what happened, in words.
 
-        Adam forgets its direction, but not how large gradients are, so that its next steps are
-        small.
+        Adam's mean is reset but not its mean square, so its next steps are small.
 
         Args:
-            chunk: what the model was learning from.
+            counters: of the run.
+            reason: why.
+            chunk: the chunk that the step learned from, if any.
 
         Raises:
             DivergedError: it has happened too often.
@@ -72,14 +76,14 @@ class Recovery:
         return f"{reason}: back to the best weights, with a learning rate of at most {rate:.2g}"
 
     def diverged(self, step: int, reason: str, chunk: Chunk | None = None) -> DivergedError:
-        """The error, with what to change, once the model has its best weights again."""
+        """Return to the best weights; return the error, which says what to change."""
         self.take_best()
         return DivergedError(
             f"training diverged at step {step}: {reason}; try {self._advice(chunk)}"
         )
 
     def _advice(self, chunk: Chunk | None) -> str:
-        """What to change: the learning rate, unless it happens without a step."""
+        """Say what to change: the learning rate, unless the loss explodes without any step."""
         model, config = self.model.config, self.config
         if chunk is not None and self._explodes(chunk):
             advice = []
@@ -96,7 +100,7 @@ class Recovery:
         return f"a lower {rate}, or a lower {setting('clip_norm')}"
 
     def _explodes(self, chunk: Chunk, dropout: Draws | None = None) -> bool:
-        """Whether a chunk is worse than a guess from the zero state, without another step."""
+        """Whether the loss of a chunk, from zero state, exceeds that of a guess."""
         inputs, targets = chunk
         steps, columns = inputs.shape
         unrolled = self.model.unroll(steps, columns, training=True)
@@ -106,5 +110,5 @@ class Recovery:
 
     @property
     def _guess(self) -> float:
-        """Nats per token of a guess among all tokens."""
+        """Loss of a uniform guess, in nats per token."""
         return math.log(self.model.config.vocab_size)

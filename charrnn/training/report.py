@@ -1,4 +1,4 @@
-"""What a run tells of itself: the figures, the metadata of its model, and how to repeat it."""
+"""The report of a run: its figures, the metadata of its model, and the options that repeat it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,12 +16,12 @@ _PLANNED = (
     *("weight_decay", "ngram"),
     *("batch_size", "seq_len", "learning_rate", "evaluations", "steps"),
 )
-_OPTIONAL = ("val_unk_share", "init_from")  # left out where there is none
+_OPTIONAL = ("val_unk_share", "init_from")  # left out of the JSON if None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The figures of a run, those of the best step where steps differ."""
+    """The figures of a run, at the best step where they depend on it."""
 
     checkpoint: str | None
     cell: str
@@ -29,14 +29,14 @@ class Result:
     vocab_size: int
     steps: int
     epochs: float | None
-    seconds: float  # everything since the start
-    chars_per_sec: float | None  # of training steps; None where the clock has not moved
+    seconds: float  # since the start, everything included
+    chars_per_sec: float | None  # in training steps; None if the clock has not moved
     train_bits_per_char: float | None
     val_bits_per_char: float | None
     val_unk: int | None
     best_step: int
     seed: int
-    val_unk_share: float | None = None  # of the tokens, where these are no characters
+    val_unk_share: float | None = None  # of the tokens, unless these are characters
     init_from: Origin | None = None
     baselines: Mapping[str, float]
 
@@ -51,10 +51,15 @@ class Result:
         checkpoint: str | None,
         chars_per_sec: float | None,
     ) -> "Result":
-        """The figures of a run that has validated.
+        """Collect the figures of a run that has validated.
 
         Args:
-            record: with the seconds so far.
+            model: the model.
+            data: the tokens.
+            record: the record of the run, with the seconds so far.
+            seed: of the run.
+            checkpoint: path of the model file, if any.
+            chars_per_sec: training speed.
         """
         rows = [row for row in record.history if row.best]
         best, of_network = rows[-1], [row for row in rows if not row.mixed][-1]
@@ -79,7 +84,7 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, without those that do not apply."""
+        """Return the fields by name, without those that do not apply."""
         found = asdict(self)
         return {name: value for name, value in found.items() if not _is_missing(name, value)}
 
@@ -98,7 +103,7 @@ class Training:
     result: Result | None
 
     def to_json(self) -> dict[str, Any]:
-        """The metadata as `charrnn.storage.checkpoint` has it."""
+        """Return the metadata that `charrnn.storage.checkpoint` describes."""
         found: dict[str, Any] = {
             "command": self.record.command,
             "config": asdict(self.config),
@@ -117,7 +122,7 @@ class Training:
 
 
 def flags(model: ModelConfig, config: TrainConfig, steps: int) -> str:
-    """The options that were planned, with which so many steps repeat a run exactly."""
+    """Return the planned options as flags that repeat a run of `steps` steps exactly."""
     settings = asdict(model) | asdict(config) | {"steps": steps}
     return " ".join(f"--{name.replace('_', '-')} {settings[name]}" for name in _PLANNED)
 

@@ -1,15 +1,15 @@
-"""What a training run needs to go on exactly where it stopped: NAME.resume.npz beside the model.
+"""The saved state of a run, NAME.resume.npz beside the model, to resume it exactly.
 
-A file of `charrnn.storage.archive`: the arrays of `charrnn.training.snapshot.Snapshot`, and
-metadata with
+It is a file of `charrnn.storage.archive` with the arrays of `charrnn.training.snapshot.Snapshot`
+and this metadata:
 
     format      "charrnn run"
     version     1
     model, train, tokens    the fields of ModelConfig, TrainConfig and VocabularyConfig
-    text        how the text was read, and hashes that tell whether it is the same
-    given       the options that were set by hand
+    text        how the text was read, and hashes to check that it is the same
+    given       the options that the user set
     run         the fields of Record
-    numbers     those of the Snapshot
+    numbers     the numbers of the Snapshot
 """
 
 import math
@@ -73,7 +73,7 @@ _RUN = {
     "complete": bool,
     "init_from": dict,
 }
-_ORIGIN = {  # of the first weights, where they were not drawn
+_ORIGIN = {  # of the initial weights, unless they were drawn
     "name": str,
     "corpus_sha256": (str, NoneType),
     "kept": _is_count,
@@ -94,11 +94,11 @@ _TEXT = {
 
 @dataclass(frozen=True)
 class Text:
-    """How a run read its text, and what it found."""
+    """How a run read its text, with hashes of the text."""
 
     sources: list[str]
     encoding: str
-    separator: str | None  # None: as the corpus says
+    separator: str | None  # None: that of the corpus
     val: str | None
     val_fraction: float | None
     max_size: int | None = None  # megabytes
@@ -108,29 +108,29 @@ class Text:
 
 @dataclass(kw_only=True)
 class Record:
-    """What a run knows of itself, and still knows where it is resumed."""
+    """What a run records about itself, and keeps when it is resumed."""
 
     command: str = ""
     history: list[Validation] = field(default_factory=list)
     baselines: dict[str, float] = field(default_factory=dict)  # bits per character by name
-    seconds: float = 0.0  # since the start, when it was written
+    seconds: float = 0.0  # from the start to the time of saving
     steps: int = 1  # of the budget
-    planned: int = 1  # of the budget at first
-    saved: bool = False  # whether the model's file is this run's
+    planned: int = 1  # steps of the budget at the start
+    saved: bool = False  # whether the model file was written by this run
     complete: bool = False
-    init_from: Origin | None = None  # where the first weights came from; None: they were drawn
+    init_from: Origin | None = None  # None: the initial weights were drawn
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name; an empty object for no origin."""
+        """Return the fields by name; an empty object for no origin."""
         found = asdict(self)
         return found | {"init_from": found["init_from"] or {}}
 
     @classmethod
     def from_json(cls, value: Any) -> "Record":
-        """Read a record from a file that may say anything.
+        """Read a record from an untrusted file.
 
         Raises:
-            CheckpointError: it is none.
+            CheckpointError: it is not a valid record.
         """
         found = _typed({"baselines": {}} | _object(value), _RUN)
         rows, origin = history(found), found["init_from"]
@@ -144,10 +144,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Suspended:
-    """A run between two steps.
+    """A run that is suspended between two steps.
 
     Args:
-        given: the options that were set by hand.
+        given: the options that the user set.
     """
 
     model: ModelConfig
@@ -160,14 +160,14 @@ class Suspended:
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """Number of steps done."""
         return self.snapshot.counters.step
 
     def save(self, path: Path) -> None:
-        """Write it atomically.
+        """Write the run to a file, atomically.
 
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            CheckpointError: it cannot be written; the old file is intact.
         """
         metadata = {
             "model": asdict(self.model),
@@ -181,7 +181,7 @@ class Suspended:
         archive.write(path, KIND, metadata, self.snapshot.arrays)
 
     def check(self, given: Mapping[str, Any]) -> None:
-        """Raise ConfigError where an option is not what it was in the run, budgets aside."""
+        """Raise ConfigError if an option other than the budget differs from the run's."""
         settings = {**asdict(self.model), **asdict(self.train), **asdict(self.tokens)}
         settings["split_on"] = self.text.separator
         settings["init_from"] = self.record.init_from and self.record.init_from.name
@@ -196,7 +196,7 @@ class Suspended:
 
 
 def load(model: Path) -> Suspended:
-    """The run that writes a model.
+    """Load the suspended run of a model file.
 
     Raises:
         CheckpointError: there is none, or its file cannot be read or trusted.
@@ -208,7 +208,7 @@ def load(model: Path) -> Suspended:
 
 
 def read(path: Path) -> Suspended:
-    """The run in a file.
+    """Load the run in a NAME.resume.npz.
 
     Raises:
         CheckpointError: it cannot be read or trusted.
@@ -238,10 +238,14 @@ def read(path: Path) -> Suspended:
 
 
 def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
-    """The same training with the budget given, which must not be shorter.
+    """Return a configuration with a longer budget.
+
+    Args:
+        train: the configuration of the run.
+        budget: the new budget by name; empty for the same one.
 
     Raises:
-        ConfigError: it is, or is of another kind.
+        ConfigError: the budget is shorter, or of another kind.
     """
     for name, value in budget.items():
         was = getattr(train, name)
@@ -258,11 +262,11 @@ def longer(train: TrainConfig, budget: Mapping[str, Any]) -> TrainConfig:
 
 
 def check_output(path: Path) -> None:
-    """Raise an error unless a model can be written, and what a run keeps beside it.
+    """Check that a run can write its model, and the files beside it.
 
     Raises:
         ConfigError: the name is not one of a model.
-        CheckpointError: something else is there, or the system would refuse.
+        CheckpointError: a file of another kind is there, or the system would refuse.
     """
     files.check(path, MODEL)
     files.check_replaceable(beside(path, RESUME), archive.file_kind(KIND))
@@ -271,10 +275,7 @@ def check_output(path: Path) -> None:
 
 
 def check_finished(model: Path) -> None:
-    """Raise CheckpointError where the model is that of a run which has not reached its end.
-
-    One that has done no step has nothing to lose.
-    """
+    """Raise CheckpointError if a model file belongs to an unfinished run with at least one step."""
     path = beside(model, RESUME)
     if not path.exists():
         return
@@ -313,7 +314,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _check_progress(snapshot: Snapshot, record: Record) -> None:
-    """Raise CheckpointError where the steps done, the budget and the history do not agree."""
+    """Raise CheckpointError if steps, budget and history contradict each other."""
     if snapshot.counters.step > record.steps:
         raise CheckpointError("its numbers are not those of a run")
     validated = any(row.best for row in record.history)
@@ -324,8 +325,15 @@ def _check_progress(snapshot: Snapshot, record: Record) -> None:
 
 
 def _typed(value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """An object of the metadata with exactly these names, every value of its type, or as a test
-    of its kind wants it."""
+    """Return an object of the metadata, checked to have exactly these names.
+
+    Args:
+        value: the object.
+        kinds: for each name, the type of the value, or a function that checks it.
+
+    Raises:
+        CheckpointError: it does not match.
+    """
     found = _object(value)
     if found.keys() != kinds.keys() or not all(
         isinstance(found[name], kind) if isinstance(kind, type | tuple) else kind(found[name])

@@ -1,4 +1,4 @@
-"""A training run: trains, saves, stops and goes on."""
+"""A training run: train, save the model, stop and resume."""
 
 import math
 import time
@@ -25,18 +25,22 @@ from charrnn.training.report import Result, Training, flags
 from charrnn.training.resuming import Record, Suspended, Text
 from charrnn.training.saving import Files
 
-_BITS = 1 / math.log(2)  # a nat in bits
+_BITS = 1 / math.log(2)  # bits in a nat
 
 
 class Run:
-    """A training run and the checkpoint that it writes, if any.
+    """A training run, with the checkpoint that it writes.
 
-    Where it has several processes, all of them make the same calls, and rank 0 writes the files.
+    If it has several processes, all make the same calls, and rank 0 writes the files.
 
     Args:
-        output: None: nothing is written.
-        given: the options that were set by hand.
-        started: when, on `time.perf_counter`, less the time of runs that it goes on with.
+        data: the tokens.
+        trainer: trains the model.
+        output: the model file; None writes nothing.
+        text: how the text was read.
+        given: the options that the user set.
+        record: what the run knows of itself.
+        started: start in seconds of `time.perf_counter`, minus the time before it was resumed.
     """
 
     def __init__(
@@ -52,17 +56,17 @@ class Run:
         self.data, self.trainer, self.output = data, trainer, output
         self.text, self.given, self.record, self.started = text, given, record, started
         self.files = None if output is None else Files(output, self.world, trainer.budget)
-        self.final: Mixed | ResidualRNN | None = None  # what is made of the trained network
-        self._lasted: float | None = None  # of a complete run that is restored: seconds
+        self.final: Mixed | ResidualRNN | None = None  # made of the trained network, if better
+        self._lasted: float | None = None  # seconds of a restored run that was complete
 
     def train(self) -> Iterator[Progress]:
-        """Train, and save whenever the weights are the best so far, and now and then to resume.
+        """Train; save the best weights so far, and at intervals what is needed to resume.
 
         Yields:
-            Progress after every step; where something could not be saved, its trouble says so.
+            Progress after every step; `trouble` says if something could not be saved.
 
         Raises:
-            DivergedError: the loss was not finite again and again; what was saved before stays.
+            DivergedError: training diverged too often; what was saved before stays.
             CheckpointError: the output cannot be written at the start or at the end.
         """
         self.suspend()
@@ -86,7 +90,7 @@ class Run:
             raise UnfinishedError(f"{error.message}; make that possible") from None
 
     def _keep(self, progress: Progress) -> Progress:
-        """Save what is worth it; a disk that is full for a while does not end hours of work."""
+        """Save if there is reason to; if the disk is full, training goes on all the same."""
         try:
             if progress.best:
                 self.save()
@@ -98,7 +102,7 @@ class Run:
         return progress
 
     def _finish(self) -> None:
-        """End with what predicts best of the trained network, a mixture and a blend."""
+        """Choose what predicts best: the trained network, a mixture or a blend."""
         learner, network, history = self.trainer, self.trainer.model, self.record.history
         if not isinstance(network, ResidualRNN):
             return
@@ -113,7 +117,7 @@ class Run:
                 self._keep_better(best_blend(network, learner.validator), network)
 
     def _keep_better(self, model: Mixed | ResidualRNN, network: ResidualRNN) -> None:
-        """End with a model made of the trained network, where it predicts better than others."""
+        """Keep a model made of the trained network if it predicts better than those so far."""
         validator, history = self.trainer.validator, self.record.history
         of_network = best(row for row in history if not row.mixed)
         trained = of_network.val_bits_per_char if of_network else None
@@ -128,24 +132,24 @@ class Run:
         self.final = model
 
     def save(self) -> None:
-        """Write the checkpoint; the first time, an older model there becomes NAME.previous.npz.
+        """Write the checkpoint; the first time, rename an older model to NAME.previous.npz.
 
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            CheckpointError: it cannot be written; the old file is intact.
         """
         if self.files is None:
             return
         if not self.record.saved:
             self.files.keep_previous()
             self.record.saved = True
-            self.suspend()  # so that no later run takes this model for an older one
+            self.suspend()  # so that no later run mistakes this model for an older one
         self.files.save(self.checkpoint)
 
     def suspend(self) -> None:
-        """Write what is needed to go on from here.
+        """Write what is needed to resume from here.
 
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            CheckpointError: it cannot be written; the old file is intact.
         """
         if self.files is None:
             return
@@ -163,7 +167,7 @@ class Run:
         )
 
     def stop(self) -> None:
-        """Save what an interrupted run has, in a model and to resume.
+        """Save an interrupted run: its model, and what is needed to resume.
 
         Raises:
             CheckpointError: it cannot be written.
@@ -173,10 +177,10 @@ class Run:
         self.suspend()
 
     def restore(self, suspended: Suspended) -> None:
-        """Go on where a run of the same text and settings was; its budget may have been longer.
+        """Resume a run with the same text and settings; this run's budget may be longer.
 
         Raises:
-            CheckpointError: it is not such a run.
+            CheckpointError: it was another run.
         """
         trainer, unchanged = self.trainer, self.trainer.config == suspended.train
         self.record = suspended.record
@@ -200,7 +204,7 @@ class Run:
             self._save_best()
 
     def _save_best(self) -> None:
-        """Write the checkpoint in the middle of a run."""
+        """Write the checkpoint of the best weights in the middle of a run."""
         if math.isfinite(self.trainer.counters.best_loss):
             with self.trainer.at_best():
                 if self.record.complete:
@@ -208,7 +212,7 @@ class Run:
                 self.save()
 
     def compare(self) -> None:
-        """Find the baselines that need no training."""
+        """Compute the baselines that need no training, if not done yet."""
         validation, count_eos = self.data.validation, self.data.corpus.count_eos
         if validation is None or self.record.baselines:
             return
@@ -222,7 +226,7 @@ class Run:
         )
 
     def _compare_network(self) -> None:
-        """Find the baseline that needs the trained network."""
+        """Compute the baselines that need the trained network, if not done yet."""
         validation, count_eos = self.data.validation, self.data.corpus.count_eos
         if validation is not None and "network" not in self.record.baselines:
             with self.trainer.interruptible():
@@ -239,7 +243,7 @@ class Run:
 
     @property
     def model(self) -> LanguageModel:
-        """The latest weights while it trains; later the best ones, or what was made of them."""
+        """The model: the latest weights during training, then the best ones or `final`."""
         return self.final or self.trainer.model
 
     @property
@@ -248,24 +252,24 @@ class Run:
         return self.trainer.workers.world
 
     def seconds(self) -> float:
-        """How long the run has lasted, or did where it was complete."""
+        """Return the duration of the run so far."""
         return time.perf_counter() - self.started if self._lasted is None else self._lasted
 
     def expected(self) -> tuple[float, int]:
-        """How many seconds training takes, as measured, and bytes of memory."""
+        """Return the measured duration of the whole run in seconds, and its memory in bytes."""
         return self.trainer.expected_seconds() + self.seconds(), peak_memory()
 
     @property
     def older_models(self) -> list[Path]:
-        """The files of models that this output and those before it have replaced."""
+        """The files of older models that were replaced at this output."""
         return [] if self.output is None else checkpoint.older_models(self.output)
 
     def flags(self) -> str:
-        """The options that were planned, with which `--steps` repeats the run exactly."""
+        """Return the planned options as flags that repeat the run exactly."""
         return flags(self.model.config, self.trainer.config, self.trainer.budget.steps)
 
     def checkpoint(self) -> Checkpoint:
-        """The model as it is now, with what is needed to use it and to train it again."""
+        """Return the current model, with vocabulary and metadata."""
         training = Training(
             config=self.trainer.config,
             corpus=self.data.corpus,
@@ -276,7 +280,7 @@ class Run:
         return Checkpoint(self.model, vocabulary, separator, training.to_json())
 
     def result(self) -> Result:
-        """The figures of the run, once it has validated."""
+        """Return the figures of a run that has validated."""
         counters = self.trainer.counters
         return Result.of(
             self.model,
@@ -288,12 +292,12 @@ class Run:
         )
 
     def _record(self) -> Record:
-        """The record, with the seconds so far."""
+        """Return the record with the seconds so far."""
         return replace(self.record, seconds=self.seconds())
 
 
 def _row(progress: Progress, seconds: float) -> Validation:
-    """The row of the history for a validation."""
+    """Return the row of the history for a validation."""
     found, train_loss = progress.validation, progress.train_loss or 0.0
     return Validation(
         step=progress.step,
@@ -309,5 +313,5 @@ def _row(progress: Progress, seconds: float) -> Validation:
 
 
 def _finite(number: float) -> float | None:
-    """None for what JSON has no word for."""
+    """Return None for nan and inf, which JSON lacks."""
     return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""The files of a run: its model, the one that it replaces, and what it needs to resume."""
+"""The files of a run: its model, the older model it replaces, and the state to resume from."""
 
 import contextlib
 import math
@@ -15,27 +15,29 @@ from charrnn.training.resuming import Suspended
 
 T = TypeVar("T")
 
-_SAVING_SHARE = 0.02  # of the time, at most, for what a run that is killed needs to go on
-_LEAST_TO_LOSE = 1.0  # seconds
-_LEAVING = 0.5  # seconds that a process takes to end
+_SAVING_SHARE = 0.02  # largest share of the time for saving what a killed run needs to resume
+_LEAST_TO_LOSE = 1.0  # seconds between two savings at least
+_LEAVING = 0.5  # seconds for the process to end
 
 
 class Files:
-    """Writes a model and, beside it, what is needed to resume the run.
+    """Writes the files of a run.
 
-    Where a run has several processes, all of them make the same calls, and rank 0 writes.
+    If the run has several processes, all make the same calls, and rank 0 writes.
 
     Args:
-        budget: its reserve is kept at what writing takes at the end of the run.
+        path: the model file.
+        world: the processes of the run.
+        budget: its reserve is updated to the time that writing takes at the end of the run.
     """
 
     def __init__(self, path: Path, world: World, budget: Budget) -> None:
         self.path, self.world, self.budget = path, world, budget
-        self._next_suspend = math.inf  # when, on time.perf_counter
-        self._seconds: dict[str, float] = {}  # for the last file of a kind
+        self._next_suspend = math.inf  # in seconds of time.perf_counter
+        self._seconds: dict[str, float] = {}  # that the last file of each kind took
 
     def keep_previous(self) -> None:
-        """Keep an older model as NAME.previous.npz.
+        """Rename an older model to NAME.previous.npz.
 
         Raises:
             CheckpointError: the system refuses.
@@ -45,17 +47,20 @@ class Files:
     def save(self, make: Callable[[], Checkpoint]) -> None:
         """Write a model.
 
+        Args:
+            make: returns it; called on rank 0 only.
+
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            CheckpointError: it cannot be written; the old file is intact.
         """
         with self._timed("save"):
             self._alone(lambda: checkpoint.save(make(), self.path))
 
     def suspend(self, run: Suspended) -> None:
-        """Write what is needed to go on from here.
+        """Write what is needed to resume from here.
 
         Raises:
-            CheckpointError: it cannot be written; what was there is intact.
+            CheckpointError: it cannot be written; the old file is intact.
         """
         self._next_suspend = time.perf_counter() + _LEAST_TO_LOSE
         with self._timed("suspend"):
@@ -64,25 +69,25 @@ class Files:
         self._next_suspend = time.perf_counter() + pause
 
     def suspending_is_due(self) -> bool:
-        """Whether more would be lost with the process than writing costs."""
+        """Whether a crash would lose more time than writing takes."""
         return self.world.broadcast(time.perf_counter() > self._next_suspend)
 
     def forget(self) -> None:
-        """Remove what is needed to go on."""
+        """Remove what is needed to resume."""
         if self.world.speaks:
             checkpoint.beside(self.path, checkpoint.RESUME).unlink(missing_ok=True)
 
     def model_exists(self) -> bool:
-        """Whether there is a model, of whatever run."""
+        """Whether the model file exists, from whatever run."""
         return self._alone(self.path.exists)
 
     def _alone(self, function: Callable[[], T]) -> T:
-        """What has to do with files, which is for one process; an error is that of all of them."""
+        """Call a function that uses files on rank 0 only; an error is raised on all ranks."""
         return self.world.together(function, alone=True)
 
     @contextlib.contextmanager
     def _timed(self, kind: str) -> Iterator[None]:
-        """Reserve as much time for the end of the run, where two models are written and the run."""
+        """Time a write, and reserve time for the last ones: two models, and the run."""
         clock = time.perf_counter()
         yield
         self._seconds[kind] = time.perf_counter() - clock

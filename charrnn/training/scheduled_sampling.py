@@ -1,10 +1,11 @@
-"""Scheduled sampling: train on what the model itself writes (Bengio et al. 2015).
+"""Scheduled sampling: train on tokens that the model draws itself (Bengio et al. 2015).
 
 Letters: T steps, B batch size (columns), V vocabulary size.
 
-Teacher forcing feeds the true token at every step, while a model that samples is fed its own
-mistakes. Here a share of the inputs is drawn from what the model predicts at that place. An n-gram
-model beside the network knows the text by heart, so the true token is left out of its counts there.
+Teacher forcing feeds the true token at every step. A model that samples is fed its own mistakes,
+which it has never seen in training: exposure bias. Here a fraction of the inputs is drawn from what
+the model predicts at that place. An n-gram model beside the network knows the text by heart, so the
+true token is left out of its counts.
 """
 
 import numpy as np
@@ -18,11 +19,12 @@ Array = np.ndarray
 
 
 class ScheduledSampling:
-    """Draws inputs for B columns of text, chunk after chunk.
+    """Replaces inputs of B columns of text by drawn ones, chunk after chunk.
 
     Args:
-        model: the one that is trained; it predicts without dropout.
-        draws: decides which inputs are drawn, and draws them.
+        model: the model in training; it predicts without dropout.
+        batch_size: B.
+        draws: random numbers that choose the inputs to replace, and draw them.
     """
 
     def __init__(self, model: Network, batch_size: int, draws: Draws) -> None:
@@ -30,16 +32,16 @@ class ScheduledSampling:
         self.draws = draws
 
     def replace(self, inputs: Array, state: Array, probability: float) -> Array:
-        """Inputs (T, B) with tokens of the model's own in the place of true ones.
+        """Return inputs (T, B), some of them replaced by tokens that the model draws.
 
-        A token is drawn given the inputs before it, drawn ones among them. <EOS> and <UNK> are
-        never drawn, nothing takes the place of a document's start, and the first input of a chunk
-        stays, as it was predicted in the chunk before.
+        A token is drawn given the inputs before it, including drawn ones. <EOS> and <UNK> are never
+        drawn, and the start of a document is never replaced; nor is the first input of a chunk,
+        because it was predicted in the chunk before.
 
         Args:
-            inputs: (T, B) true ones.
+            inputs: (T, B), the true ones.
             state: before the first step.
-            probability: of each input to be replaced.
+            probability: of replacing an input.
         """
         true, inputs = inputs, inputs.copy()
         chosen = (self.draws.random(inputs.shape) < probability) & (inputs > EOS)
@@ -52,7 +54,7 @@ class ScheduledSampling:
 
 
 def _weights(logits: Array) -> Array:
-    """What each token (V, B) is drawn in proportion to: its probability, 0 for the special ones."""
+    """Return weights (V, B) in proportion to the probabilities, 0 for the special tokens."""
     with np.errstate(all="ignore"):
         logits = logits - logits[UNK + 1 :].max(axis=0)
         weights: Array = np.exp(logits)

@@ -1,4 +1,4 @@
-"""The gradient of a batch, whose shares threads and processes compute side by side.
+"""Data parallelism: compute the gradient of a batch in shards, on threads and processes.
 
 Letters: T steps, B batch size (streams side by side).
 """
@@ -24,18 +24,20 @@ from charrnn.training.scheduled_sampling import ScheduledSampling
 
 Array = np.ndarray
 
-_SHARD_COLUMNS = 16  # narrower shards lose more than a second thread wins
-_MOST_COLUMNS = 64  # wider ones win nothing more
-_MOST_WEIGHTS = 1 << 21  # of a model for helpers; threads share larger ones in the cache
+_SHARD_COLUMNS = 16  # narrower shards lose more than a second thread gains
+_MOST_COLUMNS = 64  # wider shards gain nothing more
+_MOST_WEIGHTS = 1 << 21  # of a model for helpers; copies of larger ones would crowd the cache
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """What one thread or helper works on: columns of one shard that are this process's.
+    """The work of one thread or helper: the columns of one shard that belong to this process.
 
     Args:
-        shard: which one.
-        columns: which of this process's columns.
+        shard: the number of the shard.
+        columns: its columns, counted within this process.
+        dropout: draws dropout masks.
+        sampling: draws inputs for scheduled sampling.
     """
 
     shard: int
@@ -44,25 +46,25 @@ class _Piece:
     sampling: Draws
 
     def generators(self) -> list[Any]:
-        """The states of its random generators."""
+        """Return the states of its random generators."""
         return [draws.rng.bit_generator.state for draws in (self.dropout, self.sampling)]
 
     def restore(self, generators: Sequence[Any]) -> None:
-        """Draw on from such states; KeyError, TypeError or ValueError where they are none."""
+        """Restore the states of its generators; KeyError, TypeError or ValueError if invalid."""
         for draws, state in zip((self.dropout, self.sampling), generators, strict=True):
             draws.rng.bit_generator.state = state
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What the gradient of a piece depends on, but for the weights.
+    """Everything but the weights that the gradient of a piece depends on.
 
     Args:
-        piece: which of this process's.
-        chunks: its columns of each.
+        piece: its number within this process.
+        chunks: its columns of each chunk.
         state: its columns before the first chunk.
         scale: factor of the gradient.
-        drawn: the share of the inputs that the model draws itself.
+        drawn: fraction of the inputs to draw by scheduled sampling.
         generators: the states of its random generators.
     """
 
@@ -75,15 +77,19 @@ class _Task:
 
 
 class Shards:
-    """A model unrolled once for each share of the batch, so that several can work side by side.
+    """A model unrolled once for each shard of the batch, to compute shards in parallel.
 
-    How a batch is cut into shards depends on its size alone; each has random generators of its own,
-    and gradients are summed in the order of the shards: the number of threads changes no result.
-    Processes of MPI share the columns evenly. Where they cut through a shard, each draws for all of
-    its columns, so that their number changes nothing but the rounding of sums.
+    The cut into shards depends on the batch size alone, each shard has its own random generators,
+    and gradients are summed in the order of the shards. So the number of threads changes no result.
+    MPI processes share the columns evenly. If they cut through a shard, each draws for all of its
+    columns, so their number changes only the rounding of sums.
 
-    The threads of a process are those of its workers, or helpers where these fork; `close` ends the
-    helpers.
+    The threads are those of the workers, or helpers if these fork; `close` ends the helpers.
+
+    Args:
+        model: the model in training.
+        config: with B, T and the seed.
+        world: the processes of the run.
 
     Raises:
         ConfigError: there are more processes than columns.
@@ -103,30 +109,30 @@ class Shards:
             ScheduledSampling(model, size, piece.sampling)
             for size, piece in zip(sizes, self.pieces, strict=True)
         ]
-        self._weights = model.parameters.flat  # which helpers read, before they are started
+        self._weights = model.parameters.flat  # where helpers read the weights
         self._helpers: Helpers | None = None
 
     def close(self) -> None:
-        """End the helpers; the next gradient starts others."""
+        """End the helpers; the next `gradient` starts new ones."""
         if self._helpers is not None:
             self._helpers.close()
             self._helpers = None
 
     @property
     def num_streams(self) -> int:
-        """How many columns are this process's."""
+        """Number of columns of this process."""
         return int(self.pieces[-1].columns.stop)
 
     def generators(self) -> dict[str, Any]:
-        """The states of all generators that draw anything in training, by the shard."""
+        """Return the states of all random generators of training, by shard."""
         own = {str(piece.shard): piece.generators() for piece in self.pieces}
         return {shard: states for part in self.world.gather(own) for shard, states in part.items()}
 
     def restore(self, generators: Mapping[str, Sequence[Any]]) -> None:
-        """Go on from such states.
+        """Restore the states of the generators.
 
         Raises:
-            KeyError, TypeError, ValueError: they are none, or not of as many shards.
+            KeyError, TypeError, ValueError: they are invalid, or for another number of shards.
         """
         for piece in self.pieces:
             piece.restore(generators[str(piece.shard)])
@@ -134,21 +140,22 @@ class Shards:
     def gradient(
         self, chunks: Sequence[Chunk], state: Array, workers: Workers, drawn: float = 0.0
     ) -> tuple[float, int, Array, Array]:
-        """Forward and backward passes over chunks that follow each other.
+        """Compute loss and gradient of consecutive chunks.
 
-        The columns of all arrays are those of this process.
+        All arrays have the columns of this process.
 
         Args:
             chunks: inputs (T, B) and targets (T, B) of each, ids.
-            state: (num_layers, num_states, H, B) before the first one.
-            drawn: the share of the inputs that the model draws itself.
+            state: (num_layers, num_states, H, B) before the first chunk.
+            workers: threads and processes that share the work.
+            drawn: fraction of the inputs to draw by scheduled sampling.
 
         Returns:
-            The sum of the loss in nats and the number of targets, both of all processes, the
-            gradient of the mean loss as one vector (a work buffer that the next call overwrites),
-            and the state after the last chunk.
+            The summed loss in nats and the number of targets, both over all processes, the gradient
+            of the mean loss as one vector (a work buffer that the next call overwrites), and the
+            state after the last chunk.
         """
-        usual = self.batch_size * sum(len(targets) for _, targets in chunks)  # few are IGNORE
+        usual = self.batch_size * sum(len(targets) for _, targets in chunks)  # without IGNORE
         tasks = [
             _Task(
                 number,
@@ -176,7 +183,7 @@ class Shards:
         return nats, tokens, gradient, np.concatenate([state for _, state, _ in results], axis=-1)
 
     def _map(self, tasks: list[_Task], workers: Workers) -> list[tuple[float, Array, list[Any]]]:
-        """`_work` on all tasks: with helpers, or on threads where there are none."""
+        """Return `_work` of all tasks, by helpers or on threads."""
         if self._helpers is None:
             helped = workers.forks and len(tasks) > 1 and self.model.size <= _MOST_WEIGHTS
             if helped:
@@ -189,7 +196,7 @@ class Shards:
         return self._helpers.map(tasks)
 
     def _share_memory(self) -> None:
-        """Have helpers read the weights, and write their gradients, where this process looks."""
+        """Move weights and gradients to memory that this process shares with helpers."""
         dtype = self.model.parameters.flat.dtype
         self._weights, *gradients = (
             shared_zeros(self.model.size, dtype) for _ in (self.model, *self.unrolled)
@@ -198,11 +205,11 @@ class Shards:
             unrolled.gradients.lie_in(flat)
 
     def _read_weights(self) -> None:
-        """In a helper: take the weights as they are now."""
+        """Copy the current weights, in a helper."""
         self.model.parameters.flat[:] = self._weights
 
     def _work(self, task: _Task) -> tuple[float, Array, list[Any]]:
-        """Leave a gradient in the buffer of its piece; the nats, state and generators after it."""
+        """Compute the gradient of a task in its work buffer; return nats, state and generators."""
         piece, unrolled, state = self.pieces[task.piece], self.unrolled[task.piece], task.state
         piece.restore(task.generators)
         sums, gradient, total = [], unrolled.gradients.flat, None
@@ -221,7 +228,7 @@ class Shards:
 
 
 def _pieces(config: TrainConfig, own: slice) -> Iterator[_Piece]:
-    """The parts of all shards that lie in these columns."""
+    """Yield the parts of all shards that lie in the columns `own`."""
     B = config.batch_size
     shards = max(min(2, B // _SHARD_COLUMNS), -(-B // _MOST_COLUMNS), 1)
     edges = [B * shard // shards for shard in range(shards + 1)]

@@ -1,4 +1,4 @@
-"""What a training run counts, and the snapshot that it resumes from."""
+"""The counters of a training run, and the snapshot that it resumes from."""
 
 import math
 from collections.abc import Mapping
@@ -9,37 +9,37 @@ import numpy as np
 
 Array = np.ndarray
 
-_LARGEST = 10**15  # number that a run counts to
+_LARGEST = 10**15  # limit of every counter
 
 
 @dataclass
 class Counters:
-    """What a run counts from its first step on."""
+    """The counters of a run since its first step."""
 
-    step: int = 0
-    chars: float = 0.0  # predicted
+    step: int = 0  # steps done
+    chars: float = 0.0  # characters predicted
     seconds: float = 0.0  # spent in steps
     validations: int = 0
     validation_seconds: float = 0.0
-    best_loss: float = math.inf  # nats per character of validation; inf: there was none
-    nats_since: float = 0.0  # of training, since the last validation
-    chars_since: float = 0.0  # the same
-    much_worse: int = 0  # validations in a row
-    recent_loss: float = 0.0  # nats per token, by that of a guess among all tokens
-    rate_factor: float = 1.0  # on the learning rate, halved at each trouble
-    troubles: int = 0
+    best_loss: float = math.inf  # best validation loss in nats per character; inf for none
+    nats_since: float = 0.0  # training loss since the last validation
+    chars_since: float = 0.0  # characters predicted since the last validation
+    much_worse: int = 0  # consecutive validations that were much worse than the best
+    recent_loss: float = 0.0  # running mean, relative to the loss of a uniform guess
+    rate_factor: float = 1.0  # factor of the learning rate, halved at each trouble
+    troubles: int = 0  # times that training diverged
 
     def to_json(self) -> dict[str, float | None]:
-        """The counters by name; None for a loss that there is none of."""
+        """Return the counters by name; None if there is no best loss."""
         best = self.best_loss if math.isfinite(self.best_loss) else None
         return asdict(self) | {"best_loss": best}
 
     @classmethod
     def from_json(cls, numbers: Mapping[str, Any]) -> "Counters":
-        """Read the counters from a file that may say anything.
+        """Read the counters from an untrusted file.
 
         Raises:
-            KeyError, TypeError, ValueError: they are not those of a run.
+            KeyError, TypeError, ValueError: they are invalid.
         """
         fresh = cls()
         found = {each.name: numbers[each.name] for each in fields(cls)}
@@ -55,14 +55,14 @@ class Counters:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a run needs to go on as if it had never stopped.
+    """What a run needs to resume as if it had never stopped.
 
     Args:
         counters: a copy.
         arrays: vectors by name: the latest and the best weights, the two moments of Adam, and the
-            carried state; views, of which the next step overwrites some.
-        updates: how many Adam has made.
-        generators: the states of the random generators, by the shard, as JSON can hold them.
+            recurrent state. Views, some of which the next step overwrites.
+        updates: number of Adam's steps.
+        generators: states of the random generators by shard, in JSON types.
     """
 
     counters: Counters
@@ -71,7 +71,7 @@ class Snapshot:
     generators: Mapping[str, Any] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
-        """All but the arrays, as JSON can hold it."""
+        """Return everything but the arrays, in JSON types."""
         return {
             **self.counters.to_json(),
             "updates": self.updates,
@@ -80,10 +80,10 @@ class Snapshot:
 
     @classmethod
     def read(cls, arrays: Mapping[str, Array], numbers: Mapping[str, Any]) -> "Snapshot":
-        """The snapshot of these arrays and `numbers`, which may be from a file.
+        """Build a snapshot from arrays and `numbers`, which may come from an untrusted file.
 
         Raises:
-            ValueError: the numbers are not those of a run.
+            ValueError: the numbers are invalid.
         """
         try:
             counters = Counters.from_json(numbers)
@@ -94,10 +94,10 @@ class Snapshot:
 
 
 def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
-    """A number of this kind from a file.
+    """Check a number from a file.
 
     Raises:
-        TypeError, ValueError: it is of another kind, or out of range.
+        TypeError, ValueError: it is of another type, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int | kind):
         raise TypeError(f"{name} is no {kind.__name__}")

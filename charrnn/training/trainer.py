@@ -1,4 +1,4 @@
-"""Training a network: batches in, progress out, the best weights left in the model.
+"""Train a network by truncated backpropagation through time and Adam, and keep the best weights.
 
 Letters: T steps, B batch size (streams side by side).
 """
@@ -30,25 +30,27 @@ from charrnn.training.validator import Validator
 
 Array = np.ndarray
 
-_MEASURING_SHARE = 0.02  # of the time that is left
+_MEASURING_SHARE = 0.02  # of the remaining time, for measuring the pace
 _MOST_MEASURING = 3.0  # seconds
-_MUCH_WORSE = 1.05  # a loss by the best one before
-_PATIENCE = 3  # validations in a row that are much worse
-_LARGEST_MOMENT = 1e20  # more would overflow
+_MUCH_WORSE = 1.05  # times the best validation loss
+_PATIENCE = 3  # consecutive validations that are much worse, after which a run by minutes ends
+_LARGEST_MOMENT = 1e20  # of Adam; more would overflow
 
 
 class Trainer:
-    """Trains a network by gradient descent.
+    """A `Learner` for networks.
 
-    Where a run has several processes, each is one such object: of equal weights, with the columns
-    of the batch that are its own.
+    If a run has several processes, each has a trainer with equal weights and its own columns of the
+    batch.
 
     Args:
-        model: trained in place; after `train` it holds the best weights.
-        batches: of the streams that are this process's.
-        validator: None where nothing is held out, and the last weights are the best.
-        chars_per_token: characters that a token stands for on average.
-        started: when the process started on `time.perf_counter`, for a budget in minutes.
+        model: trained in place; after `train` it has the best weights.
+        batches: with the streams of this process.
+        validator: None if nothing is held out; then the last weights are the best.
+        config: of the run.
+        workers: threads and processes of the run.
+        chars_per_token: average length of a token in characters.
+        started: start of the process in seconds of `time.perf_counter`, for a budget in minutes.
     """
 
     interruptible: Interruptible = contextlib.nullcontext
@@ -83,10 +85,10 @@ class Trainer:
         """Train until the budget is used up.
 
         Yields:
-            Progress after every step; where it says `best`, the caller should save the model.
+            Progress after every step; if `best` is set, the caller should save the model.
 
         Raises:
-            DivergedError: again and again the loss was not finite, or above that of a guess.
+            DivergedError: training diverged too often.
         """
         self._start_clock()
         batches = self.batches.steps(self.counters.step)
@@ -110,7 +112,7 @@ class Trainer:
         self._take_best()
 
     def _step(self, chunks: list[Chunk]) -> Progress:
-        """One step of gradient descent."""
+        """Take one step of gradient descent."""
         start, counters, config = time.perf_counter(), self.counters, self.config
         if counters.step % self.batches.steps_per_epoch == 0:
             self.state = self._zero_state()
@@ -136,7 +138,7 @@ class Trainer:
         return progress
 
     def _validate(self, progress: Progress) -> Progress:
-        """Measure the loss on the validation split, and keep the weights if they are the best."""
+        """Compute the validation loss, and keep the weights if they are the best so far."""
         start, counters, trouble = time.perf_counter(), self.counters, progress.trouble
         train_loss, found = self._train_loss(), None
         if self.validator is not None:
@@ -171,13 +173,13 @@ class Trainer:
         return self.model.zero_state(self.shards.num_streams)
 
     def _learning_rate(self) -> float:
-        """That of the step that is being made, or was made last."""
-        halfway = self.budget.fraction(self.counters.step - 0.5)  # at either end the rate is 0
+        """Return the learning rate of the current step."""
+        halfway = self.budget.fraction(self.counters.step - 0.5)  # the rate is 0 at either end
         rate = learning_rate(halfway, self.config.learning_rate, self.config.warmup)
         return self.counters.rate_factor * rate
 
     def _train_loss(self) -> float:
-        """Nats per character of training since the last validation."""
+        """Return the training loss since the last validation, in nats per character."""
         counters = self.counters
         return counters.nats_since / counters.chars_since if counters.chars_since else math.inf
 
@@ -186,7 +188,7 @@ class Trainer:
         return fraction == 1 or fraction * self.config.evaluations >= self.counters.validations + 1
 
     def _progress(self, loss: float, trouble: str = "") -> Progress:
-        """Where the run stands after a step of this loss in nats per character."""
+        """Return the progress after a step with this loss in nats per character."""
         counters = self.counters
         return Progress(
             step=counters.step,
@@ -201,17 +203,17 @@ class Trainer:
 
     @property
     def passes(self) -> float:
-        """How often the budget reads the training text."""
+        """Passes over the training text in the budget."""
         return self.budget.steps / self.batches.steps_per_epoch
 
     @property
     def overfitting(self) -> bool:
-        """Whether a run with a budget of time had better stop: it learns the text by heart."""
+        """Whether a run by minutes should stop, because it overfits."""
         return self.config.minutes is not None and self.counters.much_worse >= _PATIENCE
 
     @property
     def early(self) -> str:
-        """Why a run with a budget of time ended before its time, empty where it did not."""
+        """Why a run by minutes ended early; empty if it did not."""
         if self.overfitting:
             return "validation got worse: the model was learning the text by heart"
         if self.counters.step >= self.budget.most:
@@ -222,10 +224,10 @@ class Trainer:
     # The clock
 
     def plan(self) -> None:
-        """Measure the pace; a budget of time becomes the steps that it has room for.
+        """Measure the pace, and turn a budget in minutes into steps.
 
-        Nothing changes but the budget and the number of validations, so that as many steps give
-        the same model without a budget of time.
+        Only the budget and the number of validations change, so a run with that many steps gives
+        the same model.
         """
         self._measure(min(_MOST_MEASURING, _MEASURING_SHARE * self.budget.left()))
         if self.config.minutes is not None:
@@ -233,7 +235,7 @@ class Trainer:
             self.config = replace(self.config, evaluations=evaluations)
 
     def expected_seconds(self) -> float:
-        """How long all steps and validations take, as measured."""
+        """Return the measured duration of all steps and validations."""
         counters = self.counters
         if self.clock.pace is None and not counters.step:
             self.plan()
@@ -244,14 +246,14 @@ class Trainer:
 
     def _start_clock(self) -> None:
         if self.config.minutes is not None and self.clock.pace is None:
-            if self.counters.step:  # restored, with the steps that are planned
+            if self.counters.step:  # a restored run has its steps planned
                 self._measure(0.0)
             else:
                 self.plan()
         self.clock.start(self.counters)
 
     def _measure(self, limit: float) -> None:
-        """Measure the pace for about so many seconds."""
+        """Measure the pace for about `limit` seconds."""
         pace = measure(self.model, self.batches, self.validator, self.config, self.workers, limit)
         if self.mixture and isinstance(self.model, ResidualRNN) and pace.step_seconds:
             validation = self.validator.split.tokens if self.validator else self.state[:0]
@@ -263,7 +265,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def at_best(self) -> Iterator[None]:
-        """A context in which the model has its best weights so far."""
+        """Return a context in which the model has its best weights so far."""
         weights = self.model.parameters.flat
         latest = weights.copy()
         self.recovery.take_best()
@@ -271,7 +273,7 @@ class Trainer:
         weights[:] = latest
 
     def snapshot(self) -> Snapshot:
-        """Where the run stands between two steps; all processes call it together."""
+        """Return what is needed to resume from here; all processes call it together."""
         state = np.concatenate(self.workers.world.gather(self.state), axis=-1)
         arrays = {
             "weights": self.model.parameters.flat,
@@ -285,10 +287,10 @@ class Trainer:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of a run of the same configuration.
+        """Resume from a snapshot of a run with the same configuration.
 
         Raises:
-            ValueError: it is not of such a run.
+            ValueError: it belongs to another run.
         """
         arrays, batch_size = snapshot.arrays, self.config.batch_size
         try:
@@ -308,7 +310,7 @@ class Trainer:
         self.state = state[..., self.workers.world.share(batch_size)].copy()
 
     def extend(self) -> None:
-        """Plan what is left of a budget that is longer than the one of the restored snapshot."""
+        """Plan the rest of a budget that is longer than that of the restored snapshot."""
         if self.config.minutes is not None:
             self.plan()
         fraction = self.budget.fraction(self.counters.step)

@@ -1,4 +1,4 @@
-"""The held-out text that a run validates on."""
+"""Validation: evaluate a model on held-out text."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,8 @@ class Validator:
     """Evaluates models on a validation split.
 
     Args:
+        split: the tokens.
+        workers: threads and processes that share the work.
         count_eos: whether the ends of documents count.
     """
 
@@ -21,5 +23,5 @@ class Validator:
     count_eos: bool = True
 
     def evaluate(self, model: LanguageModel) -> Evaluation:
-        """The model's loss on the whole split."""
+        """Return the model's loss on the whole split."""
         return evaluate(model, self.split, self.workers, count_eos=self.count_eos)
