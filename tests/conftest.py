@@ -1,4 +1,4 @@
-"""What tests share: small models, quickly made."""
+"""Shared fixtures: small models that are quick to make."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence

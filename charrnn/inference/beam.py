@@ -1,6 +1,6 @@
 """Beam search: the most probable continuations of a prompt, found without drawing.
 
-Letters: V vocabulary size, B beams that go on, side by side.
+Letters: V vocabulary size, B unfinished beams, side by side.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def _extend(
     config: SampleConfig,
     width: int,
 ) -> tuple[list[Sample], Array, Array]:
-    """The best of the beams that have ended and of all ways to go on with the others.
+    """Return the best of the finished beams and of all continuations of the others.
 
     Args:
         log_probs: (V, B) of each token after each beam that has not ended.
@@ -123,7 +123,7 @@ def _add(
 
 
 def _highest(values: Array, count: int) -> list[int]:
-    """Where the highest values are, the highest first; of equal ones, the first ones. No -inf."""
+    """Return the places of the highest values, highest first, ties in order, without -inf."""
     places = np.flatnonzero(values > -np.inf)
     if count < len(places):
         least = np.partition(values[places], -count)[-count]

@@ -14,7 +14,7 @@ from charrnn.network.functional import sample_categorical
 
 Array = np.ndarray
 
-_LEAST, _MOST = 1e-200, 1e200  # between them exp and sums of it have lost nothing
+_LEAST, _MOST = 1e-200, 1e200  # sums of exp within these limits are precise
 
 
 def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
@@ -22,7 +22,7 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
 
     Args:
         logits: (V, B) float64.
-        uniforms: (B,) random numbers from 0 to 1 that decide.
+        uniforms: (B,) random numbers in [0, 1), one for each draw.
 
     Returns:
         Tokens (B,) and their log P (B,) in nats under the unchanged model.
@@ -50,7 +50,7 @@ def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array,
 
 
 class Chooser:
-    """`choose` for one stream, in as few calls as it takes."""
+    """`choose` for one stream, in few NumPy calls."""
 
     def __init__(self, vocab_size: int, config: SampleConfig) -> None:
         self.config = config
@@ -78,7 +78,7 @@ class Chooser:
         return tokens.item(), log_probs.item()
 
     def _accumulate(self, logits: Array) -> tuple[float, float]:
-        """Add up exp(logits) of what may be drawn; returns the sum, and what <UNK> has beside."""
+        """Sum exp(logits) of all tokens that may be drawn; return the sum, and that of <UNK>."""
         weights = np.exp(logits, out=self.weights, dtype=np.float64)
         unk = 0.0
         if not self.config.allow_unk:

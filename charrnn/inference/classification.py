@@ -11,7 +11,7 @@ from charrnn.storage.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Classification:
-    """A text under several models, each known by its label."""
+    """log P of a text under several models, by their labels."""
 
     text: str
     log_probs: dict[str, float]  # nats
@@ -39,9 +39,9 @@ def classify(
     eos: bool | None = None,
     workers: Workers,
 ) -> list[Classification]:
-    """Score texts under every model, all of them the same event.
+    """Score texts under every model, with equal treatment of the end of each text.
 
-    What a model does not know costs it as everywhere, see `Vocabulary.unknown_nats`.
+    Unknown characters cost what `Vocabulary.unknown_nats` says.
 
     Args:
         checkpoints: models by label.

@@ -23,7 +23,7 @@ from charrnn.text.vocabulary import EOS_NAME, UNK_CHARACTER, UNK_NAME, Vocabular
 
 Array = np.ndarray
 
-_GROUP = 32  # samples drawn side by side
+_GROUP = 32  # samples drawn side by side in a thread
 _COMPARED = 1024  # samples ranked at a time
 _PROMPT_STEPS = 128  # a prompt is read in chunks of so many tokens
 
@@ -59,7 +59,7 @@ class Sample:
         return replace(self, _held=[*self._held], _composer=composer, _parts=[self.text])
 
     def begin(self, vocabulary: Vocabulary, config: SampleConfig) -> str:
-        """Take in the prompt, and return what of it no drawn token can change."""
+        """Begin with the prompt, and return the part that no drawn token can change."""
         self.prompt = normalize(self.prompt)
         self.stop = None if config.length else "length"
         if vocabulary.config.normalize == "nfd" and config.length:
@@ -71,7 +71,7 @@ class Sample:
         return self.text
 
     def add(self, token: str, log_prob: float, config: SampleConfig) -> str:
-        """Take in a drawn token, and return what can be shown of the text by now."""
+        """Append a drawn token, and return the text that can be shown by now."""
         self.drawn_log_prob += log_prob
         composer = self._composer
         if composer is None and not config.stops and len(token) < self._room(config):
@@ -84,7 +84,7 @@ class Sample:
         return self._settle(config)
 
     def end(self, log_prob: float, config: SampleConfig) -> str:
-        """Take in a drawn <EOS>, and return what was still held back."""
+        """End at a drawn <EOS>, and return the text that was held back."""
         self.drawn_log_prob += log_prob
         if self._composer:
             self._held += self._composer.flush()

@@ -1,4 +1,4 @@
-"""How much a text surprises a model: the bits of every character, and what was likelier there.
+"""Surprisal: the bits of every character of a text, and which tokens were likelier there.
 
 Letters: T steps, V vocabulary size, N tokens of a text, K likeliest tokens at each of them.
 """
@@ -22,10 +22,10 @@ from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary
 
 Array = np.ndarray
 
-LIKELIEST = 5  # tokens that are named at each place
-_BEFORE = 40  # characters before a place
-_STEPS = 128  # of a text at a time
-_MAX_LOGITS = 1 << 21  # of them at a time, however large the vocabulary
+LIKELIEST = 5  # K, tokens named at each place
+_BEFORE = 40  # characters shown before a place
+_STEPS = 128  # steps of a chunk
+_MAX_LOGITS = 1 << 21  # logits of a chunk; a large vocabulary gets shorter chunks
 
 
 @dataclass(frozen=True)

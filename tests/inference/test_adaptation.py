@@ -1,4 +1,4 @@
-"""Dynamic evaluation learns from what it has predicted and from nothing else."""
+"""Dynamic evaluation learns from what it has predicted, and from nothing else."""
 
 from dataclasses import replace
 
@@ -103,7 +103,7 @@ def test_in_pieces_of_whole_segments_it_is_the_same(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [1.0, 1e30])
 def test_whatever_the_text_and_the_rate_it_is_hardly_worse(kind: str, rate: float) -> None:
-    """Where learning misleads, the network as it was trained takes over."""
+    """If learning makes predictions worse, the trained network takes over."""
     rng, model = np.random.default_rng(1), make(kind)
     size = 40 * SEGMENT
     constant, noise = np.full(size, 5), rng.integers(2, V, size)

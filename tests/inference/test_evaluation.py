@@ -30,7 +30,7 @@ TOLERANCE = log_prob_tolerance(1, terms=8 + 1 + 8)  # of a token, with layers of
 
 
 def sequences(count: int = 70, longest: int = 300) -> list[np.ndarray]:
-    """Token sequences of mixed lengths, an empty one among them."""
+    """Token sequences of mixed lengths, including an empty one."""
     rng = np.random.default_rng(0)
     return [rng.integers(1, 5, size) for size in [0, longest, *rng.integers(1, 40, count)]]
 
@@ -118,7 +118,7 @@ def test_a_window_longer_than_the_text_is_the_whole_text(
 
 
 class Counted(CharRNN):
-    """A model that counts the predictions that it makes, those of padding too."""
+    """Make a model count its predictions, including those of padding."""
 
     predictions = 0
 

@@ -207,7 +207,7 @@ SOME_WORDS = ("\n", " a", " bb", " ccc", ".")  # however drawn, they are read as
 
 
 def difference(checkpoint: Checkpoint, sample: Sample, workers: Workers) -> float:
-    """What score gives for a sample less what it gives for its prompt."""
+    """The score of a sample minus the score of its prompt."""
     whole = score(checkpoint, [sample.text], eos=sample.stop == "eos", workers=workers)[0]
     start = score(checkpoint, [sample.prompt], eos=False, workers=workers)[0]
     return whole.log_prob - start.log_prob

@@ -1,4 +1,4 @@
-"""How much each character surprises, and what was likelier there."""
+"""Surprisal of every character, and the tokens that were likelier."""
 
 import math
 

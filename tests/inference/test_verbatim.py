@@ -1,4 +1,4 @@
-"""Copied stretches against brute force, which looks for every part of a text in every document."""
+"""Copied stretches against a brute-force search for every part of a text."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,7 +23,7 @@ LETTERS = st.text("ab가é\n", max_size=30)
 
 
 def brute_force(text: str, documents: list[str], min_chars: int) -> list[Stretch]:
-    """The stretches that stand in a document and, with a character more on a side, in none."""
+    """The maximal stretches that occur in a document, by brute force."""
 
     def stands(start: int, stop: int) -> bool:
         inside = start >= 0 and stop <= len(text)

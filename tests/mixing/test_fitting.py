@@ -1,4 +1,4 @@
-"""Fitting a mixture: counts against a dictionary, and weights that are worth something."""
+"""Fitting a mixture: counts against a dictionary, and weights that improve predictions."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""What is mixed: contexts by their histories, and what their counts say."""
+"""The inputs of a mixture: hashes of contexts, and opinions from their counts."""
 
 import math
 

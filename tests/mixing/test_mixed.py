@@ -57,7 +57,7 @@ def test_distributions_sum_to_one_and_are_those_of_log_probs() -> None:
     expected = np.log(np.take_along_axis(probs, np.maximum(targets, 0)[:, None], axis=1)[:, 0])
     expected = np.where(targets == IGNORE, 0, expected)
     np.testing.assert_allclose(found, expected, atol=log_prob_tolerance(1, 100))
-    # Inputs say something at many places, or else nothing is tested here.
+    # Otherwise the inputs would have too few opinions to test anything.
     base, _ = model.base.unroll(T, B).log_probs(inputs, targets, model.base.zero_state(B))
     assert np.mean(np.abs(found - base) > 1e-3) > 0.5
 

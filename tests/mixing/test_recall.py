@@ -1,4 +1,4 @@
-"""What followed the last tokens before: step by step, over a whole text, and by a slow search."""
+"""The memory: step by step, over a whole text, and by a slow search."""
 
 import numpy as np
 import pytest

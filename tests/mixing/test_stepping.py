@@ -1,4 +1,4 @@
-"""One position of one stream against the path of many."""
+"""Mixing a single position equals mixing many."""
 
 import math
 
@@ -18,7 +18,7 @@ Array = np.ndarray
 
 
 def histories(found: Array) -> list[tuple[int, int]]:
-    """Those (len(LENGTHS), 2) that there are."""
+    """Return the histories (len(LENGTHS), 2) that are not missing."""
     return [(int(older), int(newer)) for older, newer in found if newer != NONE]
 
 

@@ -1,4 +1,4 @@
-"""A stream gives what the general code gives for the same tokens."""
+"""A stream of a mixture computes the same logits as the general code."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What weights say is what they do."""
+"""The weights shown are the weights used."""
 
 import numpy as np
 

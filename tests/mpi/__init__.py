@@ -25,11 +25,11 @@ _ONE_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 def launch(
     ranks: int, *args: str | Path, module: Sequence[str] = ("-m", "charrnn"), **options: Any
 ) -> subprocess.Popen[bytes]:
-    """A command as so many processes; one is started without mpiexec."""
+    """Start a command on `ranks` processes; a single one runs without mpiexec."""
     launcher = [str(MPIEXEC), "-n", str(ranks)] if ranks > 1 else []
     return start(*args, module=module, launcher=launcher, env=_ONE_THREAD, **options)
 
 
 def run(ranks: int, *args: str | Path, **options: Any) -> Result:
-    """What such a command leaves behind."""
+    """Run such a command and return its result."""
     return finish(launch(ranks, *args, **options), 120)

@@ -1,4 +1,4 @@
-"""A corpus that every process reads by itself."""
+"""Every process reads the corpus by itself."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_every_process_has_the_corpus_that_one_has(tmp_path: Path, args: tuple[s
 
 
 def on_two_machines(folder: Path, *args: str, others: dict[str, bytes]) -> Result:
-    """What a run says where the second process finds other files than the first one."""
+    """Return the error of a run whose second process finds other files."""
     (folder / "machine").mkdir()
     for name, data in {"text": LINES, "val": LINES, **others}.items():
         (folder / "machine" / name).write_bytes(data)

@@ -89,7 +89,7 @@ def test_any_number_of_processes_learns_what_one_learns(kind: str, tmp_path: Pat
 
 
 def test_the_gradient_of_a_step_is_that_of_one_process(tmp_path: Path) -> None:
-    """Of Adam's mean after one step, which is a tenth of it."""
+    """Adam's mean after one step is a tenth of the gradient."""
     for ranks in (1, 2, 3):
         train(ranks, tmp_path / f"{ranks}.npz", "--steps", "1")
     gradients = [np.load(tmp_path / f"{ranks}.resume.npz")["mean"] for ranks in (1, 2, 3)]

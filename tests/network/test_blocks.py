@@ -1,4 +1,4 @@
-"""Products in blocks against products at once."""
+"""Products in blocks equal plain matrix products."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ B, K, N = 8, 128, 256
 
 @pytest.fixture(params=[True, False])
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether BLAS multiplies small matrices as they are."""
+    """Whether BLAS multiplies small matrices without repacking them."""
     found = bool(request.param)
     monkeypatch.setattr(blocks, "has_small_products", lambda: found)
     monkeypatch.setattr(blocks, "_SMALL", B * K * 64)
@@ -28,7 +28,7 @@ def random(*shape: int) -> Array:
 def test_a_matrix_is_cut_where_small_ones_are_not_copied(small: bool) -> None:
     assert column_blocks(random(K, N), B).shape == ((4, K, 64) if small else (1, K, N))
     assert column_blocks(random(3, K, N), B).shape == ((3, 4, K, 64) if small else (3, 1, K, N))
-    assert column_blocks(random(K, N), 1).shape == (1, K, N)  # small as it is
+    assert column_blocks(random(K, N), 1).shape == (1, K, N)  # small enough for one block
     assert (
         column_blocks(random(K, 48), 100 * B).shape[-1] == 48
     )  # blocks are of 16 columns and more

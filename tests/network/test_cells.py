@@ -1,4 +1,4 @@
-"""The forward pass against an oracle that computes one gate of one column at a time."""
+"""Cells against an oracle that computes one gate of one column at a time."""
 
 from collections.abc import Callable
 
@@ -23,13 +23,13 @@ VARIANTS = [("rnn", "tanh"), ("rnn", "relu"), ("rnn", "sigmoid"), ("lstm", "tanh
 
 
 def affine(W: Array, x: Array, h: Array) -> Array:
-    """W·[x; 1; h] with the three parts of W apart."""
+    """Compute W·[x; 1; h] from the three parts of W."""
     total: Array = W[:, :D] @ x + W[:, D] + W[:, D + 1 :] @ h
     return total
 
 
 def oracle_step(cell: str, activation: str, W: Array, x: Array, state: Array) -> Array:
-    """One step of one column, as the textbook writes it, one gate at a time."""
+    """Compute one step of one column as in a textbook, one gate at a time."""
     sigma, gates = PHI["sigmoid"], W.reshape(-1, H, D + 1 + H)
     h = state[0]
     if cell == "rnn":
@@ -108,7 +108,7 @@ def test_gradients_by_input_state_and_weights_are_numerical_ones(
 
 
 def numerical_gradient(loss: Callable[[], float], array: Array, e: float = 1e-6) -> Array:
-    """Central differences of `loss` by every number of `array`."""
+    """Estimate the gradient of `loss` by `array` with central differences."""
     gradient = np.empty_like(array)
     for place in np.ndindex(array.shape):
         before = array[place]

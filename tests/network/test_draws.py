@@ -1,4 +1,4 @@
-"""Random numbers for columns of a batch."""
+"""Random numbers are the same however the columns of a batch are shared."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def random_logits(N: int, V: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((N, V)) * 3
 
 
-SHIFTS = np.array([0.0, 300, -300, 31, -31, 1e5])[:, None]  # which no probability depends on
+SHIFTS = np.array([0.0, 300, -300, 31, -31, 1e5])[:, None]  # softmax is invariant to them
 
 
 def test_cross_entropy_is_minus_log_softmax() -> None:

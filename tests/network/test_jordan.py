@@ -30,7 +30,7 @@ feedbacks = pytest.mark.parametrize("feedback", ["logits", "target"])
 
 
 def oracle_step(model: CharRNN, token: int, o: Array) -> Array:
-    """The output after the input `token`, `o` being the one before."""
+    """Compute the output after the input `token` from the output `o` before."""
     W, head = model.parameters["layers.0.weight"], model.parameters["head.weight"]
     starts, one_hot = token <= EOS, np.eye(V)[token]
     x = model.parameters["embedding"][token] if "embedding" in model.parameters else one_hot

@@ -1,4 +1,4 @@
-"""What the inputs of a layer add to its gates."""
+"""The input terms of a layer equal x·Uᵀ + b."""
 
 import numpy as np
 import pytest

@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize("dropped", [{}, {"dropout": 0.5, "recurrent_dropout": 0.7}])
 def test_a_relu_is_as_large_after_many_steps_and_layers(dropped: dict[str, Any]) -> None:
-    """The mean square of h is that of what the input adds, whatever is dropped."""
+    """The mean square of h equals that of the input term, with any dropout."""
     config = ModelConfig(V, cell="rnn", activation="relu", hidden_size=200, num_layers=4, **dropped)
     rng = np.random.default_rng(0)
     unrolled = CharRNN(config).initialize(rng).unroll(60, 4, training=True)

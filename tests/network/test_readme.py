@@ -1,4 +1,4 @@
-"""The loop of the network's README, run as it stands."""
+"""The training loop in the README of the network runs and learns."""
 
 import re
 from pathlib import Path

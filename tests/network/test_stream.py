@@ -1,4 +1,4 @@
-"""A stream gives what the general code gives for the same tokens."""
+"""A stream computes the same logits as the general code."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ STEPS = 20
 
 
 def assert_agrees(model: CharRNN, tokens: Array, state: Array, atol: float) -> None:
-    """The logits after each token, step by step and all at once."""
+    """Return the logits after each token, computed step by step and all at once."""
     expected, _ = model.unroll(len(tokens), 1).forward(tokens[:, None], state)
     stream = model.stream(state)
     found = [stream.step(token).copy() for token in tokens.tolist()]

@@ -1,4 +1,4 @@
-"""What holds for every network unrolled over time, whatever its cells."""
+"""Properties of every unrolled network, whatever its cells: gradients, chunks, documents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +36,7 @@ every_network = pytest.mark.parametrize("network", [*DEEP, *JORDAN], ids=label)
 
 
 def make(**config: Any) -> CharRNN:
-    """A model in float64 whose every parameter is random, biases too."""
+    """A model in float64 with random parameters, including biases."""
     model = CharRNN(ModelConfig(**{"hidden_size": 5, "vocab_size": V, **config}), np.float64)
     rng = np.random.default_rng(0)
     model.initialize(rng)
@@ -45,7 +45,7 @@ def make(**config: Any) -> CharRNN:
 
 
 def chunk_with_boundaries() -> tuple[Array, Array]:
-    """Inputs and targets (T, B) with an <EOS> and a cut in the middle, and a start at the start."""
+    """Inputs and targets (T, B) with a document start at the first step, an <EOS> and a cut."""
     tokens = np.random.default_rng(3).integers(1, V, (T + 1, B))
     tokens[0, 0] = tokens[3, 1] = EOS
     tokens[4, 2] = IGNORE
@@ -60,7 +60,7 @@ def random_state(model: CharRNN) -> Array:
 def assert_numerical(
     gradients: dict[str, Array], arrays: dict[str, Array], loss: Callable[[], float]
 ) -> None:
-    """Each gradient is the one by the array of its name, and not zero."""
+    """Every parameter's gradient equals central differences and is not zero."""
     assert gradients.keys() == arrays.keys()
     for name, gradient in gradients.items():
         assert np.abs(gradient).max(initial=0) > 1e-3, name
@@ -84,7 +84,7 @@ def test_every_gradient_is_the_numerical_one(network: dict[str, Any], embedding_
     arrays = dict(model.parameters)
     assert arrays.keys() == parameter_shapes(model.config).keys()
     assert dstate.shape == state.shape
-    if state.size:  # there is none where the true output is fed back
+    if state.size:  # empty if the true output is fed back
         gradients["state"], arrays["state"] = dstate, state
     assert_numerical(gradients, arrays, loss)
 

@@ -1,4 +1,4 @@
-"""Rows with corrections against the same rows written out."""
+"""Rows with corrections equal the same rows written out."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Kneser-Ney against an implementation that reads like the formulas and is as slow."""
+"""Kneser-Ney against a slow implementation that reads like the formulas."""
 
 import math
 from collections import Counter, defaultdict
@@ -26,7 +26,7 @@ START = -9  # a marker that no token can be mistaken for
 
 
 class Literal:
-    """P_k by recursion over tuples, from counts in dictionaries."""
+    """Compute P by recursion over tuples, from counts in dictionaries."""
 
     def __init__(self, documents: Sequence[Sequence[int]], n: int) -> None:
         self.raw: list[Counter[Gram]] = [Counter() for _ in range(n + 1)]
@@ -41,7 +41,7 @@ class Literal:
         self.discounts = [self.estimated(self.evidence(k)) for k in range(n + 1)]
 
     def counted(self) -> list[dict[Gram, int]]:
-        """What is counted of each length: occurrences, or different tokens before."""
+        """The counts of each length: occurrences, or different tokens before."""
         counts: list[dict[Gram, int]] = [dict(counter) for counter in self.raw]
         for k in range(1, self.n):
             before = defaultdict(set)
@@ -53,12 +53,12 @@ class Literal:
         return counts
 
     def evidence(self, k: int) -> list[int]:
-        """The counts that tell how much to take at a length: below n, not those at a start."""
+        """The counts that the discounts of a length are estimated from: below n, not at a start."""
         longest = k == self.n or not self.raw[k + 1]
         return [c for gram, c in self.counts[k].items() if longest or gram[0] != START]
 
     def estimated(self, counts: Sequence[int]) -> list[float]:
-        """What to take from a count of 1, 2, and 3 and more."""
+        """The discounts of a count of 1, 2, and 3 or more."""
         if 1 not in counts:
             return [0.5, 0.5, 0.5]
         n1, n2, n3, n4 = (counts.count(times) + 4 / times for times in (1, 2, 3, 4))
@@ -91,7 +91,7 @@ class Literal:
         return (count - self.discount(k, count)) / total + gamma * lower
 
     def worth(self, gram: Gram) -> float:
-        """What the text loses in nats without a k-gram, and without those it is the context of."""
+        """The value of a k-gram: nats lost without it, or the value of a longer one, if larger."""
         *_, token = gram
         k, context = len(gram), gram[:-1]
         followed = {other: c for other, c in self.counts[k].items() if other[:-1] == context}
@@ -103,7 +103,7 @@ class Literal:
 
 
 class LiteralPruned:
-    """P_k of the k-grams that stay, and γ from what they leave, by recursion over tuples."""
+    """Compute P of a pruned model by recursion over tuples."""
 
     def __init__(self, full: Literal, kept: set[Gram]) -> None:
         self.full, self.kept = full, kept
@@ -148,7 +148,7 @@ def fit(
 
 
 def kgrams(model: NGram) -> list[Gram]:
-    """The tuples that the nodes of a model stand for, in their order, without the single tokens."""
+    """The k-grams of a model as tuples, in the order of the nodes, without single tokens."""
     tokens, children = model.arrays["ngram.tokens"], model.arrays["ngram.children"]
     parents = np.repeat(np.arange(len(children)), children)
     nodes: list[Gram] = [()]
@@ -159,7 +159,7 @@ def kgrams(model: NGram) -> list[Gram]:
 
 
 def after(model: NGram, history: Gram) -> Array:
-    """P (V,) of every token after a history and nothing before it."""
+    """P (V,) of every token after the start of a document and a history."""
     inputs = np.array([[EOS if token == START else token for token in history]]).T
     nothing = np.full_like(model.zero_state(1), NONE)
     found: Array = np.exp(model.forward(inputs, nothing)[0][-1, :, 0])
@@ -191,7 +191,7 @@ def test_probabilities_are_those_of_the_formulas(n: int) -> None:
     ("number", "expected"),  # of k-grams counted 1, 2, 3, 4 and 5 times
     [
         ((0, 0, 0, 0, 0), (0.5, 0.5, 0.5)),
-        ((0, 9, 0, 0, 0), (0.5, 0.5, 0.5)),  # each line is there twice
+        ((0, 9, 0, 0, 0), (0.5, 0.5, 0.5)),  # everything occurs twice
         ((0, 0, 9, 2, 7), (0.5, 0.5, 0.5)),
         ((8000, 2000, 800, 400, 70), (2 / 3, 6 / 5, 5 / 3)),  # as Chen & Goodman have them
         ((12, 6, 4, 3, 70), (0.5, 1, 1.5)),
@@ -204,7 +204,7 @@ def test_probabilities_are_those_of_the_formulas(n: int) -> None:
 def test_discounts_are_those_of_the_counts_of_counts(
     number: tuple[int, ...], expected: tuple[float, ...]
 ) -> None:
-    counts = np.repeat(np.arange(len(number) + 1), (5, *number))  # a count of 0 tells nothing
+    counts = np.repeat(np.arange(len(number) + 1), (5, *number))  # a count of 0 is ignored
     np.testing.assert_allclose(_discounts(counts), (0, *expected), atol=3e-3)
 
 
@@ -367,7 +367,7 @@ def test_tokens_and_children_are_as_narrow_as_they_can_be(vocab_size: int, kind:
     text = np.append(np.random.default_rng(0).integers(2, vocab_size, 2000), vocab_size - 1)
     model = kneser_ney.fit(of, count_ngrams(of, text))
     assert model.arrays["ngram.tokens"].dtype == kind
-    assert model.arrays["ngram.children"].dtype == np.uint16  # the root has vocab_size of them
+    assert model.arrays["ngram.children"].dtype == np.uint16  # the root has vocab_size children
     assert model.arrays["ngram.tokens"].max() == vocab_size - 1
     assert fit(3).arrays["ngram.children"].dtype == np.uint8
 

@@ -1,4 +1,4 @@
-"""Each position without its own occurrence, against dictionaries that it was taken out of."""
+"""Leave-one-out predictions against dictionaries from which one occurrence was removed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def places(left_out: LeaveOneOut, tokens: Array) -> tuple[Array, Array]:
 
 
 def predicted(documents: Sequence[Sequence[int]], n: int) -> Array:
-    """P (N, V) of every token at every position that has one, its own occurrence left out."""
+    """P (N, V) of every token at every predicted position, without its own occurrence."""
     left_out = make(documents, n)
     contexts, targets = places(left_out, np.concatenate(documents))
     there = targets != IGNORE

@@ -1,4 +1,4 @@
-"""The trie against a dictionary of tuples, and arrays that make no trie."""
+"""The trie against a dictionary of tuples, and invalid arrays."""
 
 import itertools
 import math
@@ -38,14 +38,14 @@ def grown(order: int) -> dict[Gram, float]:
 
 
 def literal(alpha: dict[Gram, float], token: int, context: Gram) -> float:
-    """P by recursion over tuples."""
+    """Compute P by recursion over tuples."""
     lower = literal(alpha, token, context[1:]) if context else 1 / V
     gamma = 1 - sum(share for gram, share in alpha.items() if gram[:-1] == context)
     return alpha.get((*context, token), 0.0) + gamma * lower
 
 
 def arrays_of(alpha: dict[Gram, float]) -> dict[str, Array]:
-    """What a checkpoint holds: by length, then by parent, then by token."""
+    """The arrays of a checkpoint: by length, then by parent, then by token."""
     grams = sorted(alpha, key=lambda gram: (len(gram), gram))
     children = [sum(gram[:-1] == node for gram in grams) for node in [(), *grams]]
     return {

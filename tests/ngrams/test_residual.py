@@ -1,4 +1,4 @@
-"""A network on top of an n-gram model: what holds for a network, and what is added."""
+"""A network on top of an n-gram model: logits, gradients and states of the sum."""
 
 import itertools
 import math
@@ -43,7 +43,7 @@ every_network = pytest.mark.parametrize("network", NETWORKS, ids=label)
 
 
 def text() -> Array:
-    """What the n-gram model is of: the columns of the chunk, one after another, and more."""
+    """A text for the n-gram model: the columns of the chunk, one after another, and more."""
     rest = np.random.default_rng(6).integers(EOS, V, 200)
     return np.concatenate([chunk_with_boundaries()[1].T.ravel(), rest])
 
@@ -262,7 +262,7 @@ def test_more_k_grams_than_a_state_can_count_are_refused(
     network = make_network(ngram=ORDER)
     model = with_ngram(network, text(), max_size)
     assert model.left_out is not None
-    size = model.left_out.ngram.size  # which is not pruned
+    size = model.left_out.ngram.size  # not pruned
     monkeypatch.setattr("charrnn.ngrams.residual.MAX_NGRAMS", size)
     with_ngram(network, text(), max_size)
     ResidualRNN(network, model.ngram)

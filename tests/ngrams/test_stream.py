@@ -1,4 +1,4 @@
-"""A stream gives what the general code gives for the same tokens."""
+"""A stream computes the same logits as the general code."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ starts = pytest.mark.parametrize("start", [True, False])
 
 
 def assert_agrees(model: Network | NGram, start: bool, atol: float) -> None:
-    """The logits after each token, from the start of a document on or after some tokens."""
+    """Return the logits after each token, from the start of a document or after some tokens."""
     tokens = np.random.default_rng(5).integers(EOS + 1, model.vocab_size, (STEPS, 1))
     state = model.zero_state(1)
     if start:

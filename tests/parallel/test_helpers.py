@@ -1,4 +1,4 @@
-"""Helpers: forked processes that share work, and what becomes of them."""
+"""Helper processes share work, and end when they should."""
 
 import os
 import signal

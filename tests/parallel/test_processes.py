@@ -1,4 +1,4 @@
-"""One process alone; what several do together is tested in tests/mpi."""
+"""A world of one process; tests/mpi tests several."""
 
 import subprocess
 import sys

@@ -55,7 +55,7 @@ def test_an_error_stops_the_items_that_are_running_or_wait(error: type[BaseExcep
             workers.map(work, range(9))
         assert sorted(started)[:2] == [0, 1]
         assert len(started) < 9
-        workers.check()  # nothing is stopped any more
+        workers.check()  # the stop has been reset
         assert workers.map(lambda item: item, range(3)) == [0, 1, 2]
 
 

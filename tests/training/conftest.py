@@ -1,4 +1,4 @@
-"""A text to train on, the model to write, and a run that has stopped."""
+"""A text to train on, a model file to write, and a suspended run."""
 
 from pathlib import Path
 

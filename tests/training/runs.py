@@ -1,4 +1,4 @@
-"""Short runs that stop and go on."""
+"""Short runs that stop and resume."""
 
 import itertools
 import json
@@ -50,14 +50,14 @@ def begin(
 
 
 def go_on(text: Path, output: Path, separator: str | None = None, **budget: Any) -> Run:
-    """The run of the output where it stopped."""
+    """Resume the run of the output."""
     suspended = resuming.load(output)
     found = read(text, separator)
     return resume(suspended, *found, budget, output=output, workers=Workers(1), started=0.0)
 
 
 def stop_at(run: Run, step: int) -> list[Progress]:
-    """Train until a step is done, and stop as at a signal."""
+    """Train up to a step, and stop as after a signal."""
     progress = run.train()
     history = list(itertools.islice(progress, step))
     run.stop()

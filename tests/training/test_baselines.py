@@ -1,4 +1,4 @@
-"""Baselines are what simpler models really reach on the same split."""
+"""Baselines equal separate evaluations of the simpler models."""
 
 import lzma
 import math

@@ -1,4 +1,4 @@
-"""Where the network has learned too little, the n-gram model is trusted more."""
+"""If the network has learned too little, the n-gram model gets more weight."""
 
 from pathlib import Path
 

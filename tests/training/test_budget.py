@@ -1,4 +1,4 @@
-"""How many steps a budget has, early and late in a run."""
+"""The number of steps of a budget, early and late in a run."""
 
 import time
 

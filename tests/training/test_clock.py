@@ -1,4 +1,4 @@
-"""Runs by the clock: they take the time that they are given, and no more than is of use."""
+"""Runs by the clock take the time they are given, and end early if more is useless."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.figures
 
 
 class Clock:
-    """Time that passes only where work is done: the more, the more else the machine does."""
+    """A fake clock that advances with work only, faster if the machine is loaded."""
 
     def __init__(self, load: Callable[[float], float]) -> None:
         self.now, self.load = 0.0, load
 
     def working(self, function: Callable[..., Any], seconds: Callable[..., float]) -> Any:
-        """The function, which takes so many seconds on an idle machine."""
+        """Return the function, made to take `seconds` on an idle machine."""
 
         def call(*args: Any, **options: Any) -> Any:
             for _ in range(round(100 * seconds(*args))):

@@ -1,4 +1,4 @@
-"""An n-gram model is counted in one step, and once more to resume."""
+"""An n-gram model is counted in one step, and again when resuming."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A trained network for other tokens: what it keeps, what is new, and the run that follows."""
+"""Fine-tuning: weights of kept and new tokens, and the run that follows."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +43,7 @@ def logits_of(network: CharRNN, vocabulary: Vocabulary, text: str) -> Array:
 
 
 def columns_of(network: CharRNN, vocabulary: Vocabulary) -> dict[str, list[Array]]:
-    """All that a network holds of each token by itself: rows and columns."""
+    """The rows and columns of weights that belong to each token."""
     config, first = network.config, network.parameters["layers.0.weight"]
     D, found = input_size(config, 0), {}
     for id, token in enumerate(["<EOS>", "<UNK>", *vocabulary.tokens]):
@@ -119,7 +119,7 @@ def test_dropped_tokens_are_gone_and_the_others_are_as_they_were(
     before, after = columns_of(model, Vocabulary(old)), columns_of(mapped, Vocabulary(new))
     assert after.keys() == {"<EOS>", "<UNK>", *new}
     np.testing.assert_equal(after, {token: before[token] for token in after})
-    if network.get("feedback") != "logits":  # whose outputs were fed back, dropped ones too
+    if network.get("feedback") != "logits":  # else dropped tokens were fed back, too
         expected = logits_of(model, Vocabulary(old), "ac?e")
         np.testing.assert_allclose(
             logits_of(mapped, Vocabulary(new), "ac?e"), expected[:, [0, 1, 2, 4, 6]], atol=1e-12

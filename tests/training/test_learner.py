@@ -1,4 +1,4 @@
-"""What a run asks of its trainer, of a network or of counts."""
+"""Both trainers have the interface that a run needs."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Estimates of memory against what training takes, and refusals before it is tried."""
+"""Estimates of memory against measurements, and refusals."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""What a run holds for a mixture, and the mixture that it ends with."""
+"""The part of the text held for a mixture, and the mixture at the end of a run."""
 
 import dataclasses
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_without_mixing_nothing_is_held(novel: Path, output: Path) -> None:
 
 
 def test_what_is_held_is_no_target(novel: Path, output: Path) -> None:
-    """The network that is trained does not depend on it, but as what comes before other targets."""
+    """The network sees the held part only as the input before other targets."""
     run = begin(novel, output, **SETTINGS)
     mixture = run.trainer.mixture
     assert mixture is not None
@@ -146,7 +146,7 @@ def test_what_is_held_is_no_target(novel: Path, output: Path) -> None:
     tokens = run.data.train.array()
     kept = np.delete(tokens, np.arange(len(tokens))[mixture.held])
     most = int(tokens.max()) + 1
-    # A pass reads some tokens twice, as its streams are of one length.
+    # Streams have equal lengths, so a pass reads some tokens twice.
     times = np.bincount(targets[targets >= 0], minlength=most)
     expected = np.bincount(kept[kept >= 0], minlength=most)
     assert times.sum() <= 1.05 * expected.sum()

@@ -155,7 +155,7 @@ def test_the_learning_rate_follows_the_streams(options: dict[str, Any], rate: fl
 
 
 def test_without_noise_streams_make_no_difference() -> None:
-    """A step that reads all of the text has its exact gradient, however few streams that takes."""
+    """A step that reads the whole text has an exact gradient, with any number of streams."""
     highest = 2 * TrainConfig.learning_rate
     assert plan(6, 6, True, {})[1].learning_rate == highest
     assert plan(10_000, 6, True, {"batch_size": 400})[1].learning_rate == highest
@@ -245,7 +245,7 @@ def test_a_shape_that_is_given_stays_one_layer(options: dict[str, Any]) -> None:
 
 def test_what_is_given_decides_what_follows_from_it() -> None:
     small, large = (plan(10**6, 60, False, {"epochs": 5, "hidden_size": h})[0] for h in (64, 1024))
-    assert small.recurrent_dropout < large.recurrent_dropout  # it has more to learn by heart with
+    assert small.recurrent_dropout < large.recurrent_dropout  # it can memorize more
 
 
 @pytest.mark.parametrize(

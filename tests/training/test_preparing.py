@@ -1,4 +1,4 @@
-"""Runs that are made ready: for the text that they are asked for, and no other."""
+"""Prepare and resume runs, and refuse other texts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a step of training reports."""
+"""The progress that a training step reports."""
 
 from dataclasses import fields
 

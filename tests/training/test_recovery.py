@@ -1,4 +1,4 @@
-"""What goes wrong in training is gone back from, a few times."""
+"""A diverging run returns to its best weights, a few times."""
 
 import itertools
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_a_trainer_gives_up_after_a_few_troubles_and_keeps_the_best() -> None:
 
 
 def exploding(scale: float, **options: Any) -> str:
-    """What is said of a run whose fresh weights have grown, at a learning rate without effect."""
+    """Return the error of a run whose initial weights are too large, at a tiny learning rate."""
     trainer = make(cell="rnn", learning_rate=1e-9, steps=200, **options)
     H = trainer.model.config.hidden_size
     for layer in range(trainer.model.config.num_layers):

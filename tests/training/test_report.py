@@ -1,4 +1,4 @@
-"""What a run tells of itself, as JSON has it."""
+"""The report of a run, as JSON."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files to resume from: what they must say, and refusals that name the difference."""
+"""Files to resume from: valid ones, and errors that name the difference."""
 
 import json
 import math

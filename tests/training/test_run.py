@@ -1,4 +1,4 @@
-"""Runs that stop and go on, with the same weights to the bit; what they write when they fail."""
+"""Runs that stop and resume with the same weights to the bit, and what they write on failure."""
 
 import errno
 import itertools

@@ -1,4 +1,4 @@
-"""The files of a run: when they are written, and the time that is kept for them."""
+"""The files of a run: when they are written, and the time reserved for that."""
 
 import time
 from pathlib import Path

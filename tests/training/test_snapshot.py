@@ -1,4 +1,4 @@
-"""The numbers of a run in a file: read as written, or refused."""
+"""Snapshots are read as written; invalid ones are refused."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Training on tiny texts: it learns, it is reproducible, it keeps the best and it goes on."""
+"""Training on tiny texts: it learns, is reproducible, keeps the best weights and resumes."""
 
 import contextlib
 import itertools
@@ -44,7 +44,7 @@ def test_it_learns(cell: str) -> None:
     trainer = make(cell=cell)
     history = run(trainer)
     assert history[0].loss > 1.2
-    assert history[-1].loss < 0.35  # the pattern has no noise but where a stream starts in it
+    assert history[-1].loss < 0.35  # noise only where a stream starts
     assert [progress.step for progress in history] == list(range(1, 61))
 
 

@@ -1,4 +1,4 @@
-"""A validator measures what `evaluate` does."""
+"""A validator returns what `evaluate` returns."""
 
 import numpy as np
 import pytest

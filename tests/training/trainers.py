@@ -60,5 +60,5 @@ def run(trainer: Trainer) -> list[Progress]:
 
 
 def figures(progress: Iterable[Progress]) -> list[str]:
-    """Everything that a run reports but for the time, in words, in which nan equals nan."""
+    """Everything that a run reports except times, as strings, so that nan equals nan."""
     return [str(replace(item, seconds=0)) for item in progress]
