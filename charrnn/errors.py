@@ -1,9 +1,9 @@
-"""The errors that charrnn raises on purpose: each message says what is wrong and what to do."""
+"""The errors of charrnn; each message says what is wrong and what to do."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# What other tools call a setting or a command: the first of these names that exists is meant.
+# Names that other tools use, by the setting or command they mean (the first that exists here).
 SYNONYMS = {
     typed: names.split()
     for names, words in {
@@ -55,17 +55,17 @@ SYNONYMS = {
     }.items()
     for typed in words.split()
 }
-_LONG_ENOUGH = 4  # letters of a word in which a slip is still recognized
-_MOST = 2  # choices to suggest that begin with a word
-_MARK = "\0"  # on both sides of a setting in a message; no argument or file name can hold it
+_LONG_ENOUGH = 4  # letters; shorter words are not searched for typing errors
+_MOST = 2  # completions to suggest for a word
+_MARK = "\0"  # around a setting in a message; no argument or file name contains it
 _SETTING = re.compile(f"{_MARK}([a-z_]+){_MARK}")
 
 
 def did_you_mean(word: str, choices: Iterable[str] | Mapping[str, str]) -> str:
-    """Suggest what a word was meant to be, for the end of an error; empty if nothing is near.
+    """Return "; did you mean ...?" for the end of an error, or "" if nothing is close.
 
     Args:
-        choices: what it may be; a mapping says what to type for each.
+        choices: valid words; a mapping gives what to type for each.
     """
     typed = choices if isinstance(choices, Mapping) else {choice: choice for choice in choices}
     by_lower = {_plain(choice): typed[choice] for choice in typed}
@@ -82,7 +82,10 @@ def _nearest(word: str, choices: Sequence[str]) -> list[str]:
 
 
 def _is_slip(word: str, choice: str) -> bool:
-    """Whether each part between hyphens is the same up to one slip: a wrong guess does harm."""
+    """Return whether the parts between hyphens are equal up to one typing error each.
+
+    Strict, as a wrong suggestion does more harm than none.
+    """
     parts, others = word.split("-"), choice.split("-")
     replaced = len(word) > _LONG_ENOUGH  # step and stop are two words
     return len(parts) == len(others) and all(
@@ -91,8 +94,7 @@ def _is_slip(word: str, choice: str) -> bool:
 
 
 def _one_slip(word: str, other: str, replaced: bool) -> bool:
-    """Whether the words are equal up to a letter left out, one added, two swapped, or, if that
-    counts, one replaced."""
+    """Return whether one letter is missing, extra, swapped or, if allowed, replaced."""
     short, long = sorted((word, other), key=len)
     if short == long:
         return True
@@ -123,38 +125,38 @@ class CharRNNError(Exception):
 
     @property
     def message(self) -> str:
-        """The text with its settings still marked, for the message of another error."""
+        """The text with settings still marked, to build another error from."""
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
         return _SETTING.sub(r"\1", self.message)
 
     def with_options(self, option: Callable[[str], str]) -> str:
-        """Spell the message for the command line, each setting as `option` names it."""
+        """Return the message with each setting spelled by `option`, for the command line."""
         return _SETTING.sub(lambda found: option(found[1]), self.message)
 
 
 class ConfigError(CharRNNError):
-    """An option or a configuration value is out of range."""
+    """An option or a setting has an invalid value."""
 
     exit_code = 2
 
 
 class CorpusError(CharRNNError):
-    """A text cannot be read, decoded or learned from."""
+    """A text cannot be read, decoded or trained on."""
 
 
 class CheckpointError(CharRNNError):
-    """A checkpoint cannot be found, read, trusted or written."""
+    """A checkpoint cannot be found, read or written, or is damaged."""
 
 
 class UnfinishedError(CheckpointError):
-    """A run has not ended; the command line adds how to resume it."""
+    """A run is unfinished; the command line adds how to resume it."""
 
 
 class DivergedError(CharRNNError):
-    """Training produced a loss or a gradient that is not a finite number."""
+    """Training produced a loss or gradient that is not finite."""
 
 
 class MissingError(CharRNNError):
-    """Something optional that is needed here is not installed."""
+    """An optional dependency is not installed."""

@@ -179,7 +179,7 @@ def test_a_model_is_not_saved_under_a_name_that_a_run_needs(
     model: charrnn.Model, folder: Path, name: str
 ) -> None:
     for save in (model.save, lambda output: charrnn.train(TEXT, output=output, **TINY)):
-        with pytest.raises(charrnn.ConfigError, match="for a file that charrnn keeps beside"):
+        with pytest.raises(charrnn.ConfigError, match="charrnn itself keeps files of such names"):
             save(name)
     assert [*folder.iterdir()] == []
 
@@ -308,7 +308,7 @@ load: Any = charrnn.load
         ),
         (lambda _: train(3), "a text must be .*, not int"),
         (lambda _: train(b"x"), "a text must be .*, not bytes"),
-        (lambda _: train([1, 2]), "a list of texts must hold strings, or Paths"),
+        (lambda _: train([1, 2]), "a list of texts must contain only strings"),
         (lambda _: train(TEXT, val=3, **TINY), "a text must be .*, not int"),
         (lambda _: train(TEXT, output=3), "output must be a string or a Path, not int"),
         (

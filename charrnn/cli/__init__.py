@@ -76,12 +76,12 @@ def main() -> int:
 
 
 def _failure(error: BaseException) -> tuple[str, int]:
-    """What to say of an error, which may be nothing, and the exit code."""
+    """The message for an error, empty where none is needed, and the exit code."""
     match error:
         case typer.TyperException():  # from the parser: wrong usage
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "charrnn"
-            return f"{problem(error, sys.argv[1:])} ({command} --help tells more)", error.exit_code
+            return f"{problem(error, sys.argv[1:])} (see {command} --help)", error.exit_code
         case CharRNNError():
             text = error.with_options(_option)
             if isinstance(error, UnfinishedError):
@@ -107,16 +107,16 @@ def _failure(error: BaseException) -> tuple[str, int]:
             return f"cannot {what}: {error.strerror}", 1
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}:{place.lineno}"
-    return f"a fault in charrnn, please report it: {error!r} at {where}", 1
+    return f"a bug in charrnn, please report it: {error!r} at {where}", 1
 
 
 def _option(field: str) -> str:
-    """The option that sets a field."""
+    """Return the option that sets a field."""
     return "--lines or --whole" if field == "lines" else "--" + field.replace("_", "-")
 
 
 def _prepare_streams() -> None:
-    """Output in UTF-8 whatever the locale; the null device for what the caller has closed."""
+    """Set output to UTF-8 whatever the locale, and closed streams to the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
@@ -143,7 +143,7 @@ class _Messages(io.FileIO):
 
 
 def _discard_output() -> None:
-    """Let what stdout still holds go nowhere, as Python writes it once more at the end."""
+    """Drop what stdout still buffers, which Python would write again on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

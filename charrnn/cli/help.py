@@ -40,8 +40,8 @@ EXAMPLES = {
         "charrnn inspect --list",
     ),
 }
-_INDENT = 11  # of what is said of a command
-OTHERS = "Other"  # the group of what has no other
+_INDENT = 11  # columns before the summary of a command
+OTHERS = "Other"  # the group of all options without a group
 GROUPS = {
     "train": {
         "Data": "lines split_on val_fraction val tokens normalize vocab_size min_count unk_rate "
@@ -88,11 +88,11 @@ _HELP_ROWS = [
     ("--help-all", "Show all options and exit."),
 ]
 _LIMITS = re.compile(r"  \[(default: none|[^]]*x[<>]=[^]]*)]")  # left out on one screen
-_ALL = "charrnn.help.all"  # whether it is the help with all options that is asked for
+_ALL = "charrnn.help.all"  # whether --help-all was asked for
 
 
 class Command(TyperCommand):
-    """A command whose help shows its options in groups, and examples at the end."""
+    """A command whose help shows options in groups, then examples."""
 
     def __init__(self, name: str | None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -127,7 +127,7 @@ class Command(TyperCommand):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in rows])
 
     def _rows(self, ctx: Any, parameters: Sequence[Any]) -> list[tuple[str, str]]:
-        """The names and texts of those parameters that the help shows."""
+        """Return names and texts of the parameters to show."""
         main, rows = MAIN.get(self.name or "", "").split(), []
         for parameter in parameters:
             is_argument = parameter.param_type_name == "argument"
@@ -139,7 +139,7 @@ class Command(TyperCommand):
         return rows
 
     def grouped(self, ctx: Any) -> dict[str, list[Any]]:
-        """Arguments and options by the titles of their groups, in the order of the help."""
+        """Return arguments and options by group title, in the order of the help."""
         titles = GROUPS.get(self.name or "", {})
         of = {name: title for title, names in titles.items() for name in names.split()}
         found: dict[str, list[Any]] = {title: [] for title in ("Arguments", *titles, OTHERS)}
@@ -156,12 +156,17 @@ class Command(TyperCommand):
 
 
 def _plain(name: str) -> str:
-    """An argument without its type, which is text, and an option without `range` in its type."""
+    """Drop the type of an argument, which is always text, and `range` in that of an option."""
     return name.replace(" range>", ">") if name.startswith("-") else name.split(" <")[0]
 
 
+def _sentence(text: str) -> str:
+    """Return a help text up to its first comma."""
+    return text.partition(",")[0].rstrip(".") + "."
+
+
 class _StartUpFile(type(Path())):  # type: ignore[misc]
-    """A path whose text is replaced whole or not at all, and through a link."""
+    """A path whose text is replaced atomically, and through links."""
 
     def write_text(self, data: str, *args: Any, **options: Any) -> int:
         from charrnn.storage.files import ANY, atomic_write
@@ -171,7 +176,7 @@ class _StartUpFile(type(Path())):  # type: ignore[misc]
 
 
 class Group(TyperGroup):
-    """The commands with an example of each, on one screen."""
+    """The help of charrnn itself: each command with an example, on one screen."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing and args[:1] in ([], ["help"]):
@@ -182,7 +187,9 @@ class Group(TyperGroup):
             return super().parse_args(ctx, args)
         except typer.Exit as end:
             if end.exit_code:
-                raise ConfigError("completion is for bash, zsh, fish and PowerShell") from None
+                raise ConfigError(
+                    "completion works in bash, zsh, fish and PowerShell only"
+                ) from None
             raise
         except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
             # Without a home folder, say, or where a shell's start-up file is not UTF-8.
@@ -202,5 +209,5 @@ class Group(TyperGroup):
                     formatter.write(f"{'':{_INDENT}}{example}\n")
         records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
         with formatter.section("Options"):
-            rows = [(name, text.partition(",")[0]) for name, text in filter(None, records)]
+            rows = [(name, _sentence(text)) for name, text in filter(None, records)]
             formatter.write_dl(rows)

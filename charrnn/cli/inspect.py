@@ -1,4 +1,4 @@
-"""`charrnn inspect`: what is in a checkpoint."""
+"""`charrnn inspect`: show what a model contains."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -152,11 +152,11 @@ def inspect(
 
 
 def _apart(names: Sequence[str], neuron: str | None) -> tuple[list[Path], str | None]:
-    """The models among the arguments, and the text, which comes last where a unit is asked for."""
+    """Split the arguments into models and the text of --neuron, which comes last."""
     if neuron is None:
         return [*map(Path, names)], None
     if not names:
-        raise ConfigError("--neuron needs a text to show: name a file, '-' is stdin")
+        raise ConfigError("--neuron needs a text: add a file, or '-' for stdin")
     return [*map(Path, names[:-1])], names[-1]
 
 
@@ -168,7 +168,7 @@ def _check_together(options: Collection[str]) -> None:
 
 
 def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path | str]) -> None:
-    """Raise an error where a page or a picture may not be written, before anything is read."""
+    """Raise an error if a page or picture cannot be written, before anything is read."""
     from charrnn.render.plot import check_picture
     from charrnn.storage.files import PAGE, check
 
@@ -179,7 +179,7 @@ def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path |
 
 
 def _show(path: Path, loaded: "Checkpoint", as_json: bool) -> None:
-    """Print what is in a checkpoint."""
+    """Print what a checkpoint contains."""
     import numpy as np
 
     from charrnn.mixing.mixed import Mixed
@@ -219,13 +219,13 @@ def _list(as_json: bool) -> None:
         for row in (*map(asdict, own + bundled), *map(asdict, texts)):
             print(as_line(row))
         return
-    show_models("models in ./checkpoints, the newest first", own)
-    show_models("models that come with charrnn", bundled)
-    show_corpora("corpora that come with charrnn", texts)
+    show_models("models in ./checkpoints, newest first", own)
+    show_models("bundled models", bundled)
+    show_corpora("bundled corpora", texts)
 
 
 def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) -> None:
-    """Draw the curves of models, each under its file's name, or its path where two have one."""
+    """Plot the curves of models, each labelled by its name, or its path if two have that name."""
     from charrnn.render.display import message, visible
     from charrnn.render.plot import plot
     from charrnn.storage.checkpoint import load, locate
@@ -247,10 +247,10 @@ def _plot(checkpoints: Sequence[Path], picture: Path, over: str, as_json: bool) 
 def _flow(
     loaded: "Checkpoint", file: Path, encoding: str, max_size: int | None
 ) -> dict[str, list[float]]:
-    """The median norms of the gradient by distance, for each state that it flows through.
+    """Return the median norms of the gradient by distance, for each state that it flows through.
 
     Raises:
-        ConfigError: no gradient flows in such a model.
+        ConfigError: no gradient flows back in this model.
         CorpusError: the text is too short.
     """
     import numpy as np
@@ -266,7 +266,7 @@ def _flow(
     if isinstance(model, NGram):
         raise ConfigError("--gradient-flow needs a network; this is an n-gram model")
     if config.feedback == "target":
-        raise ConfigError("with --feedback target no step depends on another: no gradient flows")
+        raise ConfigError("no gradient flows back in a model trained with --feedback target")
     tokens = loaded.vocabulary.encode(read_text(file, encoding, max_size))
     try:
         flow = gradient_flow(model, tokens, _DISTANCE, _POSITIONS, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""`charrnn inspect --neuron` and `--neurons`: what units do while a text is read."""
+"""`charrnn inspect --neuron` and `--neurons`: what units do while the model reads a text."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from charrnn.network.model import CharRNN
     from charrnn.storage.checkpoint import Checkpoint
 
-_PASSAGE = 2000  # pieces of a text that show what a unit does
+_PASSAGE = 2000  # tokens shown for each unit on a page
 _COLOURS = "blue below zero, orange above"
 
 
 def read_for_units(
     loaded: "Checkpoint", file: str, encoding: str, max_size: int | None
 ) -> "Reading":
-    """A text as the model reads it, cut into documents as it was trained."""
+    """Read a text and split it into documents as in training."""
     from charrnn.inference.neurons import MAX_CHARS, Reading
     from charrnn.render.display import message, visible
     from charrnn.text.corpus import read_corpus
@@ -40,7 +40,7 @@ def show_neuron(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Colour a text by the activation of one unit, or list the activations where no colours are."""
+    """Colour a text by the activation of one unit or, without colours, list the activations."""
     from charrnn.inference.neurons import Unit, follow, largest, network_of, state_name
     from charrnn.render.display import message
     from charrnn.render.inspection import has_colours, list_activations, show_activations
@@ -75,7 +75,7 @@ def show_neurons(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Say which units track what in a text, and how well."""
+    """Print which units track which property of a text, and how well."""
     from charrnn.inference.neurons import best_units, network_of, state_name
     from charrnn.render.inspection import show_findings
 
@@ -102,7 +102,7 @@ def _write_findings(
     reading: "Reading",
     named: "Sequence[tuple[Finding, str]]",
 ) -> None:
-    """A page with the table, and for each unit a passage of the half it was not chosen on."""
+    """Write a page with the table and, for each unit, a passage of the second half."""
     from charrnn.inference.neurons import follow, largest
     from charrnn.render.neurons_html import Passage, findings_table, write_page
 
@@ -117,7 +117,7 @@ def _write_findings(
 
 
 def _pieces(documents: "Iterable[Document]") -> Iterator[tuple[str, float]]:
-    """What is shown of documents, each on a line of its own."""
+    """Yield tokens and activations of documents, each document on a line of its own."""
     from charrnn.inference.neurons import as_read
 
     return chain.from_iterable(chain(as_read(*each), [("\n", 0.0)]) for each in documents)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.config import check_choice
-from charrnn.errors import ConfigError
+from charrnn.errors import ConfigError, setting
 from charrnn.resources import (
     BUNDLED_MODELS,
     bundled_corpora,
@@ -39,7 +39,7 @@ _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 
 def corpora(incomplete: str) -> list[str]:
-    """Bundled corpora, and texts in the folder that is being typed."""
+    """Complete a corpus: bundled ones, and texts in the folder typed so far."""
     folder, texts = os.path.dirname(incomplete), []
     with contextlib.suppress(OSError):
         texts = [name for name in os.listdir(folder or ".") if is_text_file(name)]
@@ -47,14 +47,14 @@ def corpora(incomplete: str) -> list[str]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Short names of models, and the files in the folder that is being typed."""
+    """Complete a model: short names, and files in the folder typed so far."""
     folder = os.path.dirname(incomplete)
     files = (os.path.join(folder, path.name) for path in trained_models(Path(folder)))
     return [*model_names(), *sorted(files)]
 
 
 def one_of(choices: Sequence[str]) -> Callable[[], list[str]]:
-    """A function that an option of these choices is completed by."""
+    """Return a function that completes an option with these choices."""
     return lambda: list(choices)
 
 
@@ -63,8 +63,7 @@ CheckpointPath = Annotated[
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Model: a name or an .npz file.  [default: the newest in ./checkpoints, else "
-        "everyday]",
+        help="Model: a name or .npz file.  [default: the newest in ./checkpoints, else everyday]",
         autocompletion=models,
         show_default=False,
     ),
@@ -97,15 +96,15 @@ SplitOn = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 class Terminated(BaseException):
-    """SIGTERM, which ends a command as Ctrl-C does, with an exit code of its own."""
+    """SIGTERM: ends a command as Ctrl-C does, with its own exit code."""
 
 
 def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
-    """Load the model that `--checkpoint` names, else the newest or bundled one; or a part."""
+    """Load the model that `--checkpoint` names, else the newest or bundled one, or a part of it."""
     from charrnn.mixing.mixed import Mixed
     from charrnn.ngrams.residual import ResidualRNN
     from charrnn.storage import checkpoint
@@ -119,12 +118,12 @@ def load_checkpoint(path: Path | None, part: str = PARTS[0]) -> "Checkpoint":
         return found
     base = found.model.base if isinstance(found.model, Mixed) else found.model
     if not isinstance(base, ResidualRNN):
-        raise ConfigError(f"part {part} is of a network with n-grams, which this model is not")
+        raise ConfigError(f"{setting('part')} {part} needs a network with n-grams")
     return replace(found, model=base if part == "unmixed" else getattr(base, part))
 
 
 def _say_which(path: Path, loaded: "Checkpoint") -> None:
-    """Say which model answers, in a dim line on stderr."""
+    """Name the model in use, in a dim line on stderr."""
     from charrnn.render.display import dim, message, visible
     from charrnn.storage.listing import described
 
@@ -144,7 +143,7 @@ def given(context: typer.Context) -> dict[str, Any]:
 
 
 def typed(context: typer.Context) -> set[str]:
-    """Name what was set to other than its default, as it is typed: --option or ARGUMENT."""
+    """Return what was set to another value than its default, as typed: --option or ARGUMENT."""
     found = set()
     set_by_hand = given(context)
     for parameter in context.command.get_params(context):
@@ -159,7 +158,7 @@ def typed(context: typer.Context) -> set[str]:
 
 
 def refuse_together(typed: Collection[str], apart: Mapping[str, Iterable[str]]) -> None:
-    """Raise ConfigError where an option was set beside one of those it cannot be combined with."""
+    """Raise ConfigError if an option was set together with one that it excludes."""
     for option, others in apart.items():
         for other in others:
             if option in typed and other in typed:
@@ -167,7 +166,7 @@ def refuse_together(typed: Collection[str], apart: Mapping[str, Iterable[str]]) 
 
 
 def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
-    """Where files are cut into documents, from what was typed; see `separator`."""
+    """Return the separator of documents that the options ask for; see `separator`."""
     from charrnn.text.sources import separator
 
     return separator(lines, None if split_on is None else unescaped(split_on))
@@ -185,7 +184,7 @@ def unescaped(typed: str) -> str:
 
 
 def as_text(typed: str) -> str:
-    """Read a typed text as the text of a file is read, with its escapes replaced."""
+    """Replace the escapes of a typed text and normalize it as the text of a file."""
     from charrnn.text.unicode import normalize
 
     return normalize(unescaped(typed))
@@ -195,27 +194,27 @@ def refuse_file_name(text: str, option: str) -> None:
     """Raise ConfigError if a text on the command line is the name of a file.
 
     Args:
-        option: the one that reads texts from a file; --checkpoint reads a model.
+        option: reads texts from a file; --checkpoint, which reads models, is suggested for .npz.
     """
     if os.path.isfile(text):
         option = "--checkpoint" if text.endswith(".npz") else option
         raise ConfigError(
-            f"{text} is a file; did you mean {option} {shlex.quote(text)}? To use the name itself, "
-            "pass it on standard input"
+            f"{text} is a file; did you mean {option} {shlex.quote(text)}? To use the name itself "
+            "as the text, pass it on standard input"
         )
 
 
 def as_line(value: Any) -> str:
-    """One line of JSON; a number that is not finite becomes null, as JSON has no word for it.
+    """Return one line of JSON; numbers that are not finite become null, as JSON lacks them.
 
-    Control characters are escaped, so that none can drive a terminal.
+    Control characters are escaped, so that none reaches a terminal.
     """
     line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return line.translate(_CONTROLS)
 
 
 def as_row(*columns: str) -> str:
-    """Columns with tabs between; a last one that is empty is left out."""
+    """Join columns with tabs; an empty last one is left out."""
     return "\t".join(columns if columns[-1] else columns[:-1])
 
 
@@ -228,7 +227,7 @@ def _finite(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """The text for stdout: plain in a pipe, with control characters spelled out on a terminal."""
+    """Return the text for stdout: plain in a pipe, with controls spelled out on a terminal."""
     if not sys.stdout.isatty():
         return text
     from charrnn.render.display import visible

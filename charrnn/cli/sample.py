@@ -61,13 +61,13 @@ def sample(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="How the text begins; '-' reads it from stdin.  [default: nothing]",
+            help="Beginning of the text; '-' reads it from stdin.  [default: none]",
             show_default=False,
         ),
     ] = "",
     checkpoint: CheckpointPath = None,
     length: Annotated[
-        int, typer.Option("--length", "-n", help="Most characters to write.")
+        int, typer.Option("--length", "-n", help="Maximum length of the text, in characters.")
     ] = SampleConfig.length,
     temperature: Annotated[
         str,
@@ -75,24 +75,26 @@ def sample(
             "--temperature",
             "-t",
             metavar="T",
-            help="Below 1 safer, above 1 wilder; 1: the model's distribution, 0: the likeliest.",
+            help="Sampling temperature: lower is safer; 1: the model's distribution, 0: greedy.",
         ),
     ] = f"{SampleConfig.temperature:g}",
     top_k: Annotated[
         int | None,
-        typer.Option(help="Draw from the k likeliest tokens.  [default: all]", show_default=False),
+        typer.Option(
+            help="Sample from the k most probable tokens only.  [default: all]", show_default=False
+        ),
     ] = SampleConfig.top_k,
     top_p: Annotated[
         float,
         typer.Option(
             metavar="P",
-            help="Nucleus sampling: draw from the smallest set of tokens with total probability P.",
+            help="Nucleus sampling: keep the smallest set of tokens with total probability P.",
         ),
     ] = SampleConfig.top_p,
     num_samples: Annotated[
         int | None,
         typer.Option(
-            help=f"Samples to draw.  [default: 1, with --best {_FOR_BEST}]",
+            help=f"Number of samples.  [default: 1; with --best: {_FOR_BEST}]",
             min=1,
             max=100_000,
             show_default=False,
@@ -102,8 +104,7 @@ def sample(
         int | None,
         typer.Option(
             metavar="K",
-            help="Print only the K most probable of the samples, best first.  [default: all, in "
-            "order]",
+            help="Print only the K most probable samples, best first.  [default: all, in order]",
             min=1,
             max=100_000,
             show_default=False,
@@ -113,7 +114,7 @@ def sample(
         int | None,
         typer.Option(
             metavar="N",
-            help="Beam search with N candidates, instead of drawing.  [default: draw]",
+            help="Beam search with N candidates, instead of sampling.  [default: sample]",
             min=1,
             max=1000,
             show_default=False,
@@ -128,7 +129,7 @@ def sample(
         ),
     ] = None,
     allow_unk: Annotated[
-        bool, typer.Option("--allow-unk", help="Draw <UNK> too, printed as U+FFFD.")
+        bool, typer.Option("--allow-unk", help="Also sample <UNK>, printed as U+FFFD.")
     ] = SampleConfig.allow_unk,
     seed: Annotated[
         int | None,
@@ -142,27 +143,28 @@ def sample(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="Continue each line of a file ('-' is stdin); prints JSON Lines.  [default: none]",
+            help="Continue each line of a file ('-': stdin); prints JSON Lines.  [default: none]",
             show_default=False,
         ),
     ] = None,
     adapt: Annotated[
         bool,
-        typer.Option("--adapt", help="Let the model learn from PROMPT before it continues it."),
+        typer.Option("--adapt", help="Let the model learn from PROMPT first (dynamic evaluation)."),
     ] = False,
     next_character: Annotated[
-        bool, typer.Option("--next", help="Show what may follow PROMPT instead.")
+        bool, typer.Option("--next", help="Show the most probable next characters instead.")
     ] = False,
     interactive: Annotated[
         bool,
-        typer.Option("--interactive", "-i", help="Type one beginning after another."),
+        typer.Option(
+            "--interactive", "-i", help="Write together with the model, prompt by prompt."
+        ),
     ] = False,
     novel: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CORPUS",
-            help="Mark what is copied from this text or bundled corpus; can be repeated.  "
-            "[default: none]",
+            help="Mark text copied from this corpus; can be repeated.  [default: none]",
             autocompletion=corpora,
             show_default=False,
         ),
@@ -178,14 +180,14 @@ def sample(
 ) -> None:
     """Write new text from a model, character by character.
 
-    Without a prompt, the model invents the beginning. The text ends where the model ends it, at a
-    stop text or at the maximum length. \\n, \\t, \\r, \\\\ and \\uXXXX are escapes in PROMPT, in
-    --stop and in the lines of --prompts. Put -- before a prompt that begins with '-'.
+    Without PROMPT, the model invents the beginning. The text ends where the model ends it, at a
+    --stop text or at --length. \\n, \\t, \\r, \\\\ and \\uXXXX are escapes in PROMPT, in --stop and
+    in the lines of --prompts. Put -- before a prompt that begins with '-'.
 
-    --temperature 0.5,1 compares samples at several temperatures. Sample j uses seed + j.
+    --temperature 0.5,1 shows samples at several temperatures. Sample j uses seed + j.
 
-    --best ranks samples by the log-probability of all that was drawn, which favours short texts.
-    --beam 1 is temperature 0. --novel also marks a text that is a whole document of the corpus.
+    --best ranks samples by the log-probability of everything sampled, which favours short texts.
+    --beam 1 is temperature 0. --novel also marks a text that is a whole document of its corpus.
     """
     from secrets import randbelow
 
@@ -221,10 +223,10 @@ def sample(
 
 @dataclass(frozen=True)
 class Many:
-    """How samples of several prompts are drawn side by side.
+    """Draw samples of several prompts in parallel.
 
     Args:
-        copies: what is marked in them; None means nothing.
+        copies: finds copied text to mark; None means no marks.
     """
 
     model: "Checkpoint"
@@ -233,16 +235,16 @@ class Many:
     workers: "Workers"
 
     def groups(self, prompts: Sequence[str], seed: int) -> list[Iterator[Drawn]]:
-        """The samples of all prompts, a group for each temperature; sample j has the seed + j."""
+        """Return the samples of all prompts, one group per temperature; sample j uses seed + j."""
         groups = draw(self.model, prompts, seed, self.drawing, self.workers)
         return groups if self.copies is None else [*map(self.copies.marked, groups)]
 
     def of(self, prompt: str, seed: int) -> Iterator[Drawn]:
-        """The samples of one prompt, those of one temperature together."""
+        """Yield the samples of one prompt, temperature by temperature."""
         return chain.from_iterable(self.groups([prompt], seed))
 
     def of_lines(self, sources: Sources, seed: int) -> Iterator[Drawn]:
-        """Samples of lines as they arrive, those of one prompt together."""
+        """Yield the samples of lines as they arrive, prompt by prompt."""
         arriving = (
             given and replace(given, text=as_text(given.text)) for given in sources.arriving()
         )
@@ -267,30 +269,30 @@ def _drawing(
     best: int | None,
     beam: int | None,
 ) -> Drawing:
-    """How samples are drawn, as typed; more than are printed where only the best are."""
+    """Return how to draw samples; --best draws more than it prints."""
     count = num_samples or (max(best, _FOR_BEST) if best else 1)
     if best is not None and best > (beam or count):
         raise ConfigError(
-            f"--best must be at most {beam or count}, as many as --beam or --num-samples, "
-            f"not {best}"
+            f"--best must be at most {beam or count}, the number of candidates, not {best}; raise "
+            f"{'--beam' if beam else '--num-samples'}"
         )
     return Drawing(config, parse_temperatures(temperatures), count, best, beam)
 
 
 def _start(prompt: str, interactive: bool, encoding: str, max_size: int | None) -> str:
-    """What to continue, in NFC: PROMPT, or standard input."""
+    """Return the text to continue, in NFC: PROMPT or standard input."""
     from charrnn.text.reading import read_text, strip_last_newline
 
     if prompt != "-":
         refuse_file_name(prompt, "--prompts")
         return as_text(prompt)
     if interactive:
-        raise ConfigError("--interactive reads what is typed; give it no PROMPT '-'")
+        raise ConfigError("--interactive reads its prompts from stdin; PROMPT cannot be '-'")
     return strip_last_newline(read_text("-", encoding, max_size))
 
 
 def _load(path: Path | None, text: str | None) -> "Checkpoint":
-    """The model that `--checkpoint` names, after it has learned from a text if there is one."""
+    """Load the model that --checkpoint names, adapted to a text if one is given."""
     from charrnn.inference.adaptation import learned_from
 
     model = load_checkpoint(path)
@@ -304,7 +306,7 @@ def _read_copies(
     encoding: str,
     max_size: int | None,
 ) -> Copies | None:
-    """What may be copied from the texts that --novel names, cut as the model's text was."""
+    """Read the texts that --novel names, split into documents like the model's text."""
     if not sources:
         return None
     from charrnn.text.corpus import read_corpus

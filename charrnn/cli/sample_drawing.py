@@ -20,28 +20,28 @@ _SIDE_BY_SIDE = 1024  # samples drawn before they are printed
 
 @dataclass(frozen=True)
 class Drawing:
-    """How samples of a prompt are drawn: several, or by beam search, at one temperature or more."""
+    """How to draw samples of a prompt: their number or a beam, and one or more temperatures."""
 
     config: SampleConfig = field(default_factory=SampleConfig)
     temperatures: Sequence[float] = (SampleConfig.temperature,)
     num_samples: int = 1
-    best: int | None = None  # keep the most probable so many only
-    beam: int | None = None  # the width
+    best: int | None = None  # number of most probable samples to keep
+    beam: int | None = None  # width
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one text that is drawn."""
+        """Whether a single text is drawn."""
         alone = self.num_samples == len(self.temperatures) == 1
         return alone and self.best is None and self.beam is None
 
     def configs(self) -> list[SampleConfig]:
-        """One a temperature."""
+        """Return one configuration per temperature."""
         return [replace(self.config, temperature=value) for value in self.temperatures]
 
 
 @dataclass
 class Drawn:
-    """A finished sample, and what else is said of it."""
+    """A finished sample, its temperature and what it copied."""
 
     sample: "Sample"
     temperature: float
@@ -49,17 +49,17 @@ class Drawn:
 
     @property
     def num_copied(self) -> int:
-        """How many of the characters drawn are in a copied stretch."""
+        """Number of sampled characters in copied stretches."""
         from charrnn.inference.verbatim import covered
 
         return sum(map(len, covered(self.copied or [])))
 
     def share(self, size: int) -> float | None:
-        """So many characters as a share of those drawn."""
+        """Return `size` characters as a share of those sampled, None if there are none."""
         return size / len(self.sample.drawn) if self.sample.drawn else None
 
     def fields(self) -> dict[str, Any]:
-        """What --json always prints."""
+        """Return the fields that --json always prints."""
         sample = self.sample
         return {
             "text": sample.text,
@@ -70,11 +70,11 @@ class Drawn:
         }
 
     def ranked_fields(self) -> dict[str, Any]:
-        """What --best adds: the log P by which samples compare, a stop text included."""
+        """Return the field that --best adds: the log P that ranks samples, stop text included."""
         return {"drawn_log_prob": self.sample.drawn_log_prob}
 
     def copied_fields(self) -> dict[str, Any]:
-        """What --novel adds, nothing without it."""
+        """Return the fields that --novel adds, none without it."""
         if self.copied is None:
             return {}
         stretches = [
@@ -90,16 +90,17 @@ class Drawn:
 
 
 def parse_temperatures(text: str) -> tuple[float, ...]:
-    """One temperature, or several with commas between.
+    """Parse one temperature, or several separated by commas.
 
     Raises:
-        ConfigError: they are no numbers, or out of range.
+        ConfigError: they are not numbers, or out of range.
     """
     try:
         values = tuple(map(float, text.split(",")))
     except ValueError:
         raise ConfigError(
-            f"{setting('temperature')} must be a number, or several with commas, not {text!r}"
+            f"{setting('temperature')} must be a number, or several separated by commas, "
+            f"not {text!r}"
         ) from None
     for value in values:
         SampleConfig(temperature=value)
@@ -109,7 +110,7 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
 def draw(
     model: "Checkpoint", prompts: Sequence[str], seed: int, drawing: Drawing, workers: "Workers"
 ) -> list[Iterator[Drawn]]:
-    """The samples of all prompts at each temperature, some at a time; sample j has the seed + j."""
+    """Return samples of all prompts, a group per temperature; sample j uses seed + j."""
     return [_draw(model, prompts, seed, drawing, each, workers) for each in drawing.configs()]
 
 
@@ -157,7 +158,7 @@ def _sampled(
 
 @dataclass(frozen=True)
 class Copies:
-    """What --novel looks for: stretches of a corpus, and whole documents, however short."""
+    """Finds copies for --novel: stretches of a corpus, and whole documents of any length."""
 
     corpus: "Documents"
     documents: Container[str]
@@ -165,13 +166,13 @@ class Copies:
 
     @classmethod
     def of(cls, corpus: "Documents", min_chars: int) -> "Copies":
-        """All copies of a stretch of so many characters."""
+        """Prepare to find copies of at least `min_chars` characters."""
         from charrnn.inference.verbatim import whole_documents
 
         return cls(corpus, whole_documents(corpus), min_chars)
 
     def marked(self, drawn: Iterable[Drawn]) -> Iterator[Drawn]:
-        """The same samples, with what of their continuations is copied."""
+        """Yield the samples with the copied stretches of their continuations."""
         from charrnn.inference.verbatim import Stretch, copied_stretches
 
         drawn = iter(drawn)

@@ -1,4 +1,4 @@
-"""What `charrnn sample` prints of what was drawn."""
+"""Print samples: as text, side by side, ranked, marked or as JSON."""
 
 import math
 import sys
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from charrnn.storage.checkpoint import Checkpoint
 
-_LIKELIEST = 20  # characters that --next shows
+_LIKELIEST = 20  # tokens that --next shows
 _LONGEST = 40  # characters of a word that it shows
-_BAR = 50  # columns of a probability of one
-_NARROWEST = 24  # columns that a text needs beside others
-_COPIED = "underline"  # how a terminal shows what is copied
-_BETWEEN = "---"  # where a sample may have several lines
-_NAMED = 10  # tokens that are not known
+_BAR = 50  # columns for probability 1
+_NARROWEST = 24  # columns of a text side by side with others
+_COPIED = "underline"  # style of copied text
+_BETWEEN = "---"  # between samples that may have several lines
+_NAMED = 10  # unknown tokens in a warning
 
 
 def stream(model: "Checkpoint", prompt: str, seed: int, config: SampleConfig) -> None:
-    """Print a text while it is drawn."""
+    """Print a text while it is sampled."""
     from charrnn.inference.sampling import Sample, generate
 
     for _, text in generate(model, [Sample(prompt, seed)], config):
@@ -34,10 +34,10 @@ def stream(model: "Checkpoint", prompt: str, seed: int, config: SampleConfig) ->
 
 
 def say_unknown(model: "Checkpoint", prompts: Iterable[str], told: set[str] | None = None) -> None:
-    """Name on stderr what of the prompts is not in the vocabulary.
+    """Warn on stderr about tokens of the prompts that are not in the vocabulary.
 
     Args:
-        told: tokens that have been named, which are not named again; new ones are added.
+        told: tokens already named, which are skipped; new ones are added.
     """
     from charrnn.ids import UNK
     from charrnn.render.display import message, spelled_out, visible
@@ -57,20 +57,20 @@ def say_unknown(model: "Checkpoint", prompts: Iterable[str], told: set[str] | No
     told |= new
     unit = vocabulary.config.unit
     if not known:
-        message(f"warning: the model knows no {unit} of the prompt: it reads each as <UNK>")
+        message(f"warning: the model knows no {unit} of the prompt; try another model")
         return
     shown = [f"'{visible(spelled_out(token[:_LONGEST]))}'" for token in sorted(new)]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    message(f"warning: the model reads as <UNK>: {', '.join(shown[:_NAMED])}{more}")
+    message(f"warning: unknown to the model: {', '.join(shown[:_NAMED])}{more}")
 
 
 def several_lines(model: "Checkpoint", prompts: Iterable[str]) -> bool:
-    """Whether samples may have several lines."""
+    """Return whether samples may have several lines."""
     return "\n" in model.vocabulary.tokens or any("\n" in prompt for prompt in prompts)
 
 
 def print_json(drawn: Iterable[Drawn], with_temperature: bool, *, ranked: bool) -> None:
-    """An object a sample."""
+    """Print one JSON object per sample."""
     for item in drawn:
         temperature = {"temperature": item.temperature} if with_temperature else {}
         rank = item.ranked_fields() if ranked else {}
@@ -79,12 +79,12 @@ def print_json(drawn: Iterable[Drawn], with_temperature: bool, *, ranked: bool) 
 
 @dataclass(frozen=True)
 class Layout:
-    """How samples are laid out.
+    """How to lay out samples.
 
     Args:
-        ranked: whether they are in the order of their probability.
-        marked: whether it is shown what of them is copied.
-        apart: whether a line stands between them, as one may have several lines.
+        ranked: by probability.
+        marked: with copied text marked.
+        apart: with a line between them, as a sample may have several lines.
     """
 
     ranked: bool = False
@@ -95,7 +95,7 @@ class Layout:
 def print_texts(
     temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
 ) -> None:
-    """The samples of one temperature, or of several side by side where a terminal is wide enough.
+    """Print the samples, several temperatures side by side if the terminal is wide enough.
 
     Args:
         groups: the samples of each temperature.
@@ -123,7 +123,7 @@ def _print_each(drawn: Iterable[Drawn], layout: Layout) -> None:
 
 
 def _print_ranked(drawn: Sequence[Drawn]) -> None:
-    """A table: log P of all that was drawn, its ratio to the best, and the text."""
+    """Print a table: log P of everything sampled, its ratio to the best, and the text."""
     from rich.table import Table
     from rich.text import Text
 
@@ -152,7 +152,7 @@ def _fits(columns: int) -> bool:
 def _print_columns(
     temperatures: Sequence[float], groups: Sequence[Iterable[Drawn]], layout: Layout
 ) -> None:
-    """A column a temperature; a row holds the samples of one seed."""
+    """Print one column per temperature and one row per seed."""
     from itertools import zip_longest
 
     from rich.table import Table
@@ -171,7 +171,7 @@ def _print_columns(
 
 
 def _print_marked(item: Drawn) -> None:
-    """The text, with copied stretches marked on a terminal, and then a line for each of them."""
+    """Print the text, its copied stretches underlined on a terminal, then a line for each."""
     from charrnn.render.display import console, quantity, spelled_out
 
     if sys.stdout.isatty():
@@ -203,7 +203,7 @@ def _marked(item: Drawn) -> "Text":
 
 
 def print_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
-    """What may follow a prompt, with a bar for each."""
+    """Print the most probable next tokens, with a bar for each."""
     from charrnn.inference.sampling import next_tokens
     from charrnn.render.display import spelled_out
 

@@ -1,4 +1,4 @@
-"""`charrnn sample --interactive`: a start is typed, its continuation is read, and so on."""
+"""`charrnn sample --interactive`: type a beginning, read its continuation, and so on."""
 
 import io
 import sys
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
 
 _ASK = "> "
-_WELCOME = "Type how a text begins. Enter alone draws another, /help tells more, Ctrl-D ends"
+_WELCOME = "Type the beginning of a text. Enter: another; /help: commands; Ctrl-D: quit"
 _HELP = """\
-TEXT             a text that begins so; \\n, \\t, \\r, \\\\ and \\uXXXX are escapes
-Enter            another one from the same start
-/start [TEXT]    one from TEXT, whatever it is; alone: from nothing
-/next            what may follow the start
-/temperature T   1: the model's own distribution, 0: the likeliest; 0.3,1 compares
-/length N        characters to draw at most
-/top-k K         draw from the K likeliest only; all: from all
-/top-p P         draw from the fewest that together are so probable
-/stop [TEXT]     end before TEXT, and before those set earlier; alone: before none
-/seed N          of the next text; alone: that of the last one
-/help            this
-/quit            the end, as Ctrl-D; Ctrl-C ends a text
-A setting alone shows its value. The first letters of a command do."""
+TEXT             continue TEXT; \\n, \\t, \\r, \\\\ and \\uXXXX are escapes
+Enter            another continuation of the same text
+/start [TEXT]    continue TEXT even if it begins with a slash; alone: start from nothing
+/next            show the most probable next characters
+/temperature T   lower is safer; 1: the model's distribution, 0: greedy; 0.3,1: both
+/length N        maximum length, in characters
+/top-k K         sample from the K most probable tokens only, or from all
+/top-p P         nucleus sampling: the smallest set of tokens with total probability P
+/stop [TEXT]     end before TEXT, beside earlier stops; alone: remove all stops
+/seed N          random seed of the next text; alone: show that of the last one
+/help            show this help
+/quit            quit, like Ctrl-D; Ctrl-C stops a text
+A setting without a value shows it. Commands can be shortened, as in /temp 0.5."""
 _NUMBERS: dict[str, Callable[[str], Any]] = {
     "length": int,
     "top-k": lambda text: None if text == "all" else int(text),
@@ -44,11 +44,11 @@ _COMMANDS = ("start", "next", "temperature", *_NUMBERS, "stop", "help", "quit")
 
 
 class Session:
-    """What stays from one line to the next.
+    """The state of a session from one line to the next.
 
     Args:
-        start: how the first text begins, drawn at once unless it is empty.
-        seed: of the first text; each one after it has the next.
+        start: the first text to continue, at once unless it is empty.
+        seed: random seed of the first text; each later text uses the next one.
     """
 
     def __init__(self, model: "Checkpoint", drawing: Drawing, seed: int, start: str) -> None:
@@ -56,14 +56,14 @@ class Session:
         self.seed = self.last_seed = seed
 
     def run(self, encoding: str) -> None:
-        """Answer the lines of stdin until it ends or says /quit.
+        """Answer lines from stdin until it ends or says /quit.
 
         Args:
-            encoding: of stdin where it is no terminal.
+            encoding: of stdin, unless it is a terminal.
 
         Raises:
-            ConfigError: there is no such encoding.
-            CorpusError: stdin is not valid in it.
+            ConfigError: the encoding is unknown.
+            CorpusError: stdin is not valid in this encoding.
         """
         _prepare_stdin(encoding)
         if sys.stdin.isatty():
@@ -73,7 +73,7 @@ class Session:
             goes_on = self._survives(self.answer, line)
 
     def _survives(self, action: Callable[..., bool], *arguments: str) -> bool:
-        """Do something that Ctrl-C and errors end, but not the session; whether that goes on."""
+        """Run an action whose errors and Ctrl-C do not end the session; return whether to go on."""
         try:
             return action(*arguments)
         except KeyboardInterrupt:
@@ -84,12 +84,12 @@ class Session:
         return True
 
     def answer(self, line: str) -> bool:
-        """Do what a line says; whether the session goes on.
+        """Answer a line; return whether to continue.
 
         Raises:
             ConfigError: a command is unknown, or a value out of range.
             CorpusError: a text is not valid Unicode.
-            CheckpointError: the model predicts nothing.
+            CheckpointError: the model's predictions are not finite.
         """
         if line.startswith("/"):
             word, _, value = line[1:].partition(" ")
@@ -99,7 +99,7 @@ class Session:
         return self.draw()
 
     def draw(self) -> bool:
-        """Draw from the start, at every temperature; True."""
+        """Continue the current text, at every temperature; return True."""
         from charrnn.parallel.threads import Workers
 
         seed = self.last_seed = self.seed
@@ -117,7 +117,7 @@ class Session:
         say_unknown(self.model, [self.start])
 
     def _obey(self, command: str, value: str) -> bool:
-        """Do what a command says; whether the session goes on."""
+        """Run a command; return whether to continue."""
         if command == "quit":
             return False
         if command == "start":
@@ -165,22 +165,22 @@ class Session:
 
 
 def _full_name(word: str) -> str:
-    """The command that a word begins.
+    """Return the command that begins with `word`.
 
     Raises:
-        ConfigError: it begins none, or several.
+        ConfigError: no command does, or several do.
     """
     found = [name for name in _COMMANDS if word and name.startswith(word)]
     if len(found) == 1:
         return found[0]
     hint = did_you_mean(word, {name: f"/{name}" for name in _COMMANDS})
     raise ConfigError(
-        f"unknown command: /{word}{hint} (/help lists them; /start TEXT begins a text with a slash)"
+        f"unknown command: /{word}{hint} (type /help, or /start TEXT for a text that begins with /)"
     )
 
 
 def _prepare_stdin(encoding: str) -> None:
-    """Lines to be edited where stdin is a terminal, in an encoding where it is none."""
+    """Enable line editing on a terminal, and set the encoding of any other stdin."""
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows edits lines by itself
             import_module("readline")
@@ -193,7 +193,7 @@ def _prepare_stdin(encoding: str) -> None:
 
 
 def _next_line() -> str | None:
-    """The next line of stdin without its end, None where there is none; Ctrl-C starts it anew."""
+    """Return the next line of stdin, None at its end; Ctrl-C discards the line."""
     while True:
         try:
             return _read_line()

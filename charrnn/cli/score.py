@@ -35,9 +35,9 @@ from charrnn.parallel import processes
 if TYPE_CHECKING:
     from charrnn.cli.score_output import Figures, Output, Printer
 
-_PER_CHAR = "Show every character: log P in nats and in bits; colours on a terminal."
-_EXCEEDED = 3  # exit code where --fail-over says so
-_MOST = 200_000  # characters of a picture
+_PER_CHAR = "Show log P and bits of every character, in colour on a terminal."
+_EXCEEDED = 3  # exit code of --fail-over
+_MOST = 200_000  # characters in a picture
 _SUMS = ("--total", "--context", "--reset")
 _PICTURES = ("--html", "--svg")
 _GOES_WITHOUT = {
@@ -62,11 +62,11 @@ _ONE_MODEL = (
 
 @dataclass(frozen=True)
 class Method:
-    """How texts are scored: each as a whole, unless one of these is set."""
+    """How to score texts: each as a whole, unless one of these is set."""
 
     contexts: Sequence[int] = ()  # tokens that each token is predicted from
     resets: Sequence[int] = ()  # characters after which the state is reset
-    streams: int = 1  # parts of a whole file that are scored side by side
+    streams: int = 1  # parts of a whole file to score in parallel
     adapt: bool = False
 
 
@@ -76,7 +76,7 @@ def score(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Texts to score; '-' is stdin.  [default: stdin]",
+            help="Texts to score; '-' reads them from stdin.  [default: stdin]",
             show_default=False,
         ),
     ] = None,
@@ -86,8 +86,8 @@ def score(
             "--checkpoint",
             "-c",
             metavar="<path>",
-            help="Model: a name or an .npz file; several classify.  "
-            "[default: the newest in ./checkpoints, else everyday]",
+            help="Model: a name or .npz file; repeat it to classify.  [default: the newest in "
+            "./checkpoints, else everyday]",
             autocompletion=models,
             show_default=False,
         ),
@@ -106,8 +106,8 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Read JSON Lines: score this field of each object, and add the figures to it.  "
-            "[default: files are text]",
+            help="Read JSON Lines, score this field, and add the scores to each object.  "
+            "[default: read text]",
             show_default=False,
         ),
     ] = None,
@@ -124,8 +124,8 @@ def score(
         bool | None,
         typer.Option(
             "--eos/--no-eos",
-            help="Count the end of a text, or not.  [default: --eos, unless the model was trained "
-            "on whole files]",
+            help="Count the end of a text, or not.  [default: --eos, except for models of whole "
+            "files]",
             show_default=False,
         ),
     ] = None,
@@ -134,7 +134,7 @@ def score(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the coloured texts to a web page as well.  [default: none]",
+            help="Also write the coloured texts to a web page.  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -142,11 +142,11 @@ def score(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the coloured texts to a picture as well.  [default: none]",
+            help="Also write the coloured texts to an SVG picture.  [default: none]",
             show_default=False,
         ),
     ] = None,
-    total: Annotated[bool, typer.Option("--total", help="Print one sum over all texts.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Print one total over all texts.")] = False,
     context: Annotated[
         str | None,
         typer.Option(
@@ -167,15 +167,14 @@ def score(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Print the accuracy on lines of TEXT, tab, LABEL, the name of a model.  "
-            "[default: none]",
+            help="Print the accuracy on a file of lines TEXT, tab, model name.  [default: none]",
             show_default=False,
         ),
     ] = None,
     streams: Annotated[
         int,
         typer.Option(
-            help="Parts of a whole file to score side by side: faster, nearly the same result.",
+            help="Parts of a whole file to score in parallel: faster, nearly the same result.",
             min=1,
             max=4096,
         ),
@@ -190,7 +189,7 @@ def score(
     part: Annotated[
         str,
         typer.Option(
-            help=f"Part of a network with n-grams that predicts: {', '.join(PARTS)}.",
+            help=f"Part of the model to use: {', '.join(PARTS)}.",
             autocompletion=one_of(PARTS),
         ),
     ] = PARTS[0],
@@ -212,7 +211,7 @@ def score(
         float | None,
         typer.Option(
             metavar="BITS",
-            help="Exit with code 3 if a text, or the sum, has more bits per character.  "
+            help="Exit with code 3 if a text or total is above BITS per character.  "
             "[default: never]",
             show_default=False,
         ),
@@ -221,17 +220,17 @@ def score(
 ) -> None:
     """Say how probable each TEXT is, in nats and bits per character.
 
-    log P of a text is the sum over its characters, each given those before it. Characters that
-    the model does not know share the probability of <UNK>. In TEXT, \\n, \\t, \\r, \\\\ and \\uXXXX
-    are escapes; put -- before a text that begins with '-'.
+    log P of a text is the sum of the log-probabilities of its characters, each given those before
+    it. Characters that the model does not know share the probability of <UNK>. In TEXT, \\n, \\t,
+    \\r, \\\\ and \\uXXXX are escapes; put -- before a text that begins with '-'.
 
-    On a terminal, several texts come as a table, the most probable first. In a pipe: one line per
-    text, in input order, with tabs between log P, bits per character, the text and, if there are
-    any, the number of unknown characters. --tsv prints log_prob, bits_per_char, perplexity, chars,
+    On a terminal, several texts make a table, the most probable first. When piped: one line per
+    text, in input order, with log P, bits per character, the text and the number of unknown
+    characters, if any, separated by tabs. --tsv prints log_prob, bits_per_char, perplexity, chars,
     unk, eos (1 or 0) and text.
 
-    --streams reads the 256 tokens before each part. --adapt learns from 32 tokens at a time and
-    forgets them after the text. --field replaces fields that have the names of the figures.
+    --streams warms up on the 256 tokens before each part. --adapt learns from 32 tokens at a time,
+    and starts each text anew. --field overwrites fields that have the name of a score.
     """
     from charrnn.cli.score_output import Output, Printer, Watch
 
@@ -265,7 +264,7 @@ def score(
 
 
 def _check_together(options: Collection[str], several: bool) -> None:
-    """Raise ConfigError where options do not go with each other, or with several models."""
+    """Raise ConfigError for options that exclude each other, or that take one model only."""
     for option in _ONE_MODEL:
         if several and option in options:
             raise ConfigError(f"{option} cannot be combined with several models")
@@ -289,10 +288,10 @@ def _numbers(name: str, text: str | None) -> list[int]:
 
 
 def _print_scores(scorer: Scorer, sources: Sources, method: Method, printer: "Printer") -> None:
-    """Score texts and print their scores.
+    """Score the texts and print the scores.
 
     Raises:
-        typer.Exit: with code 3, where a score is above the limit.
+        typer.Exit: with code 3, if a score is above the limit.
     """
     output, world = printer.output, scorer.world
     if method.contexts:
@@ -320,15 +319,15 @@ def _print_scores(scorer: Scorer, sources: Sources, method: Method, printer: "Pr
 def _scored(
     scorer: Scorer, sources: Sources, streams: int, output: "Output"
 ) -> "Iterator[Figures]":
-    """Scores of all texts in the order given, with a bar where they are not printed as they come.
+    """Score all texts in input order, with a bar if scores are not printed as they come.
 
     Raises:
-        ConfigError: there are streams, and nothing that they could be cut from.
+        ConfigError: streams are asked for, but no whole file.
     """
     from charrnn.cli.score_output import with_bar
 
     if streams > 1 and (sources.separator != WHOLE or not sources.files):
-        raise ConfigError("--streams is for whole files: give --whole and --file")
+        raise ConfigError("--streams needs whole files: add --whole and --file FILE")
     printed = not (output.total or output.sort)
     if output.per_char:
         return with_bar(scorer.each(sources.arriving()), sources, printed)
@@ -338,12 +337,12 @@ def _scored(
 
 
 def _limited(texts: Iterable[Given]) -> Iterator[Given]:
-    """The same texts; ConfigError where they are too long for a picture."""
+    """Yield the texts; raise ConfigError if they are too long for a picture."""
     chars = 0
     for given in texts:
         chars += len(given.text)
         if chars > _MOST:
             raise ConfigError(
-                f"--html and --svg are for at most {_MOST:,} characters: give a part of the texts"
+                f"--html and --svg take at most {_MOST:,} characters: score fewer texts"
             )
         yield given

@@ -1,4 +1,4 @@
-"""What `charrnn score` does with several models: say which one a text comes from."""
+"""`charrnn score` with several models: say which one a text comes from."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -22,13 +22,13 @@ def classify_texts(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Print the label and the posterior of every text, or the accuracy on a labelled file.
+    """Print label and posterior of every text, or the accuracy on a labelled file.
 
     Args:
-        labels: a file of lines with a text, a tab and its true label, instead of the sources.
+        labels: a file of lines TEXT, tab, true label, to use instead of the sources.
 
     Raises:
-        ConfigError: two models have one name.
+        ConfigError: two models have the same name.
         CorpusError: a line of `labels` has no tab.
     """
     from charrnn.inference.classification import Classification, Confusions, classify
@@ -61,14 +61,14 @@ def classify_texts(
 
 
 def _labelled(path: Path, encoding: str, max_size: int | None) -> list[tuple[str, str]]:
-    """(text, label) of each line that is not empty."""
+    """Read (text, label) of each line that is not empty."""
     from charrnn.text.reading import read_text, split_lines
 
     found = []
     for number, line in enumerate(split_lines(read_text(path, encoding, max_size)), start=1):
         text, tab, label = line.rpartition("\t")
         if line and not tab:
-            raise CorpusError(f"line {number} of {path} is no text, tab and label")
+            raise CorpusError(f"line {number} of {path} must be TEXT, a tab and LABEL")
         if line:
             found.append((text, label))
     return found
@@ -81,7 +81,7 @@ def _object(item: "Classification") -> str:
 
 
 def _line(item: "Classification") -> str:
-    """A line in columns; the last one counts what the chosen model does not know."""
+    """Return label, posterior, text and the number of unknown tokens, separated by tabs."""
     from charrnn.render.display import spelled_out, unknown
 
     label, text = (printable(spelled_out(name)) for name in (item.label, item.text))

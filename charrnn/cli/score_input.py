@@ -1,4 +1,4 @@
-"""The texts that `charrnn score` is given: on the command line, in files, or as JSON Lines."""
+"""The texts to score: from the command line, files or JSON Lines."""
 
 import json
 import select
@@ -13,29 +13,29 @@ from charrnn.cli.options import as_line, refuse_file_name
 from charrnn.config import LINES, WHOLE
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
-_DEEP = 100  # brackets of an object that is nested deep, if it is at all
-_CHARS = 1 << 20  # of the texts of a block, unless one alone has more
-_FIRST, _MOST = 64, 4096  # texts of the first block, which comes soon, and of one at last
+_DEEP = 100  # brackets in an object that may be nested deeply
+_CHARS = 1 << 20  # characters in a block, unless one text has more
+_FIRST, _MOST = 64, 4096  # texts in the first block, which is soon ready, and in the largest
 STDIN = Path("-")
 
 
 @dataclass(frozen=True)
 class Given:
-    """A text, what it is called where scores are shown, and the object that it came in."""
+    """A text, its name in the output, and the JSON object that it came in."""
 
     name: str
     text: str
-    fields: dict[str, Any] | None = None  # of a line of JSON Lines
-    num_bytes: int = 0  # that it takes in a file, in UTF-8
+    fields: dict[str, Any] | None = None  # of the JSON object
+    num_bytes: int = 0  # in the file, as UTF-8
 
     @property
     def object(self) -> dict[str, Any]:
-        """What a score is added to."""
+        """The JSON object to add a score to."""
         return {"text": self.name} if self.fields is None else self.fields
 
 
 def texts_and_files(texts: Sequence[str], files: Sequence[Path]) -> tuple[list[str], list[Path]]:
-    """The texts, and the files with standard input among them where '-' was given for a text.
+    """Return texts and files, with '-' among the texts moved to the files.
 
     Raises:
         ConfigError: a text is the name of a file, or standard input is given twice.
@@ -45,12 +45,12 @@ def texts_and_files(texts: Sequence[str], files: Sequence[Path]) -> tuple[list[s
             refuse_file_name(text, "--file")
     files = [STDIN for text in texts if text == "-"] + [*files]
     if files.count(STDIN) > 1:
-        raise ConfigError("standard input can be scored once only")
+        raise ConfigError("standard input can be read only once; give '-' once")
     return [text for text in texts if text != "-"], files
 
 
 def unless_typed() -> Path:
-    """Standard input, for where nothing is given.
+    """Return standard input, for a command line without texts.
 
     Raises:
         ConfigError: it is a terminal.
@@ -62,34 +62,34 @@ def unless_typed() -> Path:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where texts come from, and how files are cut into them."""
+    """Where texts come from, and how files are split into texts."""
 
     texts: Sequence[str]
     files: Sequence[Path]
     separator: str
     encoding: str
     max_size: int | None
-    field: str | None = None  # files are JSON Lines, with the text in this field
+    field: str | None = None  # files are JSON Lines with the text in this field
 
     def read(self) -> Iterator[Given]:
-        """Everything to score; a text is its own name, a whole file has the file's."""
+        """Yield everything to score; a text is its own name, a whole file has that of the file."""
         return (given for given in self.arriving() if given is not None)
 
     def arriving(self) -> Iterator[Given | None]:
-        """The same, with None where more of standard input has to be read first."""
+        """Yield the same, with None where standard input has to be read first."""
         for text in self.texts:
             yield Given(text, text)
         for file in self.files:
             yield from self._of_file(file)
 
     def apart(self) -> tuple[Iterator[Given | None], Sequence[Path]]:
-        """What is scored side by side, as it arrives, and the files that are one long text each."""
+        """Return texts to score in parallel, as they arrive, and files that are one text each."""
         if self.separator != WHOLE:
             return self.arriving(), ()
         return replace(self, files=()).arriving(), self.files
 
     def pieces(self, file: Path) -> Iterator[str]:
-        """The text of a whole file, as it comes."""
+        """Yield the text of a whole file in pieces."""
         from charrnn.text.reading import read_pieces, strip_pieces
 
         return strip_pieces(read_pieces(file, self.encoding, self.max_size))
@@ -110,11 +110,11 @@ class Sources:
                 yield Given(document, document, num_bytes=_size(document))
         else:
             text = strip_last_newline(read_text(file, self.encoding, self.max_size))
-            if text or file != STDIN:  # of nothing comes nothing; a file has a name
+            if text or file != STDIN:  # an empty file is shown by name
                 yield Given(str(file), text)
 
     def num_bytes(self) -> int | None:
-        """Of all files together, None where there is none or it cannot be told."""
+        """Size of all files, None if there are none or the size is unknown."""
         from charrnn.text.compression import compression
 
         plain = all(file.is_file() and not compression(str(file)) for file in self.files)
@@ -122,7 +122,7 @@ class Sources:
 
 
 def _size(line: str) -> int:
-    """Bytes of a line and its end."""
+    """Return the bytes of a line with its end."""
     return len(line.encode("utf-8", "surrogatepass")) + 1
 
 
@@ -131,16 +131,18 @@ def _pause(file: Path) -> list[None]:
 
 
 def _must_wait() -> bool:
-    """Whether standard input has nothing to read yet."""
+    """Return whether standard input has nothing to read yet."""
     try:
         return not select.select([sys.stdin], [], [], 0)[0]
-    except (OSError, ValueError):  # of what is no pipe
+    except (OSError, ValueError):  # not a pipe
         return True
 
 
 def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
-    """Texts to score side by side; those before an error come before it, and so do those before
-    a wait for more."""
+    """Yield blocks of texts to score in parallel.
+
+    A block ends before an error and before a wait for more input.
+    """
     block: list[Given] = []
     chars, most = 0, _FIRST
     try:
@@ -150,7 +152,7 @@ def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
                 chars += len(text.text)
             if len(block) == most or chars > _CHARS or (text is None and block and _must_wait()):
                 yield block
-                sys.stdout.flush()  # whoever reads the results need not wait either
+                sys.stdout.flush()  # for a program that reads the results as they come
                 most = min(2 * most, _MOST) if len(block) == most else most
                 block, chars = [], 0
     except CharRNNError:
@@ -162,10 +164,10 @@ def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
 
 
 def _objects(file: Path, field: str, encoding: str, max_size: int | None) -> Iterator[Given | None]:
-    """The texts of a file of JSON Lines, lines of spaces left out.
+    """Yield the texts of a file of JSON Lines, without blank lines.
 
     Raises:
-        CorpusError: a line is no object with a text in this field; says which.
+        CorpusError: a line is not an object with a string in this field; names the line.
     """
     from charrnn.text.reading import lines_in, name_of, read_pieces
 
@@ -184,27 +186,29 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         found = json.loads(line, parse_constant=_refuse)
         if line.count("[") + line.count("{") > _DEEP:
-            as_line(found)  # what cannot be printed is found here, where the line is known
+            as_line(found)  # raises here, where the line is known, if it cannot be printed
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
-        raise CorpusError(f"{where} is no JSON: {reason}") from None
-    except ValueError as error:  # of a number
-        raise CorpusError(f"{where} is no JSON: {error}") from None
+        raise CorpusError(f"{where} is not JSON: {reason}") from None
+    except ValueError as error:  # a number is too long
+        raise CorpusError(f"{where} is not JSON: {error}") from None
     except RecursionError:
-        raise CorpusError(f"{where} is nested too deep") from None
+        raise CorpusError(f"{where} is nested too deeply") from None
     if not isinstance(found, dict):
-        raise CorpusError(f"{where} is no JSON object, which holds the text in a field")
+        raise CorpusError(f"{where} is not a JSON object")
     return found
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _text(fields: dict[str, Any], field: str, where: str) -> str:
     text = fields.get(field)
     if not isinstance(text, str):
-        raise CorpusError(f"{where} has no text in {field!r}; --field names the field to score")
+        raise CorpusError(
+            f"{where} has no string in {field!r}; set the field to score with --field"
+        )
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The scores of the texts that `charrnn score` is given, one after another."""
+"""Score the texts of `charrnn score`, by the method that its options choose."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model and how it scores.
+    """A model and how to score with it.
 
     Args:
-        eos: whether the end of a text counts; None means unless the model was trained on whole
-            files.
-        threads: cores to use at most; None means all.
-        world: the processes that score.
+        eos: whether the end of a text counts; None: unless the model was trained on whole files.
+        threads: most cores to use; None: all.
+        world: the MPI processes that share the work.
     """
 
     model: "Checkpoint"
@@ -32,9 +31,9 @@ class Scorer:
     world: World
 
     def each(self, texts: Iterable[Given | None]) -> Iterator[tuple[Given, "Score"]]:
-        """Scores in the order given; a block of texts is scored side by side.
+        """Yield scores in input order; the texts of a block are scored in parallel.
 
-        The processes of a run share the blocks, and rank 0 gets all scores.
+        MPI processes share the blocks, and rank 0 gets all scores.
         """
         from charrnn.inference.scoring import score
         from charrnn.parallel.threads import Workers
@@ -89,7 +88,7 @@ class Scorer:
         return replace(self, eos=False).each(parts)
 
     def whole(self, sources: Sources, streams: int) -> Iterator[tuple[Given, "Tally"]]:
-        """Figures of whole files, however long, the same at all processes."""
+        """Yield scores of whole files of any length, the same in all MPI processes."""
         from charrnn.inference.scoring import score_in_streams, score_pieces
         from charrnn.parallel.threads import Workers
         from charrnn.text.corpus import read_documents
@@ -107,7 +106,7 @@ class Scorer:
                     yield Given(str(file), ""), found
 
     def adapted(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Tally", "Tally"]]:
-        """Figures of the model as it is, and as it learns from each text."""
+        """Yield static scores and those of dynamic evaluation."""
         from charrnn.inference.scoring import score_pieces
         from charrnn.text.unicode import normalize
 
@@ -119,7 +118,7 @@ class Scorer:
             yield given, static, adapted
 
     def surprises(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Surprise"]]:
-        """How each text surprises the model, character by character."""
+        """Yield how surprising each character of each text is."""
         from charrnn.inference.surprise import surprise
 
         for given in texts:

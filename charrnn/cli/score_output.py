@@ -1,4 +1,4 @@
-"""What `charrnn score` prints of the texts it has scored: lines, JSON, TSV, a table, sums."""
+"""Print scores: as lines, JSON, TSV, a table or totals."""
 
 import math
 import sys
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
     Figures = tuple[Given, Score | Tally]
 
-BAR_DELAY = 2.0  # seconds before the bar shows
-_ROWS = 1000  # that a table has at most
-_MANY_UNKNOWN = 0.1  # share of the tokens of a text above which there is a warning
+BAR_DELAY = 2.0  # seconds until the bar shows
+_ROWS = 1000  # most rows of a table
+_MANY_UNKNOWN = 0.1  # share of unknown tokens in a text that is worth a warning
 _COLUMNS = ("log_prob", "bits_per_char", "perplexity", "chars", "unk", "eos", "text")
 
 
 @dataclass
 class Watch:
-    """What is said on stderr after all scores.
+    """Counts unreadable texts and scores above the limit, and reports them on stderr.
 
     Args:
-        bits: per character that nothing may be above; None means no limit.
+        bits: limit in bits per character; None: no limit.
 
     Raises:
         ConfigError: the limit is out of range.
     """
 
     bits: float | None
-    above: int = 0  # texts, or sums, that are
-    texts: int = 0  # read
-    strange: int = 0  # of them with many unknown tokens
-    tokens: int = 0  # of these
-    unk: int = 0  # of them unknown
+    above: int = 0  # texts or totals above the limit
+    texts: int = 0  # seen
+    strange: int = 0  # texts with many unknown tokens
+    tokens: int = 0  # tokens of the strange texts
+    unk: int = 0  # unknown tokens of the strange texts
 
     def __post_init__(self) -> None:
         if self.bits is not None:
             check_float("fail_over", self.bits, 0, sys.float_info.max)
 
     def see(self, score: "Score | Tally") -> None:
-        """Look whether the model can read a text."""
+        """Record how much of a text the model knows."""
         tokens = score.num_tokens - score.eos
         self.texts += 1
         if score.unk > _MANY_UNKNOWN * tokens:
@@ -64,15 +64,15 @@ class Watch:
             self.unk += score.unk
 
     def limit(self, bits: float | None) -> None:
-        """Hold a text, or a sum, against the limit; one without characters is above nothing."""
+        """Compare a text or total with the limit; one without characters passes."""
         if self.bits is not None and bits is not None and bits > self.bits:
             self.above += 1
 
     def report(self, unit: str) -> None:
-        """Say on stderr how many were above the limit, and which texts the model cannot read.
+        """Report on stderr texts that the model cannot read, and scores above the limit.
 
         Args:
-            unit: what a token is.
+            unit: what a token is, such as "character".
         """
         from charrnn.render.display import message, quantity
 
@@ -86,18 +86,18 @@ class Watch:
 
 @dataclass(frozen=True)
 class Output:
-    """What is printed of the scores and how, and the pictures that are written."""
+    """Which scores to print and how, and which pictures to write."""
 
-    as_json: bool = False  # an object a text
+    as_json: bool = False  # one object per text
     tsv: bool = False  # columns with a header
-    sort: bool = False  # the most surprising first; all of them are held until the end
-    per_char: bool = False  # every character too
-    total: bool = False  # a sum instead
+    sort: bool = False  # the most surprising first; holds all of them until the end
+    per_char: bool = False  # every character
+    total: bool = False  # one total instead of each text
     html: Path | None = None
     svg: Path | None = None
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Raise an error where a picture may not be written, before anything is scored."""
+        """Raise an error if a picture cannot be written, before anything is scored."""
         from charrnn.storage.files import PAGE, SVG, check
 
         for path, kind in ((self.html, PAGE), (self.svg, SVG)):
@@ -107,11 +107,11 @@ class Output:
 
 @dataclass
 class Printer:
-    """How scores are printed.
+    """Prints scores.
 
     Args:
         tokens: what the model reads.
-        watch: sees all scores.
+        watch: gets all scores.
     """
 
     tokens: VocabularyConfig
@@ -119,7 +119,7 @@ class Printer:
     watch: Watch
 
     def each(self, scored: Iterable["Figures"]) -> None:
-        """Print every text in the order given, or sorted; a few on a terminal as a table."""
+        """Print every text in input order or sorted; on a terminal, a few as a table."""
         scored = self._watched(scored)
         output = self.output
         plain = not (output.as_json or output.tsv or output.sort or output.per_char)
@@ -135,7 +135,7 @@ class Printer:
             print(line)
 
     def total(self, scored: Iterable["Figures"]) -> None:
-        """Print one object, or a line a figure, for all."""
+        """Print the total as one JSON object, or one line per value."""
         from charrnn.inference.scores import Total
 
         total = Total()
@@ -166,8 +166,7 @@ class Printer:
                 print(as_row(f"{name} {number}", bits, unknown(total.unk)))
 
     def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]]) -> None:
-        """Print an object or a line a text, or one for all: the figures while learning beside the
-        static ones."""
+        """Print static and adapted scores of each text, or their total, as JSON or lines."""
         from charrnn.inference.scores import Total
 
         static, adapted = Total(), Total()
@@ -184,7 +183,7 @@ class Printer:
             self._figures(sums)
 
     def pictures(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
-        """Write the pictures of texts in the colours of their surprise, and print the texts."""
+        """Write the coloured texts as pictures, and print the scores."""
         found = [*found]
         write_pictures([surprise for _, surprise in found], self.output.html, self.output.svg)
         if self.output.per_char and not self.output.as_json and sys.stdout.isatty():
@@ -193,7 +192,7 @@ class Printer:
             self.each((given, surprise.score) for given, surprise in found)
 
     def coloured(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
-        """Print texts in the colours of their surprise."""
+        """Print texts coloured by their surprise."""
 
         def watched() -> "Iterator[Surprise]":
             for _, surprise in found:
@@ -212,7 +211,7 @@ class Printer:
             yield given, score
 
     def _sorted(self, scored: Iterable["Figures"]) -> Iterator[str]:
-        """The lines of all texts, the most surprising first and those without characters last."""
+        """Return the lines of all texts, the most surprising first, empty texts last."""
         found = []
         for pair in scored:
             bits = pair[1].bits_per_char
@@ -258,7 +257,7 @@ class Printer:
         return as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos})
 
     def _figures(self, fields: dict[str, Any]) -> None:
-        """Print one object, or a line a figure."""
+        """Print one JSON object, or one line per value."""
         if self.output.as_json:
             print(as_line(fields))
             return
@@ -267,7 +266,7 @@ class Printer:
 
 
 def _sums(total: "Total") -> dict[str, Any]:
-    """What --total prints of all texts together."""
+    """Return what --total prints."""
     return {
         "texts": total.texts,
         "log_prob": total.log_prob,
@@ -287,7 +286,7 @@ def _short_line(given: Given, score: "Score | Tally") -> str:
 
 
 def _columns(given: Given, score: "Score | Tally") -> str:
-    """The columns of --tsv; a figure of nothing is empty."""
+    """Return the columns of --tsv; a missing value is empty."""
     values = (score.bits_per_char, score.perplexity)
     figures = ("" if value is None else _number(value) for value in values)
     counts = (score.chars, score.unk, int(score.eos))
@@ -305,7 +304,7 @@ def _number(value: float | None) -> str:
 
 
 def _show(scored: list["Figures"]) -> None:
-    """Scores for people."""
+    """Print scores on a terminal: details of one text, a table of several."""
     from charrnn.render.display import score_details, score_table
 
     named = [(given.name, score) for given, score in scored]
@@ -318,11 +317,10 @@ def _show(scored: list["Figures"]) -> None:
 def with_bar(
     scored: Iterable[tuple[Given, "Score"]], sources: Sources, printed: bool
 ) -> Iterator[tuple[Given, "Score"]]:
-    """The same scores, with a bar that moves by the bytes of the texts that are done.
+    """Yield the scores while a bar shows how many bytes are done.
 
     Args:
-        printed: whether the scores are printed as they come, which shows on a terminal how far
-            they are.
+        printed: whether scores are printed as they come; on a terminal, they show the progress.
     """
     shown = sys.stderr.isatty() and not (printed and sys.stdout.isatty())
     with tqdm(

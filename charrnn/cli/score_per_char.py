@@ -1,4 +1,4 @@
-"""What `charrnn score` shows of every character: coloured, in a pipe, as JSON, as a picture."""
+"""`charrnn score --per-char`: every character in colours, lines, JSON or a picture."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     Worst = list[tuple[str, Place]]
 
-_WORST = 8  # places that are named
+_WORST = 8  # most surprising places to list
 
 
 def fields_of_each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
-    """What --per-char adds: characters where the tokens are, and tokens where they are others."""
+    """Return the fields that --per-char adds: `per_char`, and `per_token` for other tokens."""
     fields: dict[str, Any] = {}
     if tokens.tokens == "char":
         fields["per_char"] = _objects("char", score.per_char, score.unknown_chars)
@@ -36,7 +36,7 @@ def fields_of_each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
 def _objects(
     unit: str, pairs: Iterable[tuple[str, float]], unknown: Iterable[bool]
 ) -> list[dict[str, Any]]:
-    """An object for each character or token; one that the model does not know says so."""
+    """Return one object per character or token, marked if it is unknown."""
     return [
         {unit: name, "log_prob": log_prob} | ({"unk": True} if is_unknown else {})
         for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True)
@@ -44,7 +44,7 @@ def _objects(
 
 
 def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
-    """A line a character, or a word, and an empty one after them."""
+    """Yield one line per character or word, then an empty line."""
     from charrnn.render.display import spelled_out
 
     if tokens.tokens == "char":
@@ -58,9 +58,9 @@ def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
 
 
 def show_surprise(surprises: Iterable["Surprise"]) -> None:
-    """Print texts in the colours of their surprise, then the worst places of them all.
+    """Print texts coloured by their surprise, then the most surprising places.
 
-    Where the terminal has no colours, marks below the text stand for them.
+    On a terminal without colours, marks below the text replace them.
     """
     from charrnn.render import display
     from charrnn.render.shading import figure, grouped, lines_of_glyphs
@@ -80,7 +80,7 @@ def show_surprise(surprises: Iterable["Surprise"]) -> None:
 
 
 def write_pictures(surprises: Sequence["Surprise"], html: Path | None, svg: Path | None) -> None:
-    """Write the page and the picture that are asked for."""
+    """Write the page and the picture, if asked for."""
     from charrnn.render.pictures import html_page, svg_picture
     from charrnn.storage.files import PAGE, SVG, atomic_write
 
@@ -114,7 +114,7 @@ def _style(console: Console, shade: "Shade") -> str:
 
 
 def _print_shaded(console: Console, line: Sequence["Glyph"]) -> None:
-    """A line of glyphs, and their marks below it where there are no colours."""
+    """Print a line of glyphs and, without colours, the marks below it."""
     from charrnn.render.shading import SHADES, columns
 
     text, marks = Text(), ""
@@ -128,7 +128,7 @@ def _print_shaded(console: Console, line: Sequence["Glyph"]) -> None:
 
 
 def _print_worst(console: Console, worst: "Worst") -> None:
-    """The most surprising places, and what was likelier there."""
+    """Print the most surprising places, and what the model expected there."""
     from charrnn.render.shading import SHADES, columns, worst_rows
 
     if not worst:
@@ -136,7 +136,7 @@ def _print_worst(console: Console, worst: "Worst") -> None:
     rows = worst_rows(worst)
     before = max(columns(row.before) for row in rows)
     came = max(columns(row.came) for row in rows)
-    _print(console, Text(f"\n bits  {'where':>{before + 1}}{'likelier':>{came + 9}}"))
+    _print(console, Text(f"\n bits  {'where':>{before + 1}}{'expected':>{came + 9}}"))
     for row in rows:
         text = Text(f"{row.bits:>5}  {' ' * (before - columns(row.before))}{row.before}")
         text.append(row.came, _style(console, SHADES[row.shade]))
@@ -144,5 +144,5 @@ def _print_worst(console: Console, worst: "Worst") -> None:
 
 
 def _print(console: Console, text: Text) -> None:
-    """A text as it is: the terminal wraps what is too long."""
+    """Print a text unfolded: the terminal wraps it."""
     console.print(text, soft_wrap=True)

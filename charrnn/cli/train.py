@@ -45,14 +45,14 @@ _GRACE = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be trained: the text, the model's file, and the options set by hand."""
+    """What to train: the text, the file of the model, and the options set on the command line."""
 
     text: "Text"
     output: Path
     given: Mapping[str, Any]
 
     def settings(self, names: Collection[str]) -> dict[str, Any]:
-        """Those of the options that are among these."""
+        """Return the options with these names."""
         return {name: value for name, value in self.given.items() if name in names}
 
 
@@ -108,13 +108,13 @@ def train(
 ) -> None:
     """Train a model on a text.
 
-    Files may be compressed (.gz, .bz2, .xz); of a folder, every *.txt below it is read. Model size,
-    dropout and learning rate are chosen from the text and the budget unless you set them.
+    Files may be compressed (.gz, .bz2, .xz). A folder stands for every *.txt file below it. Model
+    size, dropout and learning rate are chosen from the text and the budget unless you set them.
 
-    A part of the text is held out, and the weights that predict it best are kept. Ctrl-C stops
-    after the current step; --resume continues from there, with the same corpus and options, and
-    its budget may be raised. A model that is replaced is kept as NAME.previous.npz. --init-from
-    keeps the size and the tokens of the model that it fine-tunes.
+    Part of the text is held out, and the weights that predict it best are kept. Ctrl-C stops
+    after the current step. --resume continues from there with the same corpus and options; you
+    may raise the budget. If a model of that name exists, it is kept as NAME.previous.npz.
+    --init-from keeps the size and the vocabulary of the model that it fine-tunes.
     """
     from charrnn.cli.train_output import TrainingDisplay
     from charrnn.parallel.processes import world
@@ -148,7 +148,7 @@ def train(
 
 
 def _default_output(text: "Text") -> Path:
-    """The model of a corpus whose file was not named."""
+    """Return the file of the model if --output does not name it."""
     from charrnn.storage.checkpoint import FOLDER
     from charrnn.text.corpus import corpus_name
 
@@ -156,7 +156,7 @@ def _default_output(text: "Text") -> Path:
 
 
 def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":
-    """A new run."""
+    """Start a new run."""
     from charrnn.training.finetuning import Pretrained
     from charrnn.training.preparing import RunRequest, claimed, prepare
 
@@ -181,7 +181,7 @@ def _fresh(request: Request, workers: "Workers", stack: contextlib.ExitStack) ->
 
 
 def _resumed(request: Request, workers: "Workers", stack: contextlib.ExitStack) -> "Run":
-    """The run that writes the output, where it stopped."""
+    """Load the run that writes the output, at the step where it stopped."""
     from charrnn.storage import checkpoint
     from charrnn.storage.lock import locked
     from charrnn.training import resuming
@@ -216,7 +216,10 @@ def _resumed(request: Request, workers: "Workers", stack: contextlib.ExitStack) 
 
 
 def _known_share(run: "Run") -> float:
-    """How much of the held-out text the training text has too; all processes call it together."""
+    """Return the share of the held-out text that the training text contains too, 0 to 1.
+
+    All processes call it together.
+    """
     from charrnn.training.overlap import known_share
 
     split = run.data.split
@@ -229,9 +232,9 @@ def _train(
     write: Callable[["Progress"], None],
     sample_every: int | None,
 ) -> None:
-    """Train to the end, or to the end of the step in which a signal comes.
+    """Train to the end, or until a signal stops it after the current step.
 
-    It breaks off what changes nothing, such as validation, which is done again on resuming.
+    Work that changes no weights, such as validation, stops at once and is repeated on resuming.
     """
     with Interrupts(_GRACE if run.world.size > 1 else 0.0) as interrupts:
         run.trainer.interruptible = interrupts.interruptible
@@ -251,27 +254,27 @@ def _train(
 
 
 def _resuming_command() -> str:
-    """The command line that goes on with this run."""
+    """Return the command line that resumes this run."""
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--force", "--resume")]
     return shlex.join(["charrnn", *arguments, "--resume"])
 
 
 def _read_again(text: "Text", output: Path, world: "World") -> tuple["Corpus", "Split"]:
-    """The text of a run that goes on, whose files may have been moved."""
+    """Read the text of a run to resume, whose files may have moved."""
     try:
         return _read(text, world)
     except CorpusError as error:
         hint = " If" if error.message.endswith("?") else "; if"
         raise CorpusError(
-            f"{error.message}{hint} the text of this run lies elsewhere now, name its new path "
-            f"(or --val) beside --resume; to learn from another text, use --init-from {output}"
+            f"{error.message}{hint} the text of this run has moved, give its new path (or --val) "
+            f"with --resume; to train on another text, use --init-from {output}"
         ) from None
 
 
 def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
-    """Training and validation documents, the latter from another file where one is named.
+    """Read training and validation documents, the latter from another file if one is named.
 
-    Every process reads all of them by itself; what comes from standard input, rank 0 hands on.
+    Every process reads all files itself; rank 0 broadcasts what it reads from standard input.
     """
     from charrnn.text.corpus import read_corpus
     from charrnn.text.sources import split_source
@@ -289,7 +292,7 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
 
 
 def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
-    """Raise an error where the model or the log may not be written: onto a text, say."""
+    """Raise an error if the model or the log would overwrite something else, such as the text."""
     from charrnn.storage.checkpoint import MODEL, RESUME, beside, older_models
     from charrnn.storage.files import LOG, check
 
@@ -303,7 +306,7 @@ def _check_outputs(output: Path, log: Path | None, text: "Text") -> None:
 def _log_file(
     path: Path | None, note: Callable[[str], None]
 ) -> Iterator[Callable[["Progress"], None]]:
-    """A function that adds a step's progress as a line of JSON to a file, if one is asked for.
+    """Yield a function that appends the progress of a step to the log as a line of JSON.
 
     While the disk is full, lines wait for the next step.
     """
@@ -312,7 +315,7 @@ def _log_file(
         return
     from charrnn.storage.files import LOG, append
 
-    waiting = bytearray()  # lines, and perhaps the rest of one, that the disk had no room for
+    waiting = bytearray()  # lines, or the rest of one, that the disk had no room for
     with append(path, LOG) as file:
 
         def write(progress: "Progress") -> None:
@@ -320,11 +323,11 @@ def _log_file(
             waited = len(waiting)
             waiting.extend(f"{as_line(entry)}\n".encode("utf-8", "backslashreplace"))
             try:
-                file.flush()  # what opening it has added
+                file.flush()  # a newline added on opening
                 while waiting:
                     del waiting[: os.write(file.fileno(), waiting)]
             except OSError as error:
                 if not waited:
-                    note(f"cannot write {path}: {error.strerror}; training goes on")
+                    note(f"cannot write {path}: {error.strerror}; training continues")
 
         yield write

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which wait until a step is done."""
+"""Ctrl-C and SIGTERM during training, which take effect after the current step."""
 
 import contextlib
 import math
@@ -11,20 +11,19 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_PATIENCE = 0.7  # seconds that a process which has nothing to save may take to end
+_PATIENCE = 0.7  # seconds until a process with nothing to save is ended
 
 
 class Interrupted(BaseException):
-    """A signal that came where the work may be broken off."""
+    """A signal that came during interruptible work."""
 
 
 class Interrupts:
-    """A context manager inside which the first signal is only noted; the second one ends the
-    process at once.
+    """A context manager that only records the first signal; a second one ends the process at once.
 
     Args:
-        grace: seconds in which further ones are taken for the first, as the processes of mpiexec
-            may get one Ctrl-C from the terminal and once more from it.
+        grace: seconds in which further signals count as the first, as processes of mpiexec may get
+            one Ctrl-C twice, from the terminal and from mpiexec.
     """
 
     def __init__(self, grace: float = 0.0) -> None:
@@ -40,15 +39,15 @@ class Interrupts:
         return self
 
     def __exit__(self, *error: object) -> None:
-        late = self.signal and self.grace  # the same one may still come again
+        late = self.signal and self.grace  # its duplicate may still come
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if late else handler)
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Work that may be broken off at any moment: a signal raises Interrupted.
+        """Mark work that a signal may interrupt at any moment: it raises Interrupted.
 
-        With several processes it does not, as the others would wait for this one.
+        With several processes a signal waits, as the other processes would hang.
         """
         if self.signal and not self.grace:
             raise Interrupted
@@ -72,9 +71,9 @@ class Interrupts:
 
 @contextlib.contextmanager
 def nothing_to_save() -> Iterator[None]:
-    """Work after which a signal ends the process soon, even in the middle of a long NumPy call.
+    """Let a signal end the process soon, even in the middle of a long NumPy call.
 
-    Python handles signals between such calls only, so that a thread looks for them too.
+    Python handles signals only between such calls, so a thread watches for them.
     """
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
@@ -92,7 +91,7 @@ def nothing_to_save() -> Iterator[None]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     try:
-        with contextlib.suppress(RuntimeError):  # no thread can be started: nobody looks
+        with contextlib.suppress(RuntimeError):  # no thread can be started: do without
             watcher.start()
         yield
     finally:
@@ -102,5 +101,5 @@ def nothing_to_save() -> Iterator[None]:
 
 
 def exit_code(number: int) -> int:
-    """What a shell reports of a process that such a signal ends."""
+    """Return the exit code that a shell reports for this signal."""
     return 128 + number

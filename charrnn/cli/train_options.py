@@ -1,4 +1,4 @@
-"""The options of `charrnn train`, by the fields that they set."""
+"""The options of `charrnn train`, named after the fields that they set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from charrnn.config import ACTIVATIONS, CELLS, FEEDBACKS, FORMS, TOKENS
 
 
 def _chosen(help: str) -> Any:
-    """An option whose default depends on the corpus."""
-    return typer.Option(help=f"{help}  [default: by the corpus]", show_default=False)
+    """An option whose default is chosen from the corpus and the budget."""
+    return typer.Option(help=f"{help}  [default: automatic]", show_default=False)
 
 
 def _choice(help: str, choices: Sequence[str]) -> Any:
-    """An option with these choices, which its help and the shell name."""
+    """An option with these choices, listed in its help and by completion."""
     return typer.Option(help=f"{help}: {', '.join(choices)}.", autocompletion=one_of(choices))
 
 
@@ -34,7 +34,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Model to write: a name or an .npz file.  [default: checkpoints/<corpus>.npz]",
+        help="Model to write: a name or .npz file.  [default: checkpoints/<corpus>.npz]",
         show_default=False,
     ),
 ]
@@ -50,10 +50,10 @@ InitFrom = Annotated[
 Cell = Annotated[str, _choice("Recurrent cell, or ngram for an n-gram model", CELLS)]
 Activation = Annotated[str, _choice("Activation of the rnn cell", ACTIVATIONS)]
 Feedback = Annotated[str, _choice("What the jordan cell feeds back", FEEDBACKS)]
-Order = Annotated[int, typer.Option(help="Order of the ngram cell; it sees order - 1 tokens.")]
+Order = Annotated[int, typer.Option(help="Order of the ngram cell, which reads order - 1 tokens.")]
 Ngram = Annotated[
     int | None,
-    _chosen("Order of the n-gram model beside a network; 0: none."),
+    _chosen("Order of the n-gram model that a network builds on; 0: none."),
 ]
 NgramScale = Annotated[
     float, typer.Option(help="Weight of the n-gram's log-probabilities in the logits.")
@@ -62,20 +62,20 @@ Mix = Annotated[
     bool,
     typer.Option(
         "--mix/--no-mix",
-        help="Mix in what the text itself has repeated, where that predicts better.",
+        help="Mix in what followed earlier repetitions, where that predicts better.",
     ),
 ]
 MaxNgrams = Annotated[
     int | None,
     typer.Option(
-        help="Most n-grams to keep.  [default: 10000000; beside a network, as many as fit into "
+        help="Most n-grams to keep.  [default: 10000000; with a network, as many as fit into "
         "the size of the corpus]",
         show_default=False,
     ),
 ]
 HiddenSize = Annotated[int | None, _chosen("Units per layer.")]
 NumLayers = Annotated[int | None, _chosen("Number of layers.")]
-EmbeddingSize = Annotated[int | None, _chosen("Size of the token embedding; 0: one-hot input.")]
+EmbeddingSize = Annotated[int | None, _chosen("Embedding size; 0: one-hot input.")]
 Dropout = Annotated[
     float | None, _chosen("Dropout probability between layers and before the head.")
 ]
@@ -104,7 +104,7 @@ Tokens = Annotated[str, _choice("What the model reads and writes", TOKENS)]
 Normalize = Annotated[
     str,
     typer.Option(
-        help=f"Unicode form of characters: {', '.join(FORMS)}; nfd decomposes Hangul into jamo.",
+        help=f"Unicode form: {', '.join(FORMS)}; nfd splits Hangul into jamo.",
         autocompletion=one_of(FORMS),
     ),
 ]
@@ -118,38 +118,36 @@ VocabSize = Annotated[
 MinCount = Annotated[int, typer.Option(help="Tokens rarer than this become <UNK>.")]
 UnkRate = Annotated[float, typer.Option(help="Share of training tokens replaced by <UNK>.")]
 Epochs = Annotated[
-    float | None, typer.Option(help="Budget, in passes over the text.", show_default=False)
+    float | None, typer.Option(help="Budget in passes over the text.", show_default=False)
 ]
-Steps = Annotated[
-    int | None, typer.Option(help="Budget, in updates of the weights.", show_default=False)
-]
+Steps = Annotated[int | None, typer.Option(help="Budget in weight updates.", show_default=False)]
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="Budget, in minutes.  [default: steps by the corpus]",
+        help="Budget in minutes.  [default: 5 million characters]",
         show_default=False,
     ),
 ]
-BatchSize = Annotated[int | None, _chosen("Batch size: streams of text side by side.")]
+BatchSize = Annotated[int | None, _chosen("Batch size: parts of the text read in parallel.")]
 SeqLen = Annotated[int | None, _chosen("Steps of backpropagation through time.")]
 Accumulate = Annotated[int, typer.Option(help="Batches to accumulate before each update.")]
 LearningRate = Annotated[float | None, _chosen("Peak learning rate; warms up, then decays to 0.")]
-WeightDecay = Annotated[float | None, _chosen("Decoupled weight decay.")]
-ClipNorm = Annotated[float, typer.Option(help="Norm that gradients are clipped to.")]
+WeightDecay = Annotated[float | None, _chosen("Weight decay, decoupled as in AdamW.")]
+ClipNorm = Annotated[float, typer.Option(help="Clip gradients to this norm.")]
 ScheduledSampling = Annotated[
     float,
-    typer.Option(help="Final share of inputs that the model draws itself."),
+    typer.Option(help="Final share of inputs that the model samples itself."),
 ]
-Evaluations = Annotated[int, typer.Option(help="Validations during training, at most.")]
+Evaluations = Annotated[int, typer.Option(help="Most validations during training.")]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Continue the run that writes the output.",
+        help="Continue the run that writes this model.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Discard an unfinished run of the output.")]
+Force = Annotated[bool, typer.Option("--force", help="Discard an unfinished run of this model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan without training.")]
 SampleEvery = Annotated[
     int | None,

@@ -1,4 +1,4 @@
-"""What `charrnn train` shows on stderr: the plan, where the run stands, and what came of it."""
+"""What `charrnn train` shows on stderr: the plan, the progress and the result."""
 
 import math
 import shlex
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from charrnn.training.progress import Progress
     from charrnn.training.run import Run
 
-_WIDTH = 79  # of the plan, so that it can be read and pasted
-_SMOOTHING = 0.05  # of the loss on the bar: how much of it the last step is
-_SECONDS_OF_SILENCE = 30.0  # at most, where there is no bar
+_WIDTH = 79  # columns of the plan
+_SMOOTHING = 0.05  # weight of the last step in the loss on the bar
+_SECONDS_OF_SILENCE = 30.0  # at most, without a bar
 _NARROWEST = 20  # columns of a sample
-_KNOWN = 0.01  # a share of the held-out text that is worth a word
+_KNOWN, _MUCH_KNOWN = 0.01, 0.1  # shares of known held-out text: worth a note, worth a warning
 _SAMPLES = 3  # at the end
-_BASELINES = {"ngram": "n-grams", "xz": "xz"}  # what a model had better beat
+_BASELINES = {"ngram": "n-grams", "xz": "xz"}  # a model should beat these
 
 
 class TrainingDisplay:
-    """A bar where stderr is a terminal, a line now and then where it is not."""
+    """A bar if stderr is a terminal, else a line now and then."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -56,10 +56,10 @@ class TrainingDisplay:
         self.bar.close()
 
     def begin(self, run: "Run", known_share: float = 0.0) -> None:
-        """Say what is trained on what.
+        """Show the text, the model and the plan.
 
         Args:
-            known_share: how much of the held-out text the training text has too, 0 to 1.
+            known_share: share of the held-out text that the training text contains too, 0 to 1.
         """
         model, config, data = run.model.config, run.trainer.config, run.data
         document = "line" if data.corpus.separator == LINES else "document"
@@ -76,40 +76,42 @@ class TrainingDisplay:
         if run.record.init_from:
             self.note(_origin(run.record.init_from, kind))
         if model.cell == "ngram":
-            self.note(f"ngram of order {model.order}: sees the last {model.order - 1} {kind}s")
+            last = quantity(model.order - 1, kind)
+            self.note(f"n-gram model of order {model.order}: predicts from the last {last}")
             return
         self.note(
             f"{_name(run)}"
-            + (f", beside a {model.ngram}-gram model" * (model.ngram > 0))
+            + (f", with a {model.ngram}-gram model" * (model.ngram > 0))
             + f"; {_rounded(run.trainer.passes)} passes over the text"
             + (f" in {config.minutes:g} min" if config.minutes else "")
         )
         self.note(_pasteable(f"plan: {run.flags()}"))
         if step := run.trainer.counters.step:
-            self.note(f"going on after step {step:,} of {run.trainer.budget.steps:,}")
+            self.note(f"resuming after step {step:,} of {run.trainer.budget.steps:,}")
             self.bar.update(run.trainer.budget.fraction(step))
             self.bar.unpause()
 
     def _doubt_validation(self, chars: int, known_share: float) -> None:
-        """Say why the figure of so many characters says less than it seems to, if it does."""
+        """Warn if the validation figure is unreliable: few characters, or known ones."""
         if 0 < chars < FEW_CHARS:
             self.note(
-                f"only {quantity(chars, 'character')} held out, so the figure says little; name "
-                "more with --val"
+                f"only {quantity(chars, 'character')} held out, so the validation figure says "
+                "little:\n  give more text with --val FILE"
             )
         if known_share >= _KNOWN:
+            advice = ", so the\n  validation figure is too good: give other text with --val FILE"
             self.note(
-                f"{known_share:.0%} of the held-out text is in the training text too: the figure "
-                "flatters"
+                f"{known_share:.0%} of the held-out text is in the training text too"
+                + advice * (known_share >= _MUCH_KNOWN)
             )
 
     def plan(self, run: "Run") -> None:
-        """What the run would cost, once `begin` has said what it is."""
+        """Show the expected time and memory of the run."""
         seconds, size = run.expected()
-        self.note(f"about {seconds:.0f} s and {size >> 20} MB of memory")
+        self.note(f"estimate: {seconds:.0f} s and {size >> 20} MB of memory")
 
     def update(self, progress: "Progress") -> None:
-        """Show where the run stands."""
+        """Show the progress of the run."""
         if self.loss is None or not math.isfinite(self.loss):
             self.loss = progress.loss
         self.loss += _SMOOTHING * (progress.loss - self.loss)
@@ -129,7 +131,7 @@ class TrainingDisplay:
             )
 
     def show_samples(self, run: "Run", progress: "Progress", every: int | None) -> None:
-        """Show what the model writes: every so many steps, and on a terminal at each validation."""
+        """Show samples: `every` N steps, and on a terminal also after each validation."""
         if self.quiet:
             return
         seed = run.trainer.config.seed + progress.step
@@ -143,7 +145,7 @@ class TrainingDisplay:
                 self.note(f"  {line}", faint=True)
 
     def end(self, run: "Run") -> None:
-        """The result, samples, and what to do next."""
+        """Show the result, samples, and what to do next."""
         self.bar.close()
         if self.quiet:
             return
@@ -163,25 +165,25 @@ class TrainingDisplay:
         self.note(f'  charrnn score -c {name} "one sentence" "and another"')
 
     def interrupted(self, run: "Run", command: str) -> None:
-        """Say where the model of a run that was ended early is, and how to go on."""
+        """Say where the model of an interrupted run is, and how to continue it."""
         self.bar.close()
         where = visible(str(run.output))
         message(
             f"interrupted at step {run.trainer.counters.step:,}; the model so far is in {where}"
         )
         for older in run.older_models:
-            message(f"an older model is in {visible(str(older))}")
-        message(f"to go on:\n  {visible(command)}")
+            message(f"the model that it replaced is in {visible(str(older))}")
+        message(f"to continue:\n  {visible(command)}")
 
     def complete(self, run: "Run") -> None:
-        """Say that there is nothing to resume."""
+        """Say that the run is complete, and how to extend it."""
         longer = _longer_budget(run)
         advice = f"; to continue, raise the budget, e.g. {longer}" if longer else ""
         steps = quantity(run.trainer.counters.step, "step")
         self.note(f"{run.output}: this run is complete, {steps}{advice}")
 
     def note(self, text: str, *, faint: bool = False) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.spoke = time.perf_counter()
         if not self.quiet:
             text = visible(text)
@@ -189,7 +191,7 @@ class TrainingDisplay:
 
 
 def _longer_budget(run: "Run") -> str:
-    """An option that makes a complete run go on; empty where more would not help."""
+    """Return an option that extends a complete run; empty if more would not help."""
     if run.model.config.cell == "ngram" or run.trainer.early:
         return ""
     config = run.trainer.config
@@ -198,13 +200,13 @@ def _longer_budget(run: "Run") -> str:
 
 
 def _name(run: "Run") -> str:
-    """The network in words."""
+    """Describe the network: its cell, layers, units and parameters."""
     model = run.model.config
     return f"{model.cell} {model.num_layers}x{model.hidden_size}: {run.model.size:,} parameters"
 
 
 def _pasteable(text: str) -> str:
-    """The same over several lines that a shell reads as one."""
+    """Fold a command line over several lines that can be pasted into a shell."""
     lines = textwrap.wrap(
         text,
         _WIDTH - 2,
@@ -236,12 +238,12 @@ def _time(seconds: float, chars_per_sec: float | None) -> str:
 
 
 def _figure(bits: float | None) -> str:
-    """Bits per character, '-' where no step was taken that could be measured."""
+    """Format bits per character; '-' if nothing was measured."""
     return "-" if bits is None or not math.isfinite(bits) else f"{bits:.4f}"
 
 
 def _results(run: "Run") -> list[tuple[str, str]]:
-    """The figures of a run that has ended, with their names."""
+    """Return the figures of a finished run, with their names."""
     result = run.result()
     rows = []
     if run.model.config.cell != "ngram":
@@ -272,10 +274,10 @@ def _results(run: "Run") -> list[tuple[str, str]]:
 
 
 def _compared(run: "Run") -> dict[str, str]:
-    """What the validation is compared with, and how a newcomer reads it."""
+    """Return the names of the baselines, as a newcomer reads them."""
     unit = run.data.vocabulary.config.unit
     labels = {
-        "unmixed": "the same without mixing",
+        "unmixed": "this model without mixing",
         **_BASELINES,
         "xz": "xz, a compressor",
         "unigram": f"{unit} frequencies alone",
@@ -284,7 +286,7 @@ def _compared(run: "Run") -> dict[str, str]:
 
 
 def _advice(run: "Run") -> str:
-    """What to do where simpler means predict the held-out text better; empty where none does."""
+    """Say what to do if a baseline predicts the held-out text better; empty if none does."""
     result = run.result()
     if result.val_bits_per_char is None:
         return ""
@@ -304,7 +306,7 @@ def _advice(run: "Run") -> str:
 
 
 def _shortest_name(run: "Run") -> str:
-    """What to call the model on the command line."""
+    """Return the shortest name of the model that -c accepts."""
     from charrnn.storage.checkpoint import locate
 
     assert run.output is not None
@@ -316,10 +318,10 @@ def _shortest_name(run: "Run") -> str:
 
 
 def _columns() -> int:
-    """How wide a sample may be, indented by two columns."""
+    """Return the width of a sample, which is indented by two columns."""
     return max(_NARROWEST, shutil.get_terminal_size().columns - 3)
 
 
 def _rounded(number: float) -> str:
-    """Three digits, or all before the point."""
+    """Format to three digits, or to a whole number if it is larger."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

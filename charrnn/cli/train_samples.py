@@ -1,4 +1,4 @@
-"""Samples of a model in training, so that one sees it learn."""
+"""Samples of a model while it learns."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from charrnn.training.run import Run
 
 LENGTH = 200  # characters
-_SECONDS = 1.0  # after which a text is cut, so that no slow model uses up the budget
-_BETWEEN = "---"  # where a text has several lines
+_SECONDS = 1.0  # limit of a draw, so that a slow model does not use up the budget
+_BETWEEN = "---"  # between texts of several lines
 
 
 def draw(run: "Run", seed: int, count: int = 1, length: int = LENGTH) -> list[str]:
-    """Write texts with the model as it is now, in about a second at most.
+    """Write texts with the current weights, in about a second at most.
 
     Args:
         seed: random seed of the first text.
@@ -32,20 +32,20 @@ def draw(run: "Run", seed: int, count: int = 1, length: int = LENGTH) -> list[st
         for _ in generate(run.checkpoint(), samples, SampleConfig(length=length)):
             if time.perf_counter() - start > _SECONDS:
                 break
-    except CheckpointError:  # its predictions are not finite, as after an explosion
+    except CheckpointError:  # its predictions are not finite
         return []
     return [sample.text for sample in samples]
 
 
 def on_one_line(text: str, columns: int) -> str:
-    """The text on a line of so many columns, cut where it is longer."""
+    """Return the text on one line, cut after `columns` columns."""
     shown = Text(" ".join(text.split()))
     shown.truncate(columns, overflow="ellipsis")
     return shown.plain
 
 
 def below_each_other(texts: Sequence[str], columns: int) -> list[str]:
-    """The lines of all texts, folded to so many columns, with marks between texts of many lines."""
+    """Return the lines of all texts, folded to `columns`, with `---` between longer texts."""
     blocks = [[*_folded(text, columns)] for text in texts]
     apart = any("\n" in text.strip("\n") for text in texts)
     lines: list[str] = []
@@ -56,7 +56,7 @@ def below_each_other(texts: Sequence[str], columns: int) -> list[str]:
 
 
 def _folded(text: str, columns: int) -> Iterator[str]:
-    """The lines of a text; what is longer goes on below."""
+    """Yield the lines of a text, folded to `columns`."""
     for line in text.rstrip("\n").split("\n") if text.strip() else ["(an empty text)"]:
         for part in Text(line).wrap(Console(), columns, tab_size=4):
             yield part.plain.rstrip()

@@ -1,4 +1,4 @@
-"""What to type instead of a command line that cannot be parsed."""
+"""Errors for command lines that cannot be parsed, with what to type instead."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _DASHES = "put -- before an argument that begins with -"
 
 
 def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
-    """What the parser says; where an option is unknown, also which one was meant."""
+    """Return the error of the parser, with a suggestion for a mistyped option."""
     context = getattr(error, "ctx", None)
     if found := _wrong_value(error):
         return found
@@ -46,7 +46,7 @@ def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 
 def _wrong_value(error: typer.TyperException) -> str:
-    """What a number must be that is none or out of range; empty for another error."""
+    """Say what a number must be; empty if the error is another one."""
     details: list[Any] = getattr(error.__cause__, "errors", list)()
     parameter: Any = getattr(error, "param", None)
     if not details or parameter is None:
@@ -62,7 +62,7 @@ def _wrong_value(error: typer.TyperException) -> str:
 
 
 def _instead_of_extra(words: str, context: Any) -> str:
-    """The end of an error: what to type where a command takes no more arguments."""
+    """Suggest what to type instead of an extra argument."""
     parameters = context.command.get_params(context)
     if words in model_names() or words.endswith(".npz"):
         return f"; did you mean -c {quote(words)}?"
@@ -72,7 +72,7 @@ def _instead_of_extra(words: str, context: Any) -> str:
 
 
 def check_attached(context: typer.Context, arguments: Sequence[str]) -> None:
-    """Refuse a text, or a long option with one dash, that reads as a short option and its value.
+    """Refuse a text, or a long option with one dash, that parses as a short option and its value.
 
     Raises:
         typer.TyperException: such as for -caption, which reads as -c aption.
@@ -94,7 +94,7 @@ def check_attached(context: typer.Context, arguments: Sequence[str]) -> None:
 
 
 def _short_options(context: typer.Context) -> tuple[set[str], set[str]]:
-    """All names of options that take a value, and the letters of those that take none."""
+    """Return the names of options that take a value, and the letters of those that do not."""
     valued, flags = set(), set()
     for parameter in context.command.get_params(context):
         names = [name for name in (*parameter.opts, *parameter.secondary_opts) if name[0] == "-"]
@@ -108,13 +108,13 @@ def _short_options(context: typer.Context) -> tuple[set[str], set[str]]:
 
 
 def _is_meant(value: str) -> bool:
-    """Whether it can be the value of a short option: a number, '-', or the name of a file."""
+    """Return whether this can be the value of a short option: a number, '-' or a file."""
     is_number = value[0] in ".0123456789" or value == "-"
     return is_number or value in model_names() or value.endswith(".npz") or os.path.exists(value)
 
 
 def _nearest_option(word: str, context: typer.Context) -> str:
-    """The end of an error: the option, or the argument, that a word was meant to be."""
+    """Suggest the option or argument that a word was meant to be."""
     choices: dict[str, str] = {}
     parameters: list[Any] = context.command.get_params(context)
     for parameter in parameters:

@@ -1,4 +1,4 @@
-"""What a terminal shows: progress bars, tables and messages, all of them on stderr."""
+"""Write to the terminal: messages on stderr, tables and figures on stdout."""
 
 import math
 import sys
@@ -19,13 +19,12 @@ T = TypeVar("T")
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_SPARKLINE = 20
-_NARROWEST = 40  # columns of a terminal, whatever it says: a narrower one wraps
-_TEXT = 16  # columns that the text in a table gets at least
+_NARROWEST = 40  # columns to lay out for; a narrower terminal wraps
+_TEXT = 16  # least columns of text in a table
 
 _CONTROLS = {"Cc", "Cf", "Cs"}  # Unicode categories: control, format, surrogate
-# Those that words and emoji are spelled with, and that no terminal obeys: soft hyphen, joiners,
-# direction marks (not the overrides and isolates, which reorder what lies around them), signs that
-# go before numbers, tags of flags.
+# Used in words and emoji, and ignored by terminals: soft hyphen, joiners, direction marks (but not
+# overrides and isolates, which reorder the text around them), number signs, tags of flags.
 _HARMLESS = frozenset(
     "\n\t\u00ad\u200c\u200d\u2060\u061c\u200e\u200f\u06dd\u070f\u0890\u0891\u08e2"
     "\U000110bd\U000110cd"
@@ -33,7 +32,7 @@ _HARMLESS = frozenset(
 
 
 def visible(text: str) -> str:
-    """The text with control characters spelled out, so that none can drive a terminal."""
+    """Spell out control characters, so that none reaches the terminal."""
     controls = {
         ord(char): char.encode("unicode_escape").decode()
         for char in set(text) - set(_HARMLESS)
@@ -43,29 +42,29 @@ def visible(text: str) -> str:
 
 
 def spelled_out(text: str) -> str:
-    """The text on one line, with backslash escapes for line ends, tabs and backslashes."""
+    """Put the text on one line, with backslash escapes for line ends, tabs and backslashes."""
     for char, name in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         text = text.replace(char, name)
     return text
 
 
 def quantity(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it belongs: 1 text, 2 texts."""
+    """Return a number with its noun in singular or plural: 1 text, 2 texts."""
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def console(**options: Any) -> Console:
-    """What is shown on stdout, on a width of at least 40 columns."""
+    """Return a console for stdout, at least 40 columns wide."""
     found = Console(highlight=False, **options)
     found.width = max(found.width, _NARROWEST)
     return found
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout; what does not fit is cut or folded in text, never in numbers.
+    """Print a table on stdout; only text is folded if it does not fit, never numbers.
 
     Args:
-        table: its columns of numbers have `no_wrap`.
+        table: columns of numbers have `no_wrap`.
     """
     shown, (_, right, _, left) = console(), table.padding
     widths = [
@@ -78,35 +77,35 @@ def print_table(table: Table) -> None:
 
 
 def unknown(number: int) -> str:
-    """Mark a text with this many unknown tokens; empty if there are none."""
+    """Return "N unknown", or "" if N is 0."""
     return f"{number:,} unknown" if number else ""
 
 
 def message(text: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def dim(text: str) -> str:
-    """The text in a fainter colour, where stderr is a terminal that shows colours."""
+    """Return the text in a fainter colour, if stderr is a terminal with colours."""
     stderr = Console(stderr=True)
     return f"\x1b[2m{text}\x1b[0m" if stderr.color_system and not stderr.no_color else text
 
 
 def error(text: str) -> None:
-    """One line that says what is wrong and what to do."""
+    """Print an error on one line of stderr."""
     message("error: " + visible(text.strip().replace("\n", "\\n").replace("\t", "\\t")))
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A bar for each value, or for some of them where they are many, the lowest one lowest."""
+    """Return a bar for each value, or for 20 of them if there are more; the lowest is lowest."""
     shown = thinned(values, _LONGEST_SPARKLINE)
     low, span = min(shown), max(shown) - min(shown) or 1.0
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
 
 
 def thinned(values: Sequence[T], number: int) -> list[T]:
-    """Return at most `number` of the values at equal distances, the first and the last included."""
+    """Return at most `number` values, evenly spaced, with the first and the last."""
     if len(values) <= number:
         return list(values)
     last = len(values) - 1
@@ -114,10 +113,10 @@ def thinned(values: Sequence[T], number: int) -> list[T]:
 
 
 def score_details(name: str, score: "Score | Tally") -> None:
-    """One score, on stdout."""
+    """Print one score on stdout."""
     bits, perplexity = score.bits_per_char, score.perplexity
-    end = "the end counted" if score.eos else "the end not counted"
-    tokens = f"{score.token_log_prob:.4f} nats, with <UNK> for what is unknown"
+    end = "and the end" if score.eos else "without the end"
+    tokens = f"{score.token_log_prob:.4f} nats, with <UNK> as one token"
     rows = [
         ("text", visible(name)),
         ("log P", f"{score.log_prob:.4f} nats"),
@@ -125,14 +124,14 @@ def score_details(name: str, score: "Score | Tally") -> None:
         ("P", f"{math.exp(score.log_prob):.4g}"),
         ("bits per character", "-" if bits is None else f"{bits:.4f}"),
         ("perplexity", "-" if perplexity is None else f"{perplexity:.4f}"),
-        ("characters", f"{score.chars:,}, {end}; {score.unk:,} unknown"),
+        ("characters", f"{score.chars:,} {end}; {score.unk:,} unknown"),
     ]
     for label, value in rows:
         print(f"{label:<19} {value}")
 
 
 def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
-    """Several scores on stdout, the most probable first, each with its ratio to that one."""
+    """Print several scores on stdout, the most probable first, each with its ratio to the first."""
     ranked = sorted(scores, key=lambda pair: -pair[1].log_prob)
     best = ranked[0][1].log_prob
     marked = any(score.unk for _, score in ranked)
@@ -153,10 +152,10 @@ def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
 
 
 def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
-    """The accuracy, and how often each true label was given each label, on stdout."""
+    """Print the accuracy and the confusion matrix on stdout."""
     accuracy = confusions.accuracy
     shown = "-" if accuracy is None else f"{accuracy:.4f}"
-    print(f"accuracy {shown} of {quantity(confusions.texts, 'text')}")
+    print(f"accuracy {shown} on {quantity(confusions.texts, 'text')}")
     table = Table("true", box=None, pad_edge=False)
     for label in labels:
         table.add_column(Text(visible(label)), justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What `charrnn inspect` shows of a checkpoint, on stdout and for 80 columns."""
+"""Print what a model contains, on stdout and for 80 columns."""
 
 import math
 import sys
@@ -32,20 +32,20 @@ _DISTANCES = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 _LOWEST_DECADE = -12
 _BAR = 40  # columns of the largest weight
 _LONGEST_NAME = 8  # of a token
-_EXTREMES = 8  # tokens after which a mixture trusts something most, or least
+_EXTREMES = 8  # tokens to name at either end of a ranking
 _ONLY_OF = {  # settings of one cell
     "activation": "rnn",
     "feedback": "jordan",
     "order": "ngram",
 }
-# Backgrounds by level, from weak to strong: black letters are legible on all of them.
+# Backgrounds from weak to strong; black letters are legible on all of them.
 _BELOW = ("#dbe9f6", "#b3d3ee", "#7fb5e0", "#4b93d1")
 _ABOVE = ("#fde5d0", "#fcc79b", "#f9a15f", "#ee7b28")
 _OF_NGRAMS = ("vocab_size", "cell", "order")
 
 
 def show_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Print the settings, the arrays and the vocabulary of a model, and how it was trained."""
+    """Print settings, arrays, vocabulary and training history of a model."""
     model, training = checkpoint.model, checkpoint.training
     unit = "k-gram" if model.config.cell == "ngram" else "parameter"
     print(f"{display.visible(str(path))}: {display.quantity(model.size, unit)}")
@@ -63,7 +63,7 @@ def show_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _settings(config: ModelConfig) -> Iterator[str]:
-    """The settings that its cell makes use of."""
+    """Yield the settings that the cell uses."""
     cell = config.cell
     for name, value in asdict(config).items():
         of_ngrams = name in _OF_NGRAMS or cell != "ngram"
@@ -72,7 +72,7 @@ def _settings(config: ModelConfig) -> Iterator[str]:
 
 
 def _trusted(model: Mixed, vocabulary: Vocabulary) -> list[str]:
-    """How far a mixture trusts what followed a repetition, and after which tokens its memory."""
+    """Describe how much a mixture trusts repetitions, and after which tokens."""
     found, unit = trust(model), vocabulary.config.unit
     lines = [f"weight of what followed a repetition, by its length in {unit}s"]
     most = max(1e-9, float(found.repetition[1:].max()))
@@ -97,7 +97,7 @@ def _documents(separator: str) -> str:
 
 
 def _vocabulary(vocabulary: Vocabulary) -> list[str]:
-    """The first tokens, in lines that fit whatever their script is."""
+    """Return the first tokens, folded to the width of the terminal."""
     tokens = vocabulary.tokens
     between = "" if vocabulary.config.tokens == "char" else " "
     sample = between.join(token[:_LONGEST_TOKEN] for token in tokens[:_SHOWN_TOKENS])
@@ -119,13 +119,13 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[str]:
-    """Lines beside a label, which the first one has."""
+    """Return lines with a label before the first one."""
     labels = [label] + [""] * (len(lines) - 1)
     return [f"{each:<{_LABEL}}{line}" for each, line in zip(labels, lines, strict=True)]
 
 
 def _show_history(validations: Sequence[Validation]) -> None:
-    """A sparkline of the validation curve and a table, without some rows where there are many."""
+    """Print a sparkline of the validation curve and a table of at most 24 rows."""
     found = [bits for each in validations if (bits := each.val_bits_per_char) is not None]
     if kept := best(validations):
         curve = f"{sparkline(found)}  " * (len(found) > 1)
@@ -147,7 +147,7 @@ def _show_history(validations: Sequence[Validation]) -> None:
     print()
     display.print_table(table)
     if len(validations) > _SHOWN_VALIDATIONS:
-        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; JSON has all of them")
+        print(f"{_SHOWN_VALIDATIONS} of {len(validations):,} validations; the JSON has all")
 
 
 def _figure(value: float | None, form: str) -> str:
@@ -155,7 +155,7 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time as minutes and seconds, with hours where there are any."""
+    """Format a time as M:SS or H:MM:SS."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes}:{rest:02}"
@@ -163,7 +163,7 @@ def clock(seconds: float) -> str:
 
 
 def show_models(title: str, models: Sequence[ListedModel]) -> None:
-    """What there is to say of each model in a line."""
+    """Print one line per model."""
     print(title if models else f"{title}: none")
     table = Table(
         box=None, pad_edge=False, header_style="", padding=(0, 1), show_header=bool(models)
@@ -189,7 +189,7 @@ def show_models(title: str, models: Sequence[ListedModel]) -> None:
 
 
 def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
-    """The size of each corpus in a line."""
+    """Print one line per corpus, with its size."""
     print(title)
     for each in corpora:
         lines = display.quantity(each.lines, "line")
@@ -197,10 +197,10 @@ def show_corpora(title: str, corpora: Sequence[ListedCorpus]) -> None:
 
 
 def show_gradient_flow(norms: Mapping[str, Sequence[float]]) -> None:
-    """Print the norm of a gradient by distance; a column of a bar is a third of a decade.
+    """Print the norm of a gradient by distance, with a bar of three columns per decade.
 
     Args:
-        norms: by the state, h, C or o, those at the distances 1, 2, 3 and so on.
+        norms: norms at the distances 1, 2, 3, ... by name of the state: h, C or o.
     """
     for name, by_distance in norms.items():
         print(f"distance k   median norm of dloss/d{name}")
@@ -211,17 +211,17 @@ def show_gradient_flow(norms: Mapping[str, Sequence[float]]) -> None:
 
 
 def has_colours() -> bool:
-    """Whether stdout is a terminal that shows colours, and nobody objects (NO_COLOR)."""
+    """Return whether stdout is a terminal with colours, and NO_COLOR is not set."""
     console = Console()
     return console.color_system is not None and not console.no_color
 
 
 def show_activations(documents: Iterable[Document], largest: float) -> None:
-    """Texts on a background of blue where a unit is below zero, and of orange above.
+    """Print texts on a blue background where a unit is below zero, and on orange above.
 
     Args:
-        documents: the tokens of each, and the activation after each token.
-        largest: the largest amount of all of them.
+        documents: tokens of each document, and the activation after each token.
+        largest: absolute activation, for the strongest colour.
     """
     console = display.console(soft_wrap=True)
     for tokens, values in documents:
@@ -239,7 +239,7 @@ def _style(shade: int) -> Style | None:
 
 
 def list_activations(documents: Iterable[Document]) -> None:
-    """A line a token: the token, a tab and the activation; an empty line after each document."""
+    """Print one line per token: token, tab, activation; an empty line after each document."""
     shown = display.visible if sys.stdout.isatty() else str
     for tokens, values in documents:
         for token, value in zip(tokens, values.tolist(), strict=True):
@@ -248,7 +248,7 @@ def list_activations(documents: Iterable[Document]) -> None:
 
 
 def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
-    """The unit that tracks each property, by its name, and how well in both halves of the text."""
+    """Print the unit that tracks each property, with its correlation in both halves of the text."""
     table = Table(box=None, pad_edge=False, header_style="")
     for head in ("property", "unit", "1st half", "2nd half"):
         number = head != "property"
@@ -256,4 +256,4 @@ def show_findings(findings: Sequence[tuple[Finding, str]]) -> None:
     for found, name in findings:
         table.add_row(found.property, name, signed(found.chosen), signed(found.held_out))
     display.print_table(table)
-    print("Correlations; each unit was chosen on the first half of the text.")
+    print("Correlations. Each unit was chosen on the first half of the text.")

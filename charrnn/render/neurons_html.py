@@ -1,4 +1,4 @@
-"""A page of HTML on what units do while a text is read: one file that needs no other."""
+"""A self-contained HTML page on what units do while the model reads a text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from charrnn.inference.neurons import LEVELS, Finding, shades, signed
 from charrnn.render.display import visible
 from charrnn.storage.files import MARK, PAGE, atomic_write, check
 
-# Transparent colours, so that letters are legible on a light and on a dark background.
+# Transparent colours keep letters legible on light and dark backgrounds.
 _BELOW, _ABOVE = "30 110 220", "230 100 20"
 _STYLE = """
 :root { color-scheme: light dark }
@@ -22,11 +22,11 @@ td:first-child, th:first-child { text-align: left }
 
 @dataclass(frozen=True)
 class Passage:
-    """A text coloured by a unit."""
+    """A text coloured by the activation of a unit."""
 
     heading: str
-    pieces: Sequence[tuple[str, float]]  # with the activation of each
-    largest: float  # amount of an activation
+    pieces: Sequence[tuple[str, float]]  # (text, activation)
+    largest: float  # absolute activation, for the strongest colour
 
 
 def write_page(
@@ -36,12 +36,12 @@ def write_page(
 
     Args:
         path: ends in .html.
-        note: says what the colours mean.
-        table: HTML that goes before the passages.
+        note: explains the colours.
+        table: HTML before the passages.
 
     Raises:
         ConfigError: the name ends in something else.
-        CheckpointError: the file cannot be written, or one of another kind is there.
+        CheckpointError: the file cannot be written or replaced.
     """
     check(path, PAGE)
     head = (
@@ -57,7 +57,7 @@ def write_page(
 
 
 def findings_table(findings: Sequence[tuple[Finding, str]]) -> str:
-    """HTML of the unit that tracks each property, by its name, and how well in both halves."""
+    """Return an HTML table of the unit that tracks each property, with its correlations."""
     head = "<th>property<th>unit<th>1st half, where it was chosen<th>2nd half"
     rows = (
         f"<td>{_shown(found.property)}<td>{_shown(name)}"
@@ -68,14 +68,14 @@ def findings_table(findings: Sequence[tuple[Finding, str]]) -> str:
 
 
 def _colours() -> Iterator[str]:
-    """A class for each shade: b1, b2, .. below zero, a1, a2, .. above."""
+    """Yield a CSS class for each shade: b1, b2, ... below zero, a1, a2, ... above."""
     for name, colour in (("b", _BELOW), ("a", _ABOVE)):
         for shade in range(1, LEVELS + 1):
             yield f".{name}{shade} {{ background: rgb({colour} / {0.6 * shade / LEVELS:.2f}) }}\n"
 
 
 def _spans(passage: Passage) -> Iterator[str]:
-    """The text, with one element around all neighbours of one shade."""
+    """Yield the text with one element around each run of one shade."""
     for shade, text in shades(passage.pieces, passage.largest):
         name = f"{'a' if shade > 0 else 'b'}{abs(shade)}"
         yield f'<span class="{name}">{_shown(text)}</span>' if shade else _shown(text)

@@ -1,7 +1,6 @@
-"""A text in the colours of its surprise, as an HTML page and as an SVG picture.
+"""Texts coloured by their surprise, as an HTML page or an SVG picture.
 
-Both are self-contained. Text is escaped, and characters that HTML or XML do not allow are spelled
-out.
+Both are self-contained. Text is escaped, and characters that HTML or XML forbid are spelled out.
 """
 
 import math
@@ -28,10 +27,10 @@ from charrnn.render.shading import (
 )
 from charrnn.storage.files import MARK
 
-_NO_CHARACTERS = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}  # those that XML does not know
+_NO_CHARACTERS = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}  # not allowed in XML
 _WIDTH = 80  # columns of a picture
 _COLUMN, _LINE, _MARGIN = 9, 24, 16  # pixels
-_MIDDLE = 8 + BEFORE  # the column of a place, after the text before it
+_MIDDLE = 8 + BEFORE  # column of a listed place, after the text before it
 
 _COLOURS = "\n".join(
     f".s{number} {{ background: {shade.background}; color: {shade.foreground}; }}"
@@ -75,7 +74,7 @@ _PICTURE_STYLE = (
 
 
 def describe(group: Group) -> str:
-    """What the model thought of a place: a line for each of its predictions, and the likeliest."""
+    """Describe the predictions of a place, one line each, with the most probable tokens."""
     lines = []
     for place in group.places:
         if len(place.steps) > 1:
@@ -89,14 +88,14 @@ def _describe(step: Step) -> str:
     unknown = "" if step.known else " (outside the vocabulary)"
     figures = f"P {math.exp(step.log_prob):.3g}  {bits(-step.log_prob):.2f} bits  rank {step.rank}"
     likeliest = with_probabilities(step.likeliest)
-    return f"{name(step.token)}{unknown}  {figures}  likeliest: {likeliest}"
+    return f"{name(step.token)}{unknown}  {figures}  expected: {likeliest}"
 
 
 def html_page(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]]) -> Iterator[str]:
-    """A page in pieces: every text with what hovering over a character tells, and the worst places.
+    """Yield a page in pieces: the texts, with a tip for each character, and the worst places.
 
     Args:
-        worst: places with the text before them, the most surprising first.
+        worst: (text before, place) of the most surprising places, in order.
     """
     title = _plain(visible(surprises[0].score.text[:60])) if surprises else ""
     yield (
@@ -128,7 +127,7 @@ def _span(group: Group) -> str:
 def _table(worst: Sequence[tuple[str, Place]]) -> Iterator[str]:
     if not worst:
         return
-    yield "<table>\n<tr><th>bits</th><th>where</th><th>likelier</th></tr>\n"
+    yield "<table>\n<tr><th>bits</th><th>where</th><th>expected</th></tr>\n"
     for row in worst_rows(worst):
         came = f"<span class='s{row.shade}'>{_plain(row.came)}</span>"
         where = f"<td class='where'>{_plain(row.before)}{came}</td>"
@@ -144,7 +143,7 @@ def svg_picture(surprises: Sequence[Surprise], worst: Sequence[tuple[str, Place]
         lines += [[_words(0, figure(surprise))], []]
     if worst:
         middle = _MIDDLE - len("where")
-        heads = (0, "bits"), (middle, "where"), (_MIDDLE + 8, "likelier")
+        heads = (0, "bits"), (middle, "where"), (_MIDDLE + 8, "expected")
         lines.append([_words(place, head) for place, head in heads])
     lines += map(_shapes_of_row, worst_rows(worst))
     width, height = 2 * _MARGIN + _COLUMN * (_WIDTH + 1), 2 * _MARGIN + _LINE * len(lines)
@@ -201,5 +200,5 @@ def _words(column: int, text: str, anchor: str = "start") -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as it stands in a page or a picture, where nothing of it is markup."""
+    """Escape text for a page or a picture."""
     return escape(text.translate(_NO_CHARACTERS))

@@ -1,6 +1,6 @@
-"""Learning curves as a picture: bits per character over the course of one or several runs.
+"""Plot learning curves: bits per character over one or several training runs.
 
-matplotlib is an extra, `plot`, and is imported where a picture is drawn and nowhere else.
+matplotlib is an optional extra, `plot`, and is imported only to draw.
 """
 
 import logging
@@ -20,43 +20,45 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AXES = ("steps", "time")
-_SIZE, _DOTS = (8, 5), 150  # inches, and dots an inch
+_SIZE, _DOTS = (8, 5), 150  # inches, dots per inch
 _LINES = {"validation": "-", "training": "--"}
-# Distinct for the colour-blind too (Okabe & Ito 2008); of more runs the colours follow a scale.
+# Distinct for the colour-blind too (Okabe & Ito 2008); more runs use a colour map.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "charrnn"}  # text as text, the same each time
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "charrnn",
+}  # text stays text, and the file is reproducible
 _LONGEST_NAME = 60
-_CURVES = replace(SVG, endings=(*SVG.endings, *PNG.endings))  # what is not named .png
+_CURVES = replace(SVG, endings=(*SVG.endings, *PNG.endings))  # any name but .png
 
 
 def plot(runs: Mapping[str, Sequence[Validation]], path: Path, over: str = AXES[0]) -> None:
-    """Write a picture of the training and the validation curve of each run.
+    """Plot the training and validation curves of each run.
 
     Args:
-        runs: validations by the name of the run.
+        runs: validations by name of the run.
         path: ends in .svg or .png.
         over: "steps", or "time" since the start of each run.
 
     Raises:
-        ConfigError: the name ends in something else, or `over` is no such word.
-        CheckpointError: a run has nothing to draw, the file cannot be written, or one of another
-            kind is there.
+        ConfigError: the name ends in something else, or `over` is invalid.
+        CheckpointError: a run has no history, or the file cannot be written or replaced.
         MissingError: matplotlib is not installed.
     """
     check_choice("over", over, AXES)
     kind = check_picture(path)
     for name, validations in runs.items():
         if not any(_points(validations, split, over) for split in _LINES):
-            raise CheckpointError(f"{name} holds no history to draw; train it again")
+            raise CheckpointError(f"{name} has no training history to plot; train it again")
     try:
         from matplotlib import rc_context
     except ImportError:
         raise MissingError(
-            "a picture needs matplotlib, which is not installed: pip install matplotlib"
+            "plotting needs matplotlib, which is not installed: pip install matplotlib"
         ) from None
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with rc_context(_SETTINGS), warnings.catch_warnings(), atomic_write(path, kind) as file:
-        warnings.simplefilter("ignore")  # of letters that its font does not have
+        warnings.simplefilter("ignore")  # about letters missing from the font
         figure = _figure(runs, over)
         if kind is PNG:
             figure.savefig(file, format="png", dpi=_DOTS, metadata={"Software": "charrnn"})
@@ -65,10 +67,10 @@ def plot(runs: Mapping[str, Sequence[Validation]], path: Path, over: str = AXES[
 
 
 def check_picture(path: Path, inputs: Iterable[Path | str] = ()) -> Kind:
-    """The kind of picture that a name stands for.
+    """Return the kind of picture that a file name asks for.
 
     Args:
-        inputs: files that are read for it.
+        inputs: files that the command reads.
 
     Raises:
         ConfigError, CheckpointError: as for `charrnn.storage.files.check`.
@@ -83,7 +85,7 @@ def _figure(runs: Mapping[str, Sequence[Validation]], over: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(_SIZE, layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a screen
+    FigureCanvasAgg(figure)  # needs no screen
     axes = figure.add_subplot()
     seconds = [each.seconds or 0 for validations in runs.values() for each in validations]
     unit, label = _unit(max(seconds)) if over == "time" else (1, "steps")
@@ -108,13 +110,13 @@ def _colours(number: int) -> list[Any]:
 
 
 def _unit(longest: float) -> tuple[int, str]:
-    """In how many seconds to count, and what they are called."""
+    """Return the unit of a time axis in seconds, and its name."""
     units = [(1, "seconds"), (60, "minutes"), (3600, "hours")]
     return [each for each in units if each[0] == 1 or longest > 2 * each[0]][-1]
 
 
 def _points(validations: Sequence[Validation], split: str, over: str) -> list[tuple[float, float]]:
-    """Where a run stood, in steps or seconds, and the bits per character of a split there."""
+    """Return (steps or seconds, bits per character) of a split, one point per validation."""
     found = []
     for each in validations:
         x = each.step if over == "steps" else each.seconds
@@ -127,10 +129,10 @@ def _points(validations: Sequence[Validation], split: str, over: str) -> list[tu
 def _draw(
     axes: "Axes", validations: Sequence[Validation], over: str, unit: int, colour: Any
 ) -> None:
-    """Both curves of a run, and a dot at the step whose weights were kept."""
+    """Draw both curves of a run, and a dot at the step whose weights were kept."""
     for split, line in _LINES.items():
         points = _points(validations, split, over)
-        if len(points) == 1:  # an n-gram model has no course
+        if len(points) == 1:  # an n-gram model has a single figure
             axes.axhline(points[0][1], color=colour, linestyle=line, linewidth=1)
         elif points:
             xs, ys = zip(*points, strict=True)
@@ -141,7 +143,7 @@ def _draw(
 
 
 def _add_legend(axes: "Axes", colours: Mapping[str, Any]) -> None:
-    """The colours of the runs, and the lines of the splits; names are no mathematics."""
+    """Add a legend of runs and splits; names are not parsed as formulas."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour) for colour in colours.values()]

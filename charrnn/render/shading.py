@@ -1,4 +1,4 @@
-"""The layout of surprising text: shaded by its bits, on lines of a given width."""
+"""Lay out text shaded by its surprise, on lines of a given width."""
 
 import math
 import unicodedata
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from charrnn.inference.surprise import Place, Surprise
 
 _JOINER = "\u200d"
-_MEDIALS = ("\u1160", "\u11ff")  # Hangul vowels and finals, which sit in the syllable before them
-BEFORE = 24  # columns of the text before a place
-_SHOWN = 3  # likelier tokens in a line
-_LONGEST = 30  # characters of a word among others
+_MEDIALS = ("\u1160", "\u11ff")  # Hangul vowels and finals, drawn into the syllable before them
+BEFORE = 24  # columns of text before a listed place
+_SHOWN = 3  # expected tokens in a line
+_LONGEST = 30  # characters of a token before it is cut
 
 
 @dataclass(frozen=True)
 class Shade:
-    """The look of characters in a range of bits: colours legible on any background."""
+    """The style of characters in a range of bits; legible on any background."""
 
-    bits: float  # the least
+    bits: float  # lower end of the range
     name: str
     background: str = ""
     foreground: str = ""
-    plain: str = ""  # the same for a terminal of 16 colours
-    mark: str = " "  # below the character where there are no colours
+    plain: str = ""  # style on a terminal with 16 colours
+    mark: str = " "  # below the character on a terminal without colours
 
 
-# Each darker than the one before, so that no colour needs to be told from another. All are among
-# the 256 of terminals.
+# Each darker than the one before, so that hues need not be told apart. All are among the 256
+# colours of terminals.
 SHADES = (
     Shade(0, "below 1"),
     Shade(1, "1 to 3", "#ffffaf", "#000000", "black on bright_yellow", "."),
@@ -44,12 +44,12 @@ SHADES = (
 
 
 def shade_of(bits: float) -> int:
-    """Return the number of the shade for this many bits."""
+    """Return the index of the shade for this many bits."""
     return max(sum(bits >= shade.bits for shade in SHADES) - 1, 0)
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal needs for the text: two for wide characters, none for marks."""
+    """Count the columns of a text on a terminal: two for wide characters, none for marks."""
     return sum(map(_columns, text))
 
 
@@ -63,23 +63,23 @@ def _columns(char: str) -> int:
 
 @dataclass(frozen=True)
 class Group:
-    """Places that are seen as one: a character with the marks on it."""
+    """Places that share a cell: a character with its marks."""
 
     places: list["Place"]
 
     @property
     def text(self) -> str:
-        """The characters themselves."""
+        """The characters of the group."""
         return "".join(place.text for place in self.places)
 
     @property
     def shade(self) -> int:
-        """The number of the shade of the most surprising one."""
+        """Index of the shade of the most surprising place."""
         return shade_of(max(place.bits for place in self.places))
 
 
 def grouped(places: Iterable["Place"]) -> Iterator[Group]:
-    """The places of a text, with those that take no column joined to the one before."""
+    """Yield the places of a text, those without a column joined to the one before."""
     found: list[Place] = []
     for place in places:
         last = found[-1].text if found else "\n"
@@ -94,19 +94,19 @@ def grouped(places: Iterable["Place"]) -> Iterator[Group]:
 
 @dataclass
 class Glyph:
-    """What stands in one column, or in the two of a wide character."""
+    """The content of one column, or of the two of a wide character."""
 
     group: Group
     parts: list[str] = field(default_factory=list)  # a character and its marks
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The character with its marks."""
         return "".join(self.parts)
 
 
 def lines_of_glyphs(groups: Iterable[Group], width: int) -> Iterator[list[Glyph]]:
-    """Lay out a text on lines of `width` columns, line ends and controls spelled out.
+    """Lay out a text on lines of `width` columns, with line ends and controls spelled out.
 
     A line ends after a newline of the text, else after the last space that fits, if there is one.
     """
@@ -145,18 +145,18 @@ def _glyphs(group: Group) -> Iterator[Glyph]:
 
 
 def name(token: str) -> str:
-    """A token among others: on one line, not too long, and its spaces seen."""
+    """Return a token as shown in a list: on one line, cut if long, with visible spaces."""
     cut = token[:_LONGEST] + "…" * (len(token) > _LONGEST)
     return visible(spelled_out(cut)).replace(" ", "␣")
 
 
 def with_probabilities(tokens: Iterable[tuple[str, float]]) -> str:
-    """Tokens with their probabilities, from pairs with log P in nats."""
+    """Format tokens with their probabilities, from pairs (token, log P in nats)."""
     return "  ".join(f"{name(token)} {math.exp(log_prob):.2g}" for token, log_prob in tokens)
 
 
 def _last_columns(text: str, width: int) -> str:
-    """Return the end of a text on one line, as much as fits `width` columns."""
+    """Return the end of a text on one line of at most `width` columns."""
     shown = visible(spelled_out(text))
     while columns(shown) > width:
         shown = shown[1:]
@@ -164,17 +164,17 @@ def _last_columns(text: str, width: int) -> str:
 
 
 class Row(NamedTuple):
-    """One of the worst places, as it is shown."""
+    """A line in the list of the most surprising places."""
 
     bits: str
-    before: str  # the text before it, its end
-    came: str
+    before: str  # end of the text before the place
+    came: str  # the token itself
     shade: int
-    likelier: str  # what was
+    likelier: str  # more probable tokens, with probabilities
 
 
 def worst_rows(worst: Iterable[tuple[str, "Place"]]) -> list[Row]:
-    """The worst places, from pairs with the text before them."""
+    """Return the lines of a list of places, from pairs (text before, place)."""
     return [
         Row(
             f"{place.bits:.2f}",
@@ -188,7 +188,7 @@ def worst_rows(worst: Iterable[tuple[str, "Place"]]) -> list[Row]:
 
 
 def figure(surprise: "Surprise") -> str:
-    """The bits per character of a text, in words, and how much of it is unknown."""
+    """Describe a text by its bits per character and its number of unknown tokens."""
     bits = surprise.score.bits_per_char
     shown = "nothing to predict" if bits is None else f"{bits:.3f} bits per character"
     return ", ".join(filter(None, [shown, unknown(surprise.score.unk)]))

@@ -1,7 +1,7 @@
-"""Files of named arrays and one JSON text: written whole or not at all, and read without trust.
+"""Files of named arrays and one JSON text: written atomically, and validated when read.
 
-A file is an uncompressed zip of .npy members: the arrays, and `metadata`, one JSON text in which
-`format` and `version` say what the file is.
+A file is an uncompressed zip of .npy members: the arrays, and `metadata`, a JSON text whose
+`format` and `version` identify the kind of file.
 """
 
 import contextlib
@@ -28,24 +28,24 @@ Header = tuple[str, tuple[int, ...]]  # type and shape of an array
 VERSION = 1
 SUFFIX = ".npz"
 _METADATA, _MEMBER = "metadata", ".npy"
-# A vocabulary of all Unicode with a long history fits into the limits of the metadata.
+# The limits of the metadata leave room for a vocabulary of all of Unicode and a long history.
 _MAX_METADATA = 1 << 26  # bytes
-_MAX_VALUES, _MAX_FIELDS = 3 << 19, 1 << 18  # Python takes far more memory for them than a file
-_MAX_DEPTH = 50  # of lists in lists
+_MAX_VALUES, _MAX_FIELDS = 3 << 19, 1 << 18  # Python needs far more memory for them than the file
+_MAX_DEPTH = 50  # of nested lists
 _MAX_DIRECTORY = 1 << 19  # bytes: some thousand arrays
-_MAX_MESSAGE = 300  # characters of what the file has put into an error
+_MAX_MESSAGE = 300  # characters of an error, as the file may have put text into it
 _END, _LOCATOR, _END64 = 22, 20, 56  # bytes of the last parts of a zip
-_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # to zipfile
+_DAMAGE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError)  # from zipfile
 _HEADER = re.compile(
     rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': False, 'shape': \(([\d, ]{0,50})\), \} *\n"
 )
 
 
 def write(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write a file of that kind atomically.
+    """Write a file of this kind atomically.
 
     Raises:
-        CheckpointError: it cannot be written; what was there is intact.
+        CheckpointError: it cannot be written; an older file is intact.
     """
     text = json.dumps(
         {"format": kind, "version": VERSION, **metadata}, allow_nan=False, ensure_ascii=False
@@ -56,7 +56,7 @@ def write(path: Path, kind: str, metadata: Mapping[str, Any], arrays: Mapping[st
 
 
 def file_kind(kind: str) -> files.Kind:
-    """How `charrnn.storage.files` tells a file of that kind: its JSON text comes first."""
+    """Return how `charrnn.storage.files` recognizes a file of this kind: by its JSON text."""
     text = f'{{"format": "{kind}", "version": '
     encoded = (re.escape(text.encode(encoding)) for encoding in ("utf-32-le", "utf-32-be"))
     start = re.compile(rb"(?s)PK\x03\x04.*(" + b"|".join(encoded) + b")")
@@ -65,15 +65,17 @@ def file_kind(kind: str) -> files.Kind:
 
 @contextlib.contextmanager
 def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
-    """A file of that kind to read from.
+    """Open a file of this kind for reading.
 
     Raises:
-        CheckpointError: it cannot be read, or is not of that kind or of this version; any that is
-            raised while it is open gets the name of the file.
+        CheckpointError: it cannot be read, or has another kind or version. Errors raised while it
+            is open get the name of the file.
     """
     try:
         found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+        if stat.S_ISDIR(found.st_mode):
+            raise CheckpointError("it is a folder, not a model")
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would block
             raise CheckpointError("it is not a regular file")
         with open(path, "rb") as file:
             _check_directory(file, found.st_size)
@@ -91,46 +93,46 @@ def opened(path: Path | str, kind: str) -> Iterator["Archive"]:
 
 
 def _check_directory(file: IO[bytes], size: int) -> None:
-    """Refuse a zip with so long a directory that reading it would take long.
+    """Refuse a zip whose directory is too long to read quickly.
 
-    Its length stands at the end of the file, or before that in the form for large files.
+    The end of the file holds its length, or a record just before it in zip64.
     """
     start = max(0, size - _END - _LOCATOR - _END64)
     file.seek(start)
     data = file.read(size - start)
     end64, locator, end = data[:_END64], data[_END64:-_END], data[-_END:]
     if not (end.startswith(b"PK\5\6") and end.endswith(b"\0\0")):
-        raise zipfile.BadZipFile  # or there is a comment, which charrnn never writes
+        raise zipfile.BadZipFile  # or it has a comment, which charrnn never writes
     length = int.from_bytes(end[12:16], "little")
     if locator.startswith(b"PK\6\7"):
         if not end64.startswith(b"PK\6\6") or int.from_bytes(locator[8:16], "little") != start:
             raise zipfile.BadZipFile
         length = int.from_bytes(end64[40:48], "little")
     if length > _MAX_DIRECTORY:
-        raise CheckpointError("it holds too many arrays, or its directory is damaged")
+        raise CheckpointError("it has too many arrays, or its directory is damaged")
 
 
 class Archive:
-    """An open file: its metadata, and the headers of its arrays, as nothing else is read yet.
+    """An open file: its metadata and the headers of its arrays, whose values are not read yet.
 
     Raises:
-        CheckpointError: it is not what `write` writes.
+        CheckpointError: `write` would not write such a file.
     """
 
     def __init__(self, archive: zipfile.ZipFile, file_size: int, kind: str) -> None:
         self._archive, self._file_size = archive, file_size
         infos = archive.infolist()
         if not all(info.filename.endswith(_MEMBER) for info in infos):
-            raise zipfile.BadZipFile  # or another would have the name without the ending
+            raise zipfile.BadZipFile  # or two members could have one name without the ending
         self._members = {info.filename.removesuffix(_MEMBER): info for info in infos}
         if len(self._members) != len(infos):
-            raise CheckpointError("it holds two members of one name")
+            raise CheckpointError("it has two members of the same name")
         total = sum(info.file_size for info in infos)
         if total > file_size or any(info.compress_type for info in infos):
             raise CheckpointError("its members are compressed or overlap, which charrnn never does")
         metadata = self._members.pop(_METADATA, None)
         if metadata is None:
-            raise CheckpointError("it holds no metadata, so it is not a charrnn model")
+            raise CheckpointError("it has no metadata, so it is not a charrnn model")
         self.metadata = _parse(self._text(metadata), kind)
         self.headers: dict[str, Header] = {}
         for name, info in self._members.items():
@@ -147,19 +149,19 @@ class Archive:
                 found, found_shape = self.headers[name]
                 raise CheckpointError(f"{name} is {found} {found_shape}, not {dtype} {shape}")
         if sum(map(_num_bytes, layout.values())) > self._file_size:
-            raise CheckpointError("it is smaller than the arrays it should hold")
+            raise CheckpointError("it is too small for its arrays")
 
     def read(self, layout: Mapping[str, Header]) -> dict[str, Array]:
-        """The arrays, which have to have exactly these names, types and shapes, and be finite.
+        """Read the arrays, which must have exactly these names, types and shapes, and be finite.
 
         Raises:
-            CheckpointError: they have others.
+            CheckpointError: they do not.
         """
         self.check(layout)
         arrays = {name: self._array(name, header) for name, header in layout.items()}
         for name, array in arrays.items():
             if not np.isfinite(array).all():
-                raise CheckpointError(f"{name} holds numbers that are not finite")
+                raise CheckpointError(f"{name} has values that are not finite")
         return arrays
 
     def _array(self, name: str, header: Header) -> Array:
@@ -171,12 +173,12 @@ class Archive:
             return np.frombuffer(file.read(), dtype).reshape(shape)
 
     def _text(self, info: zipfile.ZipInfo) -> str:
-        """The JSON text, a Unicode array of no dimensions."""
+        """Read the JSON text, a zero-dimensional Unicode array."""
         with self._archive.open(info) as file:
             dtype, shape = _header(file)
             size = info.file_size - file.tell()
             if shape != () or dtype[1:] != f"U{size // 4}" or size > _MAX_METADATA:
-                raise CheckpointError("its metadata is no text, or too long")
+                raise CheckpointError("its metadata is not text, or too long")
             encoding = "utf-32-be" if dtype[0] == ">" else "utf-32-le"
             return file.read().decode(encoding, "surrogatepass")
 
@@ -187,14 +189,14 @@ def _num_bytes(header: Header) -> int:
 
 
 def _header(file: IO[bytes]) -> Header:
-    """Type and shape from the start of a .npy member of version 1.
+    """Read type and shape from the start of a .npy member of version 1.
 
-    By pattern, as NumPy's own reader evaluates literals, warns and raises more than ValueError.
+    With a pattern, as NumPy's reader evaluates literals, warns and raises more than ValueError.
     """
     start = file.read(10)
     found = _HEADER.fullmatch(file.read(int.from_bytes(start[8:], "little")))
     if not start.startswith(b"\x93NUMPY\x01\x00") or not found:
-        raise CheckpointError("it holds an array of an unknown format")
+        raise CheckpointError("it has an array of an unknown format")
     return found[1].decode(), tuple(map(int, re.findall(rb"\d+", found[2])))
 
 
@@ -204,31 +206,31 @@ def _parse(text: str, kind: str) -> dict[str, Any]:
     try:
         metadata = json.loads(text, parse_constant=_refuse, parse_float=_parse_float)
     except (ValueError, RecursionError):
-        raise CheckpointError("its metadata is no JSON, or too deep") from None
+        raise CheckpointError("its metadata is not JSON, or nested too deeply") from None
     if _is_deep(metadata):
-        raise CheckpointError("its metadata is too deep")
+        raise CheckpointError("its metadata is nested too deeply")
     if not isinstance(metadata, dict) or metadata.get("format") != kind:
         raise CheckpointError(f"its metadata does not say that it is a {kind} file")
     if metadata.get("version") != VERSION:
         raise CheckpointError(
-            f"it has format version {str(metadata.get('version'))[:20]}, and this charrnn reads "
-            f"version {VERSION}; use the charrnn that wrote it"
+            f"it has format version {str(metadata.get('version'))[:20]}, but this charrnn reads "
+            f"version {VERSION}; use the charrnn version that wrote it"
         )
     return metadata
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _parse_float(number: str) -> float:
     if math.isfinite(found := float(number)):
         return found
-    raise ValueError(f"{number[:20]} is beyond all floats")
+    raise ValueError(f"{number[:20]} is too large for a float")
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether lists and objects are nested so deep that walking through them could fail."""
+    """Return whether lists and objects are nested so deeply that recursion could fail."""
     level: list[Any] = [[value]]
     for _ in range(1 + _MAX_DEPTH):
         parts = [each.values() if isinstance(each, dict) else each for each in level]

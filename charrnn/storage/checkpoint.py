@@ -1,19 +1,18 @@
-"""Checkpoints: one .npz file is one model.
+"""Checkpoints: models as .npz files.
 
-A file of `charrnn.storage.archive`: the parameter arrays under the names of
-`charrnn.network.parameters.parameter_shapes`, float32, those of `charrnn.ngrams.ngram.NGram` where
-there is an n-gram model, those of `charrnn.mixing.mixed.Mixed` where there is a mixture, and
-metadata with
+A file of `charrnn.storage.archive` with the float32 parameters named by
+`charrnn.network.parameters.parameter_shapes`, the arrays of `charrnn.ngrams.ngram.NGram` and
+`charrnn.mixing.mixed.Mixed` if the model has these parts, and metadata:
 
     format      "charrnn"
     version     1
-    model       the fields of ModelConfig; what is missing has its default
-    tokens      the fields of VocabularyConfig; what is missing has its default
-    vocabulary  the tokens, in the order of their ids after <EOS> and <UNK>
-    lines       whether the documents were lines
-    separator   the text at which files were cut into documents, "" for whole files; without it,
-                what `lines` says
-    training    how it was trained: command, settings, corpus and its hash, figures, history
+    model       fields of ModelConfig; missing ones have their default
+    tokens      fields of VocabularyConfig; missing ones have their default
+    vocabulary  tokens in the order of their ids, without <EOS> and <UNK>
+    lines       whether documents were lines
+    separator   text at which files were split into documents, "" for whole files; if missing,
+                `lines` decides
+    training    how it was trained: command, settings, corpus with its hash, results, history
 """
 
 import contextlib
@@ -55,6 +54,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 KIND = "charrnn"
 MODEL = archive.file_kind(KIND)
+_NAMED = 10  # models in an error
 _FLOAT16, _FLOAT32 = np.dtype(np.float16).str, np.dtype(np.float32).str
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
@@ -62,21 +62,21 @@ _UNSIGNED = [np.dtype(kind).str for kind in (np.uint8, np.uint16, np.uint32)]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with what is needed to use it."""
+    """A model with its vocabulary and how it was trained."""
 
     model: LanguageModel
     vocabulary: Vocabulary
-    separator: str  # where files were cut into documents: LINES, another text, or WHOLE
+    separator: str  # where files were split into documents: LINES, another text, or WHOLE
     training: dict[str, Any] = field(default_factory=dict)
 
     @property
     def count_eos(self) -> bool:
-        """Whether the end of a text counts unless asked otherwise: where files were cut."""
+        """Whether the end of a text counts by default: unless documents were whole files."""
         return self.separator != WHOLE
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write `path` atomically: whatever happens, it holds the old file or the new one, whole.
+    """Write a model atomically: `path` always holds the whole old or the whole new file.
 
     Raises:
         CheckpointError: the file cannot be written; the old one is intact.
@@ -93,10 +93,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def beside(path: Path, ending: str) -> Path:
-    """The file beside a model, or beside what a link to it leads to, with another ending.
+    """Return the file beside a model with another ending; links to the model are followed.
 
     Raises:
-        CheckpointError: links lead in a circle.
+        CheckpointError: links form a circle.
     """
     try:
         target = files.follow(path)
@@ -106,30 +106,28 @@ def beside(path: Path, ending: str) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a trainer that was killed while writing the model has left of its files."""
+    """Remove temporary files of a process that was killed while it wrote the model."""
     for file in (path, *(beside(path, ending) for ending in (RESUME, *PREVIOUS))):
         files.remove_leftovers(file)
 
 
 def check_finite(log_prob: float) -> None:
-    """Raise CheckpointError if what a model predicts is no number, as weights far too large do."""
+    """Raise CheckpointError if a prediction is not finite, as with far too large weights."""
     if not math.isfinite(log_prob):
-        raise CheckpointError(
-            "the model predicts nothing, as its numbers grow beyond all bounds; train it again"
-        )
+        raise CheckpointError("the model's predictions are not finite; train it again")
 
 
 def older_models(path: Path) -> list[Path]:
-    """The models that the one at `path` and those before it have replaced."""
+    """Return the models that earlier runs replaced at `path`."""
     kept = (beside(path, ending) for ending in PREVIOUS)
     return [file for file in kept if file.exists()]
 
 
 def keep_previous(path: Path) -> Path | None:
-    """Give the model at `path` a second name, NAME.previous.npz; None where there is no model.
+    """Copy the model at `path` to NAME.previous.npz; return the copy, None if there is no model.
 
-    At no moment is there no `path`. Of one text the best model is kept, so that no number of short
-    runs loses a good one, and of other texts up to two more: NAME.previous-2.npz and so on.
+    `path` exists all the time. The best model of a text is kept, so that short runs do not lose a
+    good one, and up to two models of other texts, as NAME.previous-2.npz and so on.
 
     Raises:
         CheckpointError: the system refuses.
@@ -155,7 +153,7 @@ def _copy(model: Path, path: Path) -> None:
 
 
 def _training(path: Path) -> dict[str, Any]:
-    """How a model was trained; empty where its file is damaged."""
+    """Return how a model was trained; empty if its file is damaged."""
     try:
         return peek(path)[2]
     except CheckpointError:
@@ -163,14 +161,14 @@ def _training(path: Path) -> dict[str, Any]:
 
 
 def text_hash(training: Mapping[str, Any]) -> str | None:
-    """The hash of the text that a model was trained on, None where its metadata has none."""
+    """Return the hash of the training text, None if the metadata has none."""
     corpus = training.get("corpus")
     found = corpus.get("sha256") if isinstance(corpus, dict) else None
     return found if isinstance(found, str) else None
 
 
 def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a model of the same text is better: by validation, else it was trained for longer."""
+    """Return whether a model of the same text is better: by validation, else by training time."""
     validations = [history(one), history(other)]
     kept = filter(None, map(best, validations))
     bits = [each.val_bits_per_char for each in kept if each.val_bits_per_char is not None]
@@ -181,7 +179,7 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def locate(path: Path | None = None) -> Path:
-    """Find the checkpoint to use: `path`, else the newest in ./checkpoints, else the bundled one.
+    """Find the model to use: `path`, else the newest in ./checkpoints, else the bundled one.
 
     Args:
         path: a file, or a short name: of a bundled model, or NAME for ./checkpoints/NAME.npz or
@@ -197,7 +195,7 @@ def locate(path: Path | None = None) -> Path:
 
 
 def newest_first() -> list[Path]:
-    """The models in ./checkpoints."""
+    """Return the models in ./checkpoints, newest first."""
     models = []
     for file in trained_models():
         with contextlib.suppress(OSError):
@@ -206,10 +204,10 @@ def newest_first() -> list[Path]:
 
 
 def _by_name(path: Path) -> Path:
-    """The model of that name; without one the path, as reading it tells what is wrong.
+    """Return the file of the model with this name, or the path if it is not a short name.
 
     Raises:
-        CheckpointError: there is none, but a model with a name like it.
+        CheckpointError: there is no such model.
     """
     if str(path) in BUNDLED_MODELS:
         return bundled_model(str(path))
@@ -220,19 +218,25 @@ def _by_name(path: Path) -> Path:
     trained = [*trained_models(), *trained_models(path.parent)]
     names = {name: name for name in BUNDLED_MODELS} | {file.stem: str(file) for file in trained}
     if hint := did_you_mean(path.name.removesuffix(SUFFIX), names):
-        raise CheckpointError(f"there is no model {path}{hint}")
+        raise CheckpointError(f"no model named {path}{hint}")
+    if is_short_name(path) and not os.path.isdir(path):
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        known = ", ".join([*names][:_NAMED])
+        raise CheckpointError(f"no model named {path}; the models here are {known}{more}")
     return path
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Read a checkpoint. Nothing in the file is trusted: no code runs, and no array is allocated
-    before its name, type and size are known to be right.
+    """Read a model from a file that need not be trusted.
+
+    No code in it runs, and no array is allocated before its name, type and size are checked.
 
     Raises:
-        CheckpointError: it cannot be read, or is not a checkpoint of this version.
+        CheckpointError: it cannot be read, or is not a model of this version.
     """
     if str(path).endswith(RESUME):
-        raise CheckpointError(f"{path} is no model but a run to resume; the model is beside it")
+        model = str(path).removesuffix(RESUME) + SUFFIX
+        raise CheckpointError(f"{path} is a run to resume, not a model; the model is {model}")
     with archive.opened(path, KIND) as file:
         config, vocabulary, separator, training = _parse(file.metadata)
         arrays = file.read(_layout(config, file.headers))
@@ -240,11 +244,12 @@ def load(path: Path | str) -> Checkpoint:
 
 
 def peek(path: Path) -> tuple[ModelConfig, int, dict[str, Any]]:
-    """The configuration of a model, its size as `CharRNN.size` or `NGram.size` has it, and how it
-    was trained, without reading its arrays.
+    """Return the configuration of a model, its size and how it was trained, without its arrays.
+
+    The size is `CharRNN.size` or `NGram.size`.
 
     Raises:
-        CheckpointError: as for `load`, but for what only the arrays show.
+        CheckpointError: as for `load`, except for errors in the values of arrays.
     """
     with archive.opened(path, KIND) as file:
         config, _, _, training = _parse(file.metadata)
@@ -255,7 +260,7 @@ def peek(path: Path) -> tuple[ModelConfig, int, dict[str, Any]]:
 
 
 def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
-    """Name, type and shape of every array that a model of this configuration has."""
+    """Return name, type and shape of every array of a model with this configuration."""
     layout: dict[str, Header] = {}
     if config.cell != "ngram":
         layout = {name: (_FLOAT32, shape) for name, shape in parameter_shapes(config).items()}
@@ -267,13 +272,13 @@ def _layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header
 
 
 def _mixing_layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str, Header]:
-    """Name, type and shape of the arrays of a mixture, of any number of contexts."""
+    """Return name, type and shape of the arrays of a mixture; the file sets their lengths."""
     if config.cell == "ngram" or not config.ngram:
-        raise CheckpointError("it holds a mixture and nothing to mix")
+        raise CheckpointError("it has a mixture but nothing to mix")
     _, keys = headers.get("mixing.keys", ("", ()))
     _, tokens = headers.get("mixing.tokens", ("", ()))
     if len(keys) != 1 or len(tokens) != 1:
-        raise CheckpointError("it holds no mixture where there should be one")
+        raise CheckpointError("the arrays of its mixture are missing")
     V = config.vocab_size
     return {
         "mixing.letters": (np.dtype(bool).str, (V,)),
@@ -287,11 +292,11 @@ def _mixing_layout(config: ModelConfig, headers: dict[str, Header]) -> dict[str,
 
 
 def _ngram_layout(vocab_size: int, headers: dict[str, Header]) -> dict[str, Header]:
-    """Name, type and shape of the arrays of an n-gram model, of any number of k-grams."""
+    """Return name, type and shape of the arrays of an n-gram model; the file sets their lengths."""
     _, tokens = headers.get("ngram.tokens", ("", ()))
     children_type, children = headers.get("ngram.children", ("", ()))
     if len(tokens) != 1 or len(children) != 1 or children_type not in _UNSIGNED:
-        raise CheckpointError("it holds no n-gram model where there should be one")
+        raise CheckpointError("the arrays of its n-gram model are missing")
     return {
         "ngram.tokens": (np.min_scalar_type(vocab_size - 1).str, tokens),
         "ngram.children": (children_type, children),
@@ -329,18 +334,18 @@ def _parse(metadata: Mapping[str, Any]) -> tuple[ModelConfig, Vocabulary, str, d
 
 
 def fields_of(value: Any, kind: type) -> dict[str, Any]:
-    """A part of the metadata that holds fields of a dataclass and nothing else.
+    """Return a part of the metadata if it holds fields of a dataclass and nothing else.
 
     Raises:
-        CheckpointError: it holds something else.
+        CheckpointError: it does not.
     """
     if not (isinstance(value, dict) and value.keys() <= {each.name for each in fields(kind)}):
-        raise CheckpointError(f"its metadata holds no {kind.__name__}")
+        raise CheckpointError(f"its metadata has no valid {kind.__name__}")
     return value
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is a string without halves of surrogate pairs."""
+    """Return whether a value is a string without halves of surrogate pairs."""
     return isinstance(value, str) and not _SURROGATE.search(value)
 
 
@@ -354,5 +359,5 @@ def _vocabulary(tokens: Any, config: VocabularyConfig) -> Vocabulary:
         and len(set(tokens)) == len(tokens)
         and (config.normalize == "nfc" or all(is_normalized("NFD", token) for token in tokens))
     ):
-        raise CheckpointError(f"its vocabulary is no list of distinct {config.unit}s")
+        raise CheckpointError(f"its vocabulary is not a list of distinct {config.unit}s")
     return Vocabulary(tokens, config)

@@ -1,8 +1,7 @@
-"""Every file that charrnn writes: whole or not at all, and never onto what it did not write.
+"""Write files atomically, and never over a file that charrnn did not write.
 
-A file that exists is replaced only by one of its own kind, which its first bytes tell. A link stays
-a link: what it leads to is written. Pipes and devices, which hold nothing that could be lost, are
-written to as they are. Folders that are missing are created.
+A file is replaced only by one of its own kind, told by its first bytes. Links are followed. Pipes
+and devices, which cannot lose data, are written to directly. Missing folders are created.
 """
 
 import contextlib
@@ -19,19 +18,19 @@ from typing import IO
 from charrnn.errors import CheckpointError, ConfigError
 
 _TEMPORARY = ".tmp"
-_BEGINNING = 1024  # bytes in which a file says what it is
+_BEGINNING = 1024  # bytes that tell the kind of a file
 _MOST_LINKS = 40  # to follow, as Linux does
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: what its name ends in, and how its content begins."""
+    """A kind of file: its endings, and the first bytes of its content."""
 
     name: str
     endings: tuple[str, ...]
-    start: re.Pattern[bytes]  # matches the first bytes of each such file, and of no other
-    reserved: tuple[str, ...] = ()  # endings of what charrnn keeps beside such a file
-    streams: bool = True  # whether a pipe or a device takes it too
+    start: re.Pattern[bytes]  # matches the first bytes of these files only
+    reserved: tuple[str, ...] = ()  # endings of files that charrnn keeps beside it
+    streams: bool = True  # whether a pipe or a device will do
 
 
 MARK = "<!-- written by charrnn -->"  # in pages and pictures
@@ -40,20 +39,19 @@ SVG = Kind(
     "picture", (".svg",), re.compile(rb"(?s)<(svg|\?xml) .*(>charrnn<|" + MARK.encode() + rb")")
 )
 PNG = Kind("picture", (".png",), re.compile(rb"(?s)\x89PNG.*Software\0charrnn"))
-ANY = Kind("file", ("",), re.compile(b""))  # the caller keeps what was there
+ANY = Kind("file", ("",), re.compile(b""))  # the caller preserves the old content
 LOG = Kind("log", (".jsonl",), re.compile(rb'\{"step": \d+, "epochs": '))
 
 
 def check(path: Path, kind: Kind, others: Iterable[Path | str] = ()) -> None:
-    """Raise an error unless a file of that kind may be written to `path`; creates nothing.
+    """Raise an error unless a file of this kind may be written to `path`; create nothing.
 
     Args:
-        others: files that the command reads, or writes besides this one.
+        others: other files that the command reads or writes.
 
     Raises:
-        ConfigError: the name is not that of such a file.
-        CheckpointError: a file of another kind, or one of the others, is there, or the system
-            would refuse.
+        ConfigError: the name does not fit the kind.
+        CheckpointError: `path` is a file of another kind or one of the others, or is not writable.
     """
     if "\0" in str(path):
         raise ConfigError(f"cannot write {str(path)!r}: not a file name")
@@ -70,13 +68,13 @@ def check(path: Path, kind: Kind, others: Iterable[Path | str] = ()) -> None:
 
 
 def check_replaceable(path: Path, kind: Kind) -> None:
-    """Raise CheckpointError if there is a file that is not one of that kind."""
+    """Raise CheckpointError if `path` is a file of another kind."""
     with _named(path):
         _check_replaceable(follow(path), kind)
 
 
 def check_writable(path: Path) -> None:
-    """Raise CheckpointError unless a file can be created at `path`, before hours of work."""
+    """Raise CheckpointError unless a file can be created at `path`; called before long work."""
     with _named(path):
         target = follow(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,16 +85,16 @@ def check_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path, kind: Kind, like: Path | None = None) -> Iterator[IO[bytes]]:
-    """A file to write that takes the name `path` only once it is whole and on the disk.
+    """Open a file to write that gets the name `path` only when it is whole and on the disk.
 
-    It has the permissions of the file that it replaces.
+    It keeps the permissions of the file that it replaces.
 
     Args:
-        like: a file whose permissions a new one gets, instead of those that the system gives.
+        like: a file whose permissions a new file gets.
 
     Raises:
-        CheckpointError: the system refuses, or a file of another kind is there; what was there is
-            intact and nothing is left behind.
+        CheckpointError: `path` is not writable, or a file of another kind; an old file is intact,
+            and no temporary file is left.
     """
     temporary = None
     with _named(path):
@@ -124,10 +122,10 @@ def atomic_write(path: Path, kind: Kind, like: Path | None = None) -> Iterator[I
 
 
 def append(path: Path, kind: Kind) -> IO[bytes]:
-    """A file to add lines to, opened; those that it holds stay.
+    """Open a file to append lines to.
 
     Raises:
-        CheckpointError: the system refuses, or a file of another kind is there.
+        CheckpointError: it is not writable, or a file of another kind.
     """
     with _named(path):
         target = follow(path)
@@ -144,7 +142,7 @@ def append(path: Path, kind: Kind) -> IO[bytes]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a process that was killed while writing `path` has left; no other may write."""
+    """Remove temporary files of a process killed while it wrote `path`; no other may be writing."""
     with contextlib.suppress(OSError):
         target = follow(path)
         start = f".{target.name}."
@@ -154,10 +152,10 @@ def remove_leftovers(path: Path) -> None:
 
 
 def follow(path: Path) -> Path:
-    """Where a link leads, whether or not there is a file yet; any other path as it is.
+    """Return the target of a link, which need not exist; other paths are returned unchanged.
 
     Raises:
-        OSError: links lead in a circle.
+        OSError: links form a circle.
     """
     for _ in range(_MOST_LINKS):
         if not path.is_symlink() or _is_descriptor(path):
@@ -168,7 +166,7 @@ def follow(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Turn what the system refuses into an error with the name of the file."""
+    """Turn an OSError into a CheckpointError with the name of the file."""
     try:
         yield
     except OSError as error:
@@ -182,13 +180,13 @@ def _check_name(path: Path, kind: Kind) -> None:
         raise ConfigError(f"the name of a {kind.name} must end in {endings}, not {str(path)!r}")
     if name.endswith(kind.reserved):
         raise ConfigError(
-            f"cannot write {path}: such a name is for a file that charrnn keeps beside a "
-            f"{kind.name}; choose another name"
+            f"cannot write {path}: charrnn itself keeps files of such names beside a {kind.name}; "
+            "choose another name"
         )
 
 
 def _check_replaceable(target: Path, kind: Kind) -> None:
-    """Refuse what is there unless it is empty, or a file of that kind that may be written to."""
+    """Refuse to replace a file unless it is empty, or of this kind and writable."""
     try:
         found = target.stat()
     except FileNotFoundError:
@@ -209,7 +207,7 @@ def _check_replaceable(target: Path, kind: Kind) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder that takes no new file; where it is missing, the one to create it in."""
+    """Refuse a folder in which no file can be created; if it is missing, check its parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not stat.S_ISDIR(folder.stat().st_mode):
@@ -219,12 +217,12 @@ def _check_folder(folder: Path) -> None:
 
 
 def _create_beside(target: Path) -> tuple[int, str]:
-    """A temporary file in the same folder, open to be written, and its path."""
+    """Open a temporary file in the same folder; return its descriptor and path."""
     return tempfile.mkstemp(_TEMPORARY, f".{target.name}.", target.parent)
 
 
 def _is_same(path: Path, other: Path | str) -> bool:
-    """Whether both names are those of one file, which need not be there; "-" is standard input."""
+    """Return whether two names are the same file, which need not exist; "-" is standard input."""
     other = "/dev/stdin" if str(other) == "-" else other
     try:
         return os.path.samefile(path, other)
@@ -233,24 +231,24 @@ def _is_same(path: Path, other: Path | str) -> bool:
 
 
 def _is_stream(target: Path) -> bool:
-    """Whether it is a pipe, a character device, or a file that is open already."""
+    """Return whether the target is a pipe, a character device or an open descriptor."""
     if _is_descriptor(target):
         return True
     try:
         mode = target.stat().st_mode
-    except OSError:  # whoever opens it says so
+    except OSError:  # reported when it is opened
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def _is_descriptor(path: Path) -> bool:
-    """Whether it stands for an open file of this process, as /proc/self/fd/1 on Linux."""
+    """Return whether a path is an open file of this process, such as /proc/self/fd/1 on Linux."""
     folder = os.path.realpath(path.parent)
     return folder == os.path.realpath("/proc/self/fd") and path.name.isdecimal()
 
 
 def _opened(stream: Path) -> IO[bytes]:
-    """A stream to write to; the position in an open file is the one that its owner has."""
+    """Open a stream to write to; an open descriptor keeps its position."""
     return open(os.dup(int(stream.name)) if _is_descriptor(stream) else stream, "wb")
 
 
@@ -265,7 +263,7 @@ def _permissions(target: Path, like: Path | None) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a rename on the disk, where folders can be opened."""
+    """Flush a rename to the disk, on systems where folders can be opened."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,19 +1,19 @@
-"""The course of a training run: one row a validation, as a checkpoint tells it.
+"""The history of a training run in a checkpoint: one row per validation.
 
-A checkpoint is not trusted, so that what is no number, or far from any that training knows, is left
-out here, and whoever shows a history need not look for it.
+A checkpoint is not trusted: values that are not numbers, or absurdly large, are dropped here, so
+that code that shows a history need not check them.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-_LARGEST = 1e15  # no step, second or bit is more
+_LARGEST = 1e15  # above any number of steps, seconds or bits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Where a run stood, with the names that the file has; None for what it did not say."""
+    """A validation, with the field names of the file; None for missing values."""
 
     step: int
     epochs: float | None = None
@@ -21,17 +21,17 @@ class Validation:
     learning_rate: float | None = None
     train_bits_per_char: float | None = None
     val_bits_per_char: float | None = None
-    val_unk: int | None = None  # tokens of the validation split that the model does not know
-    val_tokens: int | None = None  # all of them
-    best: bool = False  # of all so far
-    mixed: bool = False  # the mixture or blend that was made of the trained network
+    val_unk: int | None = None  # unknown tokens of the validation split
+    val_tokens: int | None = None  # all tokens of the validation split
+    best: bool = False  # the best one so far
+    mixed: bool = False  # of the mixture or blend, made after the network was trained
 
 
 _NUMBERS = {each.name for each in fields(Validation)} - {"step", "best", "mixed"}
 
 
 def history(training: Mapping[str, Any]) -> list[Validation]:
-    """The validations of a run in their order.
+    """Return the validations of a run in order.
 
     Args:
         training: that part of a checkpoint's metadata.
@@ -42,7 +42,7 @@ def history(training: Mapping[str, Any]) -> list[Validation]:
 
 
 def best(validations: Iterable[Validation]) -> Validation | None:
-    """The one whose weights were kept, where the run held something out."""
+    """Return the validation whose weights were kept, None without held-out text."""
     kept = [each for each in validations if each.best and each.val_bits_per_char is not None]
     return kept[-1] if kept else None
 
@@ -56,6 +56,6 @@ def _validation(entry: Any) -> Validation | None:
 
 
 def _number(value: Any) -> Any:
-    """The value where it is a number that training knows, else None."""
+    """Return the value if it is a plausible number, else None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number and 0 <= value <= _LARGEST else None

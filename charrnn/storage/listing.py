@@ -1,4 +1,4 @@
-"""The models and corpora at hand."""
+"""List the models and corpora at hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from charrnn.text.corpus import read_corpus
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model's file; None for what it does not say or, with an error, cannot say."""
+    """A model file; None for values that it does not have, or that an error hides."""
 
     model: str  # what --checkpoint takes
     modified: str | None  # ISO 8601, in UTC
     bytes: int | None
-    cell: str | None = None  # with its sizes
-    parameters: int | None = None  # of an ngram, k-grams
-    bits_per_char: float | None = None  # of the validation split
+    cell: str | None = None  # with its layers and units
+    parameters: int | None = None  # k-grams of an ngram
+    bits_per_char: float | None = None  # on the validation split
     corpus: str | None = None
-    error: str | None = None  # why it cannot be used
+    error: str | None = None  # why the file is unusable
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def corpora() -> list[ListedCorpus]:
 
 
 def described(config: ModelConfig, training: Mapping[str, Any]) -> str:
-    """What a model is and which text it was trained on: `lstm 1x64, trained on hello`."""
+    """Describe a model and its training text: `lstm 1x64, trained on hello`."""
     name = _corpus_name(training)
     return _cell(config) + (f", trained on {name}" if name else "")
 
@@ -82,7 +82,7 @@ def _model(name: str, path: Path) -> ListedModel:
 
 
 def _date(seconds: float) -> str | None:
-    """A time since 1970 in ISO 8601; None where the calendar has no such year."""
+    """Format seconds since 1970 as ISO 8601; None if the year is out of range."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat()
     except (ValueError, OverflowError, OSError):

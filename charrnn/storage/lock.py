@@ -1,4 +1,4 @@
-"""One process at a time writes a file."""
+"""A lock, so that only one process at a time trains a model."""
 
 import contextlib
 import os
@@ -10,20 +10,19 @@ from charrnn.storage.files import follow
 
 try:
     import fcntl
-except ImportError:  # Windows, where two trainers on one output are the user's own care
+except ImportError:  # Windows: nothing prevents two runs from writing the same file
     fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Be the only process inside for this path.
+    """Hold the lock of this path.
 
-    The lock is on an open file, .NAME.lock beside it, or beside what a link leads to: the system
-    takes it back when a process ends, however that happens, so that what a dead one leaves locks
-    nobody out.
+    The lock is on an open file, .NAME.lock beside the target. The system releases it when the
+    process ends, however that happens, so that a dead process blocks nobody.
 
     Raises:
-        CheckpointError: another process is inside, or the folder cannot be written.
+        CheckpointError: another process holds it, or the folder is not writable.
     """
     if fcntl is None:
         yield
@@ -32,7 +31,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         target = follow(path)
         lock = target.with_name(f".{target.name}.lock")
-        while handle is None or not _is(lock, handle):  # another has removed it on leaving
+        while handle is None or not _is(lock, handle):  # its last holder removed the file
             if handle is not None:
                 os.close(handle)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -40,7 +39,7 @@ def locked(path: Path) -> Iterator[None]:
     except BlockingIOError:
         os.close(handle) if handle is not None else None
         raise CheckpointError(
-            f"another charrnn is training {path}: wait for its end, or choose another "
+            f"another charrnn is training {path}; wait until it is done, or choose another "
             f"{setting('output')}"
         ) from None
     except OSError as error:
@@ -54,7 +53,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _is(path: Path, handle: int) -> bool:
-    """Whether the path leads to the open file."""
+    """Return whether the path is the open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Compressed files, unpacked a piece at a time: .gz, .bz2 and .xz."""
+"""Unpack compressed files (.gz, .bz2 and .xz) piece by piece."""
 
 import bz2
 import lzma
@@ -9,27 +9,27 @@ from charrnn.errors import CorpusError
 
 SUFFIXES = (".gz", ".bz2", ".xz")
 _FIRST_BYTES = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz"}
-_PART = 1 << 18  # bytes unpacked at a time
-_XZ_MEMORY = 100 << 20  # bytes: xz -9 takes 65 MB, and a file may ask for 4 GB
+_PART = 1 << 18  # bytes to unpack at a time
+_XZ_MEMORY = 100 << 20  # bytes; xz -9 takes 65 MB, but a file may ask for 4 GB
 
 
 def compression(name: str) -> str:
-    """The suffix of a file's name that says how it is compressed; "" if it is not."""
+    """Return the suffix of a compressed file's name; "" for other files."""
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
 
 
 def plain_name(name: str) -> str:
-    """A file's name without the suffix that says how it is compressed."""
+    """Return a file's name without the suffix of its compression."""
     return name[: len(name) - len(compression(name))]
 
 
 def is_text_file(name: str) -> bool:
-    """Whether a file's name says that it is text: it ends in .txt, in letters of either case."""
+    """Return whether a file's name ends in .txt, in upper or lower case, compressed or not."""
     return plain_name(name).lower().endswith(".txt")
 
 
 def compression_of(data: bytes) -> str:
-    """The suffix that a file with these first bytes should have; "" if it is not compressed."""
+    """Return the suffix for a file with these first bytes; "" if it is not compressed."""
     return next((name for start, name in _FIRST_BYTES.items() if data.startswith(start)), "")
 
 
@@ -64,14 +64,14 @@ def _begin(suffix: str) -> _Stream:
 
 
 def unpack(parts: Iterable[bytes], suffix: str, source: str) -> Iterator[bytes]:
-    """What compressed bytes stand for, in small parts.
+    """Unpack compressed bytes, in small parts.
 
     Args:
-        parts: one compressed stream after another; zeros may follow each, as tapes have them.
-        source: what the bytes are called in an error.
+        parts: one or more compressed streams; zeros may follow each, as on tapes.
+        source: name of the bytes in errors.
 
     Raises:
-        CorpusError: they are no such streams, are damaged or end too early.
+        CorpusError: the bytes are not such streams, are damaged or end too early.
     """
     stream, complete = _begin(suffix), False
     for part in parts:
@@ -84,12 +84,14 @@ def unpack(parts: Iterable[bytes], suffix: str, source: str) -> Iterator[bytes]:
             if complete := stream.eof:
                 data, stream = stream.unused_data, _begin(suffix)
     if not complete:
-        raise CorpusError(f"{source} is cut off: its {suffix} data end too early")
+        raise CorpusError(
+            f"{source} is cut off: its {suffix} data ends too early; copy or download it again"
+        )
 
 
 def _unpacked(stream: _Stream, data: bytes, suffix: str, source: str) -> bytes:
     try:
         return stream.decompress(data, _PART)
     except (zlib.error, lzma.LZMAError, OSError) as error:
-        problem = f"{source} is no {suffix} file, or is damaged: {error}"
+        problem = f"{source} is not a {suffix} file, or is damaged: {error}"
         raise CorpusError(f"{problem}; another tool may still unpack it") from None

@@ -1,4 +1,4 @@
-"""Sources to documents, and documents to a training and a validation split."""
+"""Read sources into documents, and split documents into training and validation text."""
 
 import hashlib
 import os
@@ -24,29 +24,29 @@ from charrnn.text.reading import name_of, read_pieces, refuse_url, strip_pieces
 Array = np.ndarray
 
 DEFAULT_CORPUS = "stories"
-MIN_VALIDATION_CHARS = 100  # fewer say nothing about a model
-FEW_CHARS = 1000  # fewer say little
-_ENOUGH_CHARS = 900  # where a thousand and more are wanted
-MAX_VALIDATION_CHARS = 1_000_000  # more cost time and tell nothing new
+MIN_VALIDATION_CHARS = 100  # with fewer, nothing is held out
+FEW_CHARS = 1000  # with fewer, the validation figure is unreliable
+_ENOUGH_CHARS = 900  # to hold out if a thousand or more are wanted
+MAX_VALIDATION_CHARS = 1_000_000  # more would only cost time
 VALIDATION_FRACTION = 0.1
 _MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
 _HEAD = 512  # bytes that tell what a file is
-_SPLIT_SEED = 20_240_229  # fixed: the split does not change with the seed of a run
+_SPLIT_SEED = 20_240_229  # fixed, so that the split does not depend on the seed of a run
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in NFC with `\\n` as the only line end; those of files lose their last newline."""
+    """Documents in NFC with `\\n` as the only line end; files lose their last newline."""
 
     name: str
     documents: Documents
-    separator: str  # where files were cut: LINES, another text, or WHOLE
-    chars: int  # in all documents, last newlines included
-    sha256: str  # tells whether two runs have seen the same documents
+    separator: str  # where files were split: LINES, another text, or WHOLE
+    chars: int  # in all documents, with last newlines
+    sha256: str  # hash of the documents
 
     @classmethod
     def collect(cls, name: str, texts: Iterable[str], separator: str) -> "Corpus":
-        """A corpus from pieces of text in which END or LINE_END stands after each document."""
+        """Collect a corpus from pieces of text with END or LINE_END after each document."""
         digest = hashlib.sha256()
         documents = Documents.collect(_hashed(texts, digest.update))
         chars = int(documents.lengths.sum())
@@ -54,12 +54,12 @@ class Corpus:
 
     @property
     def count_eos(self) -> bool:
-        """Whether the end of a document counts: where files were cut."""
+        """Whether the end of a document counts: unless documents are whole files."""
         return self.separator != WHOLE
 
 
 def _hashed(texts: Iterable[str], update: Callable[[bytes], None]) -> Iterator[str]:
-    """The same texts, of which `update` gets the bytes in UTF-8, 0xff where a document ends."""
+    """Yield the texts, and pass their UTF-8 bytes to `update`, with 0xff at ends of documents."""
     for text in texts:
         data = text.replace(LINE_END, "\n" + END).encode("utf-8", "surrogatepass")
         update(data.replace(END.encode("utf-8", "surrogatepass"), b"\xff"))
@@ -71,7 +71,7 @@ class Split:
     """Documents to train on and to validate on."""
 
     train: Documents
-    val: Documents  # none: too small to split, or not wanted
+    val: Documents  # empty: the text is too small, or nothing is to be held out
 
 
 def read_corpus(
@@ -83,16 +83,16 @@ def read_corpus(
 ) -> Corpus:
     """Read files, folders (every *.txt below), bundled corpora by name, and "-".
 
-    What ends in .gz, .bz2 or .xz is unpacked, in folders too.
+    Files ending in .gz, .bz2 or .xz are unpacked, in folders too.
 
     Args:
-        sources: none means the bundled default.
-        separator: where files are cut into documents, in NFC; LINES cuts them into lines, WHOLE
-            nowhere. None means LINES if all are bundled corpora, else WHOLE.
-        max_size: MB that each file may hold; see `charrnn.text.reading.read_pieces`.
+        sources: empty means the bundled default.
+        separator: text in NFC at which files are split into documents; LINES splits into lines,
+            WHOLE not at all. None: LINES if all sources are bundled corpora, else WHOLE.
+        max_size: largest file in MB; see `charrnn.text.reading.read_pieces`.
 
     Raises:
-        CorpusError: something is not there, cannot be read or holds no text.
+        CorpusError: a source does not exist, cannot be read or is empty.
     """
     sources = sources or [DEFAULT_CORPUS]
     found = [_find(source) for source in sources]
@@ -109,7 +109,7 @@ def read_corpus(
 def read_documents(
     file: Path | str, separator: str, encoding: str = "utf-8", max_size: int | None = None
 ) -> Documents:
-    """The documents of one file that are not empty; see `read_corpus`.
+    """Read the documents of one file that are not empty; see `read_corpus`.
 
     Raises:
         CorpusError: it cannot be read or decoded.
@@ -118,23 +118,23 @@ def read_documents(
 
 
 def _marked(file: Path | str, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
-    """The text of a file in pieces, with END or LINE_END where a document ends."""
+    """Read a file in pieces, with END or LINE_END after each document."""
     return mark(read_pieces(file, encoding, max_size), separator)
 
 
 def mark(pieces: Iterable[str], separator: str) -> Iterator[str]:
-    """A text in NFC, given in pieces, with END or LINE_END where a document ends.
+    """Yield a text, given in pieces in NFC, with END or LINE_END after each document.
 
-    A separator that is a line by itself takes the newlines before and after it along.
+    A separator that is a whole line includes the newlines before and after it.
     """
     return _marked_whole(pieces) if separator == WHOLE else _marked_parts(pieces, separator)
 
 
 def _marked_parts(pieces: Iterable[str], separator: str) -> Iterator[str]:
-    """END after every part that is not empty; where newlines separate, none is left around one."""
+    """Put END after every part that is not empty; parts lose newlines if newlines separate."""
     newline = "" if separator.strip("\n") else "\n"
     gap = re.compile(f"{END}[{END}{newline}]+")
-    if newline:  # the text ends as its other parts do
+    if newline:  # the last part ends like the others
         pieces = chain(pieces, separator)
     last = END
     for piece in chain(strip_pieces(_with_ends(pieces, separator)), END):
@@ -144,17 +144,17 @@ def _marked_parts(pieces: Iterable[str], separator: str) -> Iterator[str]:
 
 
 def _with_ends(pieces: Iterable[str], separator: str) -> Iterator[str]:
-    """The same text with END in place of each separator, which may lie across pieces."""
+    """Replace each separator by END; a separator may lie across pieces."""
     anywhere = re.escape(separator)
     alone = rf"\n?(?<![^\n]){anywhere}(?![^\n])\n?"  # on its line
     pattern = re.compile(anywhere if "\n" in separator else f"{alone}|{anywhere}")
-    text = "\n"  # what is not yet looked at, after the character before it
+    text = "\n"  # text not yet searched, after the character before it
     for piece in chain(filter(None, pieces), [""]):
         text += piece
         found, done = "", 1
         for match in pattern.finditer(text, 1):
             if piece and match.end() == len(text):
-                break  # the next piece may belong to it
+                break  # it may go on in the next piece
             found += text[done : match.start()] + END
             done = match.end()
         stop = max(done, len(text) - len(separator) - 2) if piece else len(text)
@@ -166,7 +166,7 @@ def _marked_whole(pieces: Iterable[str]) -> Iterator[str]:
     newline, empty = "", True
     for piece in pieces:
         text = newline + piece
-        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        newline = "\n" if text.endswith("\n") else ""  # held back: it may end the text
         text = text.removesuffix("\n")
         empty = empty and not text
         yield text
@@ -279,12 +279,12 @@ def _name(source: str) -> str:
 def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
     """Hold out a share of the corpus for validation.
 
-    One document: its last characters, counted before its last newline is stripped. Several: whole
-    documents, drawn with a fixed seed until the share is reached, equal ones together; where too
-    few are small enough, the last characters of a large one too.
+    Of one document, its last characters are held out, counted with its last newline. Of several,
+    whole documents are drawn with a fixed seed until the share is reached, equal ones together; if
+    too few are small enough, the end of a large one is held out too.
 
     Args:
-        fraction: share of the characters; None means a tenth, but at most a million.
+        fraction: share of the characters; None: a tenth, but at most a million.
     """
     if fraction is None:
         fraction = min(VALIDATION_FRACTION, MAX_VALIDATION_CHARS / corpus.chars)
@@ -305,13 +305,13 @@ def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:
     if large:
         index = next((index for index in large if counts[groups[index]] == 1), large[0])
         return Split(*documents.cut_off(index, int(lengths[index] - missing), held_out))
-    if not held_out.any():  # nearly all documents are one
+    if not held_out.any():  # nearly all documents are equal
         held_out[_fitting(order, lengths, size)] = True
     return Split(documents.select(~held_out), documents.select(held_out))
 
 
 def _fitting(order: Array, lengths: Array, room: float) -> list[int]:
-    """The documents that fit into a room of so many characters, one after another."""
+    """Return documents, in this order, that together fit into `room` characters."""
     found, shortest = [], lengths.min()
     for index in order:
         if room < shortest:

@@ -1,4 +1,4 @@
-"""A corpus made ready to train on: its vocabulary, and the tokens of both splits."""
+"""A corpus ready for training: its vocabulary, and the tokens of both splits."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from charrnn.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text, made ready to train on."""
+    """A corpus ready for training."""
 
     corpus: Corpus
     split: Split
@@ -38,14 +38,14 @@ class Dataset:
 
     @property
     def val_sha256(self) -> str:
-        """Tells whether two runs have validated on the same tokens."""
+        """Hash of the validation tokens, "" if there are none."""
         return (
             hashlib.sha256(self.validation.tokens.tobytes()).hexdigest() if self.validation else ""
         )
 
     @property
     def chars_per_token(self) -> float:
-        """How many characters a token of the training split stands for on average."""
+        """Average number of characters per token of the training split."""
         documents = self.split.train
         num_ends = len(documents) - documents.cut
         return (documents.chars + num_ends) / (len(self.train) - documents.cut)

@@ -1,4 +1,4 @@
-"""Documents in little memory: one small number a character, and where each document lies.
+"""Documents in little memory: a small number per character, and the span of each document.
 
 Letters: D documents, A characters in the alphabet, M numbers in all, N of them in documents.
 """
@@ -15,26 +15,26 @@ from charrnn.text.unicode import CODE_POINTS, code_points, from_code_points
 
 Array = np.ndarray
 
-# Halves of surrogate pairs, which no text has, mark where a document ends: with LINE_END one whose
-# last newline is no part of it, with END any other.
+# Halves of surrogate pairs, which no text contains, mark the end of a document: LINE_END if its
+# last newline was stripped, else END.
 END, LINE_END = "\udc00", "\udc01"
 _MARKS = END + LINE_END  # the first two of an alphabet
 NUM_MARKS = len(_MARKS)
 _MARK = re.compile(f"[{_MARKS}]")
-WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # no word goes on after this
-_PART = 1 << 18  # characters looked at at a time
+WORDS = re.compile(rf".*(?:[\n{_MARKS}]|\S(?= ))", re.DOTALL)  # ends between words
+_PART = 1 << 18  # characters to process at a time
 
 
 @dataclass(frozen=True)
 class Spans:
-    """D spans of an array, read cyclically as if they lay end to end."""
+    """D spans of an array, read cyclically as if they were concatenated."""
 
     starts: Array  # (D,) places in the array
     stops: Array  # (D,) places in the array
 
     @classmethod
     def between(cls, stops: Array) -> "Spans":
-        """Spans that each begin where the one before stops."""
+        """Return spans that each begin where the previous one stops."""
         stops = stops.astype(_type_of_places(stops.max(initial=0)), copy=False)
         starts = np.roll(stops, 1)
         starts[:1] = 0
@@ -45,27 +45,27 @@ class Spans:
 
     @cached_property
     def ends(self) -> Array:
-        """Where each span stops when they lie end to end (D,)."""
+        """Where each span stops in the concatenation (D,)."""
         return np.cumsum(self.stops - self.starts, dtype=self.stops.dtype)
 
     @property
     def size(self) -> int:
-        """The length of all spans together, N."""
+        """Total length of all spans, N."""
         return int(self.ends[-1]) if len(self) else 0
 
     def shuffled(self, rng: np.random.Generator) -> "Spans":
-        """The same spans in a random order."""
+        """Return the spans in random order."""
         order = rng.permutation(np.arange(len(self), dtype=self.stops.dtype))
         return self.select(order)
 
     def select(self, chosen: Array) -> "Spans":
-        """Those that an index array or a mask (D,) chooses."""
+        """Return the spans chosen by an index array or a mask (D,)."""
         return Spans(self.starts[chosen], self.stops[chosen])
 
     def places(self, start: int, stop: int) -> Array:
-        """Where `start` to `stop` lie in the array, int64 (stop - start,).
+        """Return the places in the array of `start` to `stop`, int64 (stop - start,).
 
-        Any numbers will do, as the spans are read cyclically.
+        Both may exceed N, as the spans are read cyclically.
         """
         N, D = self.size, len(self)
         turns, rests = np.divmod((start, stop - 1), N)
@@ -78,23 +78,23 @@ class Spans:
         return np.repeat(self.stops[spans] - ends, counts) + np.arange(start, stop)
 
     def parts(self) -> Iterator[Array]:
-        """The places of all spans end to end, some at a time."""
+        """Yield the places of all spans in order, some at a time."""
         for start in range(0, self.size, _PART):
             yield self.places(start, min(start + _PART, self.size))
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts in NFC, each a span of one array of numbers; to select some copies no text."""
+    """Texts in NFC, each a span of one array of numbers; selecting some copies no text."""
 
     alphabet: Array  # (A,) code point of each number
-    codes: Array  # (M,) numbers of characters, as few bytes each as will do
-    spans: Spans  # each document, and one place more for its end
-    cut_at: int = -1  # the place for the end of the one that goes on elsewhere, if one does
+    codes: Array  # (M,) numbers of characters, in the smallest type that holds them
+    spans: Spans  # each document with one place for its end
+    cut_at: int = -1  # place of the end of the document that is cut, if one is
 
     @classmethod
     def collect(cls, texts: Iterable[str]) -> "Documents":
-        """Documents from pieces of text in which END or LINE_END stands after each."""
+        """Collect documents from pieces of text with END or LINE_END after each."""
         alphabet = code_points(_MARKS)
         numbers = _numbers(alphabet)
         codes, dtype = bytearray(), np.dtype(np.uint8)  # it grows in place, unlike an array
@@ -121,17 +121,17 @@ class Documents:
 
     @property
     def cut(self) -> bool:
-        """Whether the last one goes on elsewhere."""
+        """Whether the last document is cut: its rest is in another split."""
         return self.cut_at >= 0
 
     @property
     def characters(self) -> str:
-        """Those of the alphabet, without the marks."""
+        """Characters of the alphabet, without the marks."""
         return from_code_points(self.alphabet[NUM_MARKS:])
 
     @property
     def chars(self) -> int:
-        """Characters in all documents, without a last newline."""
+        """Characters in all documents, without last newlines."""
         return self.spans.size - len(self)
 
     @property
@@ -142,16 +142,18 @@ class Documents:
         return lengths
 
     def select(self, chosen: Array) -> "Documents":
-        """Those documents that an index array or a mask (D,) chooses."""
+        """Return the documents chosen by an index array or a mask (D,)."""
         return replace(self, spans=self.spans.select(chosen))
 
     def cut_off(
         self, index: int, length: int, apart: Array | None = None
     ) -> tuple["Documents", "Documents"]:
-        """All documents, of the one at `index` its first `length` characters; the rest of it.
+        """Cut the document at `index` after `length` characters.
+
+        Returns all documents with the first part of it, and its rest.
 
         Args:
-            apart: a mask (D,) of others that go with the rest; None: none.
+            apart: mask (D,) of documents that go with the rest; None: none.
         """
         start, stop = self.spans.starts[index], self.spans.stops[index]
         kept = np.ones(len(self), bool) if apart is None else ~apart
@@ -164,37 +166,37 @@ class Documents:
         return replace(self, spans=first, cut_at=int(middle)), replace(self, spans=rest)
 
     def char_counts(self) -> dict[str, int]:
-        """How often each character of the alphabet occurs, which may be never."""
+        """Return how often each character of the alphabet occurs, which may be 0 times."""
         A = len(self.alphabet)
         found = (np.bincount(part, minlength=A) for part in self._parts())
         counts = sum(found, np.zeros(A, int))
         return dict(zip(self.characters, counts[NUM_MARKS:].tolist(), strict=True))
 
     def fragments(self) -> Iterator[list[str]]:
-        """All documents, some at a time; of a long one a part at a time, cut where no word is.
+        """Yield all documents, some at a time; long ones in parts, cut between words.
 
-        The last text of each list goes on in the next one; where it should not, it is empty.
+        The last text of each list continues in the next one; it is empty if a document ended.
         """
         for text in regroup(map(self._text, self._parts()), WORDS):
             yield _MARK.split(text)
 
     def end(self, chars: int) -> str:
-        """The last characters, documents one below the other."""
+        """Return the last characters, with a newline between documents."""
         return self.text(max(0, self.spans.size - chars), self.spans.size)
 
     def text(self, start: int, stop: int) -> str:
-        """The characters from `start` to `stop`, documents one below the other."""
+        """Return the characters from `start` to `stop`, with a newline between documents."""
         if start >= stop:
             return ""
         return _MARK.sub("\n", self._text(self._codes(self.spans.places(start, stop))))
 
     def marked(self) -> Iterator[str]:
-        """The text that they were collected from, in pieces."""
+        """Yield the text from which they were collected, in pieces."""
         for start in range(0, len(self.codes), _PART):
             yield self._text(self.codes[start : start + _PART])
 
     def _parts(self) -> Iterator[Array]:
-        """The codes of all documents, some at a time, with a mark after each."""
+        """Yield the codes of all documents, some at a time, with a mark after each."""
         for places in self.spans.parts():
             yield self._codes(places)
 
@@ -207,19 +209,19 @@ class Documents:
 
 
 def _type_of_places(largest: int) -> type[np.signedinteger]:
-    """Four bytes where they are enough."""
+    """Return the smallest type of places, of four or eight bytes."""
     return np.int32 if largest < 1 << 31 else np.int64
 
 
 def _numbers(alphabet: Array) -> Array:
-    """The number of each code point, -1 of those that are not in the alphabet."""
+    """Return the number of each code point, -1 if it is not in the alphabet."""
     numbers = np.full(CODE_POINTS, -1, np.int32)
     numbers[alphabet] = np.arange(len(alphabet))
     return numbers
 
 
 def _widened(codes: bytearray, dtype: np.dtype, wider: np.dtype) -> bytearray:
-    """The same numbers in more bytes each."""
+    """Convert the numbers to a wider type."""
     found, old = bytearray(), np.frombuffer(codes, dtype)
     for start in range(0, len(old), _PART):
         found += old[start : start + _PART].astype(wider).tobytes()

@@ -1,6 +1,6 @@
-"""Documents that stand in a corpus more than once, told by a number for each.
+"""Find equal documents in a corpus by a fingerprint of each.
 
-Letters: D documents, N characters, each document's end included.
+Letters: D documents, N characters with the end of each document.
 """
 
 import numpy as np
@@ -9,13 +9,15 @@ from charrnn.text.documents import NUM_MARKS, Documents
 
 Array = np.ndarray
 
-_BASE = 0x9E3779B97F4A7C15  # odd, its bits in no order
-_PART = 1 << 18  # characters looked at at a time
-_BITS = 16  # of a place in a document whose powers are in one table
+_BASE = 0x9E3779B97F4A7C15  # odd, with irregular bits
+_PART = 1 << 18  # characters to process at a time
+_BITS = 16  # of a place in a document that index the first table of powers
 
 
 def fingerprints(documents: Documents) -> Array:
-    """A number for each document, uint64 (D,): equal documents have one, others by all odds not.
+    """Return a fingerprint of each document, uint64 (D,), the same for equal documents only.
+
+    Two different documents share one with negligible probability.
 
     A polynomial in the code points modulo 2⁶⁴, in time linear in N and memory in D.
     """
@@ -39,7 +41,7 @@ def fingerprints(documents: Documents) -> Array:
 
 
 def _powers(step: int, number: int) -> Array:
-    """Powers of the base with exponents 0, step, 2 step, … modulo 2⁶⁴, uint64 (number,)."""
+    """Return powers of the base with exponents 0, step, 2 step, … modulo 2⁶⁴, uint64 (number,)."""
     factors = np.full(number, pow(_BASE, step, 1 << 64), np.uint64)
     factors[:1] = 1
     return np.cumprod(factors)

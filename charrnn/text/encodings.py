@@ -1,9 +1,9 @@
-"""Which encodings a text may be in that is not valid UTF-8, told by what they would read.
+"""Guess the encoding of a text that is not valid UTF-8.
 
-Each candidate decodes the text. What it then reads is as likely as few of its characters are out of
-place: signs amid letters, letters of two scripts side by side, capitals after small letters,
-accented Latin letters in a row, rare ideographs and syllables, ideographs after a space. Of scripts
-that have few letters, the frequent ones are missed where there are too few of them.
+Each candidate decodes the text, and the one with the fewest characters out of place is likeliest.
+Out of place are signs between letters, letters of two scripts side by side, capitals after small
+letters, accented Latin letters in a row, rare ideographs and syllables, and ideographs after a
+space. In scripts with few letters, too few of the frequent letters count against a candidate too.
 """
 
 import codecs
@@ -11,14 +11,13 @@ import contextlib
 import unicodedata
 from functools import cache
 
-_LOOKED_AT = 4000  # characters
+_LOOKED_AT = 4000  # characters to look at
 _MOST_WRONG = 0.2  # of the characters that are not ASCII
-_AS_GOOD = 0.05  # a share of wrong characters so much larger may be chance
+_AS_GOOD = 0.05  # difference in the share of wrong characters that may be chance
 _MOST_NAMED = 3
-_BEFORE, _SHOWN = 8, 20  # characters of an excerpt, those before the strange one and all
-# The scripts that each encoding is for, and the first bytes of its frequent ideographs or
-# syllables, the first level of a standard. Of those that read a text equally well, the first one is
-# likelier.
+_BEFORE, _SHOWN = 8, 20  # characters of an excerpt: before the first strange one, and in all
+# Scripts of each encoding, and the first bytes of its frequent ideographs or syllables (level 1
+# of its standard). Among equally good encodings, the first one is likelier.
 _CANDIDATES: dict[str, tuple[set[str], range]] = {
     "cp949": ({"HANGUL"}, range(0xB0, 0xC9)),
     "euc_jp": ({"HIRAGANA", "KATAKANA", "CJK"}, range(0xB0, 0xD0)),
@@ -39,7 +38,7 @@ _CANDIDATES: dict[str, tuple[set[str], range]] = {
     "cp1256": ({"ARABIC"}, range(0)),
     "cp874": ({"THAI"}, range(0)),
 }
-# Frequent letters of a script and the share of its letters that they make up at least.
+# Frequent letters of a script, and their least share of all its letters.
 _FREQUENT = {
     "CYRILLIC": ("аеиоуыінт", 0.42),
     "GREEK": ("αεηιουωτσνάέήίόύώ", 0.5),
@@ -55,10 +54,10 @@ _SIGNS = {"Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Zs"}
 
 
 def likely_encodings(data: bytes) -> dict[str, str]:
-    """The encodings that would read these bytes as text, the likeliest first, and what they read.
+    """Return the encodings that read these bytes as text, likeliest first, with an excerpt each.
 
     Args:
-        data: from the place on where a character begins; the last one may be cut off.
+        data: begins at a character; the last one may be cut off.
     """
     wrong: dict[str, float] = {}
     loud: dict[str, bool] = {}
@@ -79,9 +78,9 @@ def likely_encodings(data: bytes) -> dict[str, str]:
 
 
 def utf16_without_mark(data: bytes) -> dict[str, str]:
-    """The UTF-16 that would read these bytes, if one does, and what it reads.
+    """Return the UTF-16 variant that reads these bytes, with an excerpt; empty if neither does.
 
-    Its ASCII characters, such as spaces, have a NUL each, which few others have.
+    In UTF-16, ASCII characters such as spaces have a NUL each; few others do.
     """
     places = {"utf-16-be": data[::2].count(0), "utf-16-le": data[1::2].count(0)}
     for name in sorted(places, key=places.__getitem__, reverse=True):
@@ -94,7 +93,7 @@ def utf16_without_mark(data: bytes) -> dict[str, str]:
 
 
 def seven_bit(text: str) -> dict[str, str]:
-    """The ISO 2022 that would read an ASCII text, if its escape sequences are of one."""
+    """Return the ISO 2022 variant of the escape sequences in an ASCII text, with an excerpt."""
     if text.isascii():
         for start, name in _ISO_2022.items():
             with contextlib.suppress(UnicodeError):
@@ -105,7 +104,7 @@ def seven_bit(text: str) -> dict[str, str]:
 
 
 def _excerpts(texts: dict[str, str]) -> dict[str, str]:
-    """A few characters of each text, from where they differ most; of those that agree, one."""
+    """Return an excerpt of each text where they differ most; equal excerpts only once."""
     variety = [len({*chars}) for chars in zip(*texts.values(), strict=False)]
     place = variety.index(max(variety)) if len(texts) > 1 else _BEFORE
     found: dict[str, str] = {}
@@ -117,7 +116,7 @@ def _excerpts(texts: dict[str, str]) -> dict[str, str]:
 
 
 def excerpt_of(text: str) -> str:
-    """A few characters around the first one that is not ASCII, on one line."""
+    """Return an excerpt around the first non-ASCII character, on one line."""
     return _on_one_line(_with_first(text))
 
 
@@ -126,13 +125,13 @@ def _on_one_line(text: str) -> str:
 
 
 def _with_first(text: str) -> str:
-    """The text from a little before the first character that is not ASCII."""
+    """Return the text from just before the first non-ASCII character."""
     first = next((place for place, char in enumerate(text) if char > "\x7f"), 0)
     return text[max(0, first - _BEFORE) :][:_LOOKED_AT]
 
 
 def _share_of_wrong(text: str, encoding: str) -> float:
-    """How many of the characters that are not ASCII are out of place, 0 to 1."""
+    """Return the share of non-ASCII characters that are out of place, 0 to 1."""
     kana = {"HIRAGANA", "KATAKANA"} & _CANDIDATES[encoding][0]
     if kana and kana.isdisjoint(map(_script, text)):
         return 1.0
@@ -142,7 +141,7 @@ def _share_of_wrong(text: str, encoding: str) -> float:
 
 
 def _lack_of_frequent(text: str, encoding: str) -> float:
-    """How much smaller the share of the frequent letters is than in any language of the script."""
+    """Return how far the share of frequent letters is below that of any language in the script."""
     (script, *_) = _CANDIDATES[encoding][0]
     frequent, least = _FREQUENT.get(script, ("", 0.0))
     letters = [char for char in text.lower() if char > "\x7f" and char.isalpha()]
@@ -151,7 +150,7 @@ def _lack_of_frequent(text: str, encoding: str) -> float:
 
 @cache
 def _is_wrong(before: str, char: str, after: str, encoding: str) -> bool:
-    """Whether a character that is not ASCII is out of place between two others."""
+    """Return whether a non-ASCII character is out of place between two others."""
     scripts, frequent = _CANDIDATES[encoding]
     if not _is_letter(char):
         amid_letters = char not in _AMID_LETTERS and _is_letter(before) and _is_letter(after)
@@ -177,7 +176,7 @@ def _is_letter(char: str) -> bool:
 
 @cache
 def _script(char: str) -> str:
-    """The first word of the character's name, which is its script for nearly all letters."""
+    """Return the first word of a character's name, the script of nearly all letters."""
     name = unicodedata.name(char, "")
     if name.startswith(("KATAKANA-HIRAGANA", "IDEOGRAPHIC")):
         return "KATAKANA"

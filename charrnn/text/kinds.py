@@ -1,4 +1,4 @@
-"""What a file is that is not text, by its first bytes, and how to get the text out of it."""
+"""Recognize files that are not text by their first bytes, and say how to get text out of them."""
 
 import shlex
 
@@ -14,7 +14,7 @@ _KINDS = {
     b"PK\x03\x04": ("a zip archive, as .docx, .odt and .epub are", _DOCUMENT),
     b"7z\xbc\xaf'\x1c": _ARCHIVE,
     b"Rar!\x1a": _ARCHIVE,
-    b"(\xb5/\xfd": ("a file compressed by zstd", "unpack it first"),
+    b"(\xb5/\xfd": ("a file compressed with zstd", "unpack it first"),
     b"\x89PNG\r\n": ("an image", NO_TEXT),
     b"\xff\xd8\xff": ("an image", NO_TEXT),
     b"GIF87a": ("an image", NO_TEXT),
@@ -22,7 +22,7 @@ _KINDS = {
     b"\x93NUMPY": ("a NumPy array", NO_TEXT),
     b"SQLite format 3\0": ("a database", "export its text first"),
     b"\x7fELF": ("a program", NO_TEXT),
-    b"]\0\0": ("a file compressed by lzma", "unpack it first"),
+    b"]\0\0": ("a file compressed with lzma", "unpack it first"),
     **{bytes([0x80, protocol]): ("a Python pickle", NO_TEXT) for protocol in range(2, 6)},
 }
 _TAR, _PLACE_OF_TAR = b"ustar", 257
@@ -30,7 +30,7 @@ _PACKED_TARS = (".tgz", ".tbz", ".tbz2", ".txz")
 
 
 def kind_of(data: bytes, source: str) -> tuple[str, str] | None:
-    """What a file is that begins with these bytes, and what to do; None if it may be text.
+    """Return the kind of a file with these first bytes, and what to do; None if it may be text.
 
     Args:
         source: the name of the file.

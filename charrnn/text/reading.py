@@ -1,4 +1,4 @@
-"""Files to text: decoded, composed, with `\\n` for every line end, and a piece at a time."""
+"""Read files as text in pieces: decoded, in NFC, with `\\n` as the only line end."""
 
 import codecs
 import io
@@ -16,24 +16,24 @@ from charrnn.text.encodings import excerpt_of, likely_encodings, seven_bit, utf1
 from charrnn.text.kinds import NO_TEXT, refuse
 from charrnn.text.unicode import normalize
 
-_PART = 1 << 18  # bytes read at a time
-_PACKED_PART = 1 << 14  # of a compressed file
+_PART = 1 << 18  # bytes to read at a time
+_PACKED_PART = 1 << 14  # bytes of a compressed file to read at a time
 _MB = 1 << 20
-_UNPACKED = 32  # MB that a compressed file may unpack to, or its own size so many times:
-_RATIO = 20  # more than any text is packed by
-# ASCII, kana, Han, Hangul and emoji compose with nothing before them, so that a text can be cut
-# there; nothing composes with a newline before it.
+# A compressed file may unpack to 32 MB or to 20 times its size, above the ratio of any text.
+_UNPACKED, _RATIO = 32, 20
+# A text can be cut after a newline, and before ASCII, kana, Han, Hangul and emoji, which never
+# compose with the character before them.
 _COMPOSABLE = re.compile(
     r".*(?:\n|(?=[\0-\x7f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff]))",
     re.DOTALL,
 )
-_BYTES = "latin-1"  # the encoding that any bytes are valid in, which is a way to ask for them
+_BYTES = "latin-1"  # valid for any bytes; asking for it turns off the checks for text
 _NUL = "\0"
 _CUT_OFF = "its last character is cut off; copy or download it again"
 _BOM = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_LOOK_AHEAD = 20  # parts that are read to say which encoding would do
-_URL = re.compile(r"(?:https?|ftp):/")  # a path has one slash of two
+_LOOK_AHEAD = 20  # parts to read for proposing an encoding
+_URL = re.compile(r"(?:https?|ftp):/")  # a path drops the second slash
 
 
 def read_pieces(
@@ -43,18 +43,18 @@ def read_pieces(
     *,
     compose: bool = True,
 ) -> Iterator[str]:
-    """The text of a file, or of standard input for "-", in pieces; see `decode`.
+    """Yield the text of a file, or of standard input for "-", in pieces; see `decode`.
 
     A file whose name ends in .gz, .bz2 or .xz is unpacked.
 
     Args:
-        max_size: MB that it may hold, unpacked. None means that a compressed file may hold 32 MB,
-            or 20 times its own size, and any other what it will.
-        compose: as for `decode`.
+        max_size: limit in MB after unpacking. None: 32 MB or 20 times its size for a compressed
+            file, no limit for others.
+        compose: as in `decode`.
 
     Raises:
-        CorpusError: it cannot be read, unpacked or decoded, is no text or holds more.
-        ConfigError: there is no such encoding.
+        CorpusError: it cannot be read, unpacked or decoded, is not text or is too large.
+        ConfigError: the encoding is unknown.
     """
     try:
         if str(path) == "-":
@@ -73,19 +73,19 @@ def read_pieces(
 
 
 def refuse_url(name: str, error: type[CharRNNError] = CorpusError) -> None:
-    """Raise an error if what should be the name of a file is an address on the web."""
+    """Raise an error if a file name is a URL."""
     if _URL.match(name) and not re.search(r"\s", name):
         url = re.sub("/+", "//", name, count=1)
         raise error(f"{url} is a URL, not a file; download it first: curl -O {url}")
 
 
 def name_of(path: Path | str) -> str:
-    """What a file is called in an error."""
+    """Return the name of a file for an error."""
     return "standard input" if str(path) == "-" else str(path)
 
 
 def read_text(path: Path | str, encoding: str = "utf-8", max_size: int | None = None) -> str:
-    """All of what `read_pieces` reads."""
+    """Read a whole file; see `read_pieces`."""
     return "".join(read_pieces(path, encoding, max_size))
 
 
@@ -95,14 +95,14 @@ def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 
 
 def _as_they_come(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a pipe, as many at a time as there are."""
+    """Yield the bytes of a pipe as they arrive."""
     read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     while part := read(_PART):
         yield part
 
 
 def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[bytes]:
-    """The bytes of a file, unpacked where its name says that it is compressed."""
+    """Yield the bytes of a file, unpacked if its name has a suffix of compressed files."""
     suffix = compression(source)
     if not suffix:
         return _limited(_parts(file), source, max_size)
@@ -112,7 +112,7 @@ def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[byt
 
 
 def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Iterator[bytes]:
-    """The same, until they are more than `max_size` MB."""
+    """Yield the parts; raise CorpusError above `max_size` MB."""
     size = 0
     for part in parts:
         size += len(part)
@@ -127,20 +127,20 @@ def _limited(parts: Iterable[bytes], source: str, max_size: int | None) -> Itera
 def decode(
     parts: Iterable[bytes], source: str, encoding: str = "utf-8", *, compose: bool = True
 ) -> Iterator[str]:
-    """Bytes as text in NFC, without byte-order marks, with `\\n` for every line end, in pieces.
+    """Decode bytes to text in pieces, in NFC, without byte-order marks, with `\\n` as line end.
 
-    A mark is dropped wherever it stands, as files that were put together each begin with one.
+    Marks are dropped anywhere, as each of several concatenated files begins with one.
 
     Args:
-        source: what the bytes are called in an error.
-        compose: False leaves characters as they are, not in NFC.
+        source: name of the bytes in errors.
+        compose: False keeps characters as they are, not in NFC.
 
     Raises:
-        CorpusError: the bytes are not valid in that encoding, or are no text.
-        ConfigError: there is no such encoding.
+        CorpusError: the bytes are not valid in this encoding, or are not text.
+        ConfigError: the encoding is unknown.
     """
     try:
-        io.TextIOWrapper(io.BytesIO(), encoding)  # it knows which codecs are not for text
+        io.TextIOWrapper(io.BytesIO(), encoding)  # raises for codecs that are not text encodings
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}") from None
     pieces = _decoded(iter(parts), source, encoding)
@@ -150,7 +150,7 @@ def decode(
 def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    size, head = 0, ""  # what is looked at to see whether it is text
+    size, head = 0, ""  # the beginning, to check whether it is text
     only_ascii = True
     looking = codecs.lookup(encoding) != codecs.lookup(_BYTES)
     if looking:
@@ -165,7 +165,7 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
             reason = f"; {error}"
             if isinstance(error, UnicodeDecodeError):
                 cut_off = not data and not only_ascii
-                data = error.object  # with what was left of the part before
+                data = error.object  # with the rest of the previous part
                 advice = _CUT_OFF if cut_off else _advice(data, parts)
                 reason = f" at byte {size - len(data) + error.start}; {advice}"
             raise CorpusError(f"{source} is not valid {encoding.upper()}{reason}") from None
@@ -179,12 +179,12 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
 
 
 def _refuse_other(text: str, source: str, encoding: str) -> None:
-    """An error where the beginning of a text is that of another encoding, or of no text.
+    """Raise CorpusError if the beginning of a text shows another encoding, or is not text.
 
-    A few NULs may be there.
+    A few NULs are allowed.
     """
     full_of_nuls = text.count(_NUL) * 100 > len(text)
-    reason = "it is full of NULs" if full_of_nuls else "it holds escape sequences"
+    reason = "it is full of NULs" if full_of_nuls else "it contains escape sequences"
     if candidates := (
         utf16_without_mark(text.encode(encoding)) if full_of_nuls else seven_bit(text)
     ):
@@ -196,9 +196,9 @@ def _refuse_other(text: str, source: str, encoding: str) -> None:
 
 
 def _advice(data: bytes, rest: Iterator[bytes]) -> str:
-    """What to do with a file of which `data` is not valid and `rest` is not yet read."""
+    """Say what to do with a file of which `data` is invalid and `rest` is unread."""
     if suffix := compression_of(data):
-        return f"it is compressed: give it a name that ends in {suffix}"
+        return f"it is compressed; rename it to end in {suffix}"
     if data[:2] in _UTF16:
         candidates = {"utf-16": excerpt_of(data.decode("utf-16", "replace"))}
     elif b"\0" in data:
@@ -215,19 +215,19 @@ def _advice(data: bytes, rest: Iterator[bytes]) -> str:
             except UnicodeError:
                 del decoders[name]
     if not decoders:
-        return f"name its encoding with {setting('encoding')}"
+        return f"set its encoding with {setting('encoding')}"
     name, *others = decoders
     also = "".join(f", {other} as {candidates[other]!r}" for other in others)
     return f"{setting('encoding')} {name} would read it as {candidates[name]!r}{also}"
 
 
 def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
-    """The same text in pieces, each of them all that `end` matches at its start, but for the last.
+    """Regroup a text so that every piece but the last ends where `end` matches.
 
-    So that the pieces end where `end` says, however the text was cut before.
+    The pieces do not depend on how the text was cut before.
 
     Args:
-        end: finds an end by the two characters around it, or the one before it.
+        end: matches up to an end, decided by the two characters around it or the one before it.
     """
     held: list[str] = []  # without an end
     last = ""  # the character that comes next
@@ -242,21 +242,21 @@ def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
 
 
 def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces of a text without the newline that ends it."""
+    """Yield the pieces of a text without its last newline."""
     newline = ""
     for piece in pieces:
         text = newline + piece
-        newline = "\n" if text.endswith("\n") else ""  # held back, as it may be the last
+        newline = "\n" if text.endswith("\n") else ""  # held back: it may end the text
         yield text.removesuffix("\n")
 
 
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:
-    """What `split_lines` returns for a whole text, of one that comes in pieces."""
+    """Yield the lines of a text in pieces, as `split_lines` returns them for a whole text."""
     return chain.from_iterable(lines_in(pieces))
 
 
 def lines_in(pieces: Iterable[str]) -> Iterator[list[str]]:
-    """The lines that end in each piece of a text, and at last one without an end."""
+    """Yield lists of lines: those that end in each piece, then a last one without an end."""
     begun: list[str] = []  # a line that has not ended
     for piece in pieces:
         first, *others = piece.split("\n")
@@ -269,10 +269,10 @@ def lines_in(pieces: Iterable[str]) -> Iterator[list[str]]:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text that `decode` returned; a newline ends a line and starts none."""
+    """Return the lines of a text from `decode`; a newline ends a line and does not start one."""
     return strip_last_newline(text).split("\n") if text else []
 
 
 def strip_last_newline(text: str) -> str:
-    """A file's text without the newline that ends its last line."""
+    """Return a text without its last newline."""
     return text.removesuffix("\n")

@@ -1,4 +1,4 @@
-"""Texts as Python programs hold them, strings, documents or paths, made into a corpus."""
+"""Make a corpus from strings, documents or paths, as Python programs pass them."""
 
 import os
 import re
@@ -19,12 +19,12 @@ Source = str | Path | Sequence[str] | Sequence[Path]
 
 _PARAGRAPHS = "\n\n"
 _LONGEST_NAME = 256  # characters
-_LOOKED_AT = 100  # documents that may be names of files
-_PART = 1 << 18  # characters of a text taken at a time
+_LOOKED_AT = 100  # documents to check for names of files
+_PART = 1 << 18  # characters to process at a time
 
 
 def names_of(source: Source) -> list[str] | None:
-    """What the command line would call a source, None where it is a text or documents.
+    """Return a source as the command line names it, None for a text or documents.
 
     Raises:
         ConfigError: it is something else.
@@ -39,7 +39,7 @@ def names_of(source: Source) -> list[str] | None:
     if source and all(isinstance(each, Path) for each in source):
         return [str(each) for each in source]
     if not all(isinstance(each, str) for each in source):
-        raise ConfigError("a list of texts must hold strings, or Paths, and nothing else")
+        raise ConfigError("a list of texts must contain only strings, or only Paths")
     return None
 
 
@@ -73,7 +73,7 @@ def read_source(
         marked = _mark_documents(texts)
     corpus = Corpus.collect("text", marked, separator)
     if not corpus.documents:
-        raise CorpusError("there is no text in it")
+        raise CorpusError("there is no text to read: the source is empty")
     return corpus
 
 
@@ -84,7 +84,7 @@ def split_source(
     encoding: str = "utf-8",
     max_size: int | None = None,
 ) -> Split:
-    """Hold out a share of the corpus for validation, or take another text for that.
+    """Hold out a share of the corpus for validation, or read another text for it.
 
     Raises:
         ConfigError: the share is out of range.
@@ -99,11 +99,11 @@ def split_source(
 
 
 def separator(lines: bool | None, split_on: str | None) -> str | None:
-    """Where a text is cut into documents, None where neither says.
+    """Return the separator that splits a text into documents, None if neither is given.
 
     Raises:
-        ConfigError: both do, or one of them has no meaning.
-        CorpusError: that text is not valid Unicode.
+        ConfigError: both are given, or one is invalid.
+        CorpusError: the separator is not valid Unicode.
     """
     if lines is not None:
         check_flag("lines", lines)
@@ -112,7 +112,7 @@ def separator(lines: bool | None, split_on: str | None) -> str | None:
     if lines is not None:
         raise ConfigError(f"{setting('split_on')} cannot be combined with {setting('lines')}")
     if not split_on:
-        raise ConfigError(f"{setting('split_on')} must be a text to cut at, not ''")
+        raise ConfigError(f"{setting('split_on')} must be a text to split at, not ''")
     return _as_read(split_on)
 
 
@@ -124,12 +124,12 @@ def _mark_text(text: str, separator: str) -> Iterator[str]:
 
 
 def _refuse_name(text: str) -> None:
-    """Raise CorpusError where a text is the name of a file or a folder that is there, or a URL."""
+    """Raise CorpusError if a text is a URL or the name of an existing file or folder."""
     refuse_url(text)
     if len(text) < _LONGEST_NAME and os.path.exists(text):
         raise CorpusError(
-            f"{text!r} is the name of a file or folder: give pathlib.Path({text!r}) to read it, or "
-            "end it with a newline if it is the text"
+            f"{text!r} is the name of a file or folder; pass pathlib.Path({text!r}) to read it, or "
+            "add a newline if it is the text itself"
         )
 
 

@@ -1,10 +1,10 @@
-"""Documents to the tokens that a model reads.
+"""Turn documents into the tokens that a model reads.
 
 Letters: N tokens, D documents, A characters in the alphabet, M numbers in all.
 
-Tokens are those of each document and then <EOS>, or IGNORE where the split has cut the document.
-Whatever follows one of the two starts afresh, so that an array of tokens tells where documents
-begin and end, and the arrays cut from it do too.
+Each document ends with <EOS>, or with IGNORE if the split has cut it. What follows either of the
+two starts from an empty state. So an array of tokens, and any slice of it, shows where documents
+begin.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ _SECTIONS = 16  # of a sample
 
 
 def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabulary:
-    """The most frequent tokens of the documents, as many as `config` wants."""
+    """Return a vocabulary of the most frequent tokens, as `config` says."""
     if config.tokens == "char":
         return Vocabulary.from_counts(documents.char_counts(), config)
     counts = Counter[str]()
@@ -36,17 +36,17 @@ def learn_vocabulary(documents: Documents, config: VocabularyConfig) -> Vocabula
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens looked up where they are read, so that they take no memory beside the documents."""
+    """Tokens that are looked up when read, so that they take no memory beside the documents."""
 
-    codes: Array  # (M,) numbers
-    ids: Array  # (A,) the id of each number
+    codes: Array  # (M,) numbers of characters or tokens
+    ids: Array  # (A,) id of each number
     spans: Spans  # each document with its end
-    cut: int = -1  # the place in `codes` that stands for IGNORE, if there is one
+    cut: int = -1  # place in `codes` that reads as IGNORE, -1 for none
 
     @classmethod
     def of(cls, tokens: Array) -> "Tokens":
-        """Those of an array (N,)."""
-        ids = np.append(np.arange(tokens.max() + 1), IGNORE)  # of each id and, at -1, of IGNORE
+        """Wrap an array of ids (N,)."""
+        ids = np.append(np.arange(tokens.max() + 1), IGNORE)  # -1 reads as IGNORE
         return cls(tokens, ids.astype(tokens.dtype), Spans.between(_stops(tokens)))
 
     def __len__(self) -> int:
@@ -54,28 +54,28 @@ class Tokens:
 
     @property
     def dtype(self) -> np.dtype:
-        """That of the ids."""
+        """Type of the ids."""
         return self.ids.dtype
 
     def shuffled(self, rng: np.random.Generator) -> "Tokens":
-        """The same with the documents in a random order."""
+        """Return the tokens with the documents in random order."""
         return replace(self, spans=self.spans.shuffled(rng))
 
     def slice(self, start: int, stop: int) -> Array:
-        """Ids of the tokens from `start` to `stop`, which are read cyclically (stop - start,)."""
+        """Return the ids from `start` to `stop`, read cyclically (stop - start,)."""
         return self._at(self.spans.places(start, stop))
 
     def side_by_side(self, starts: Array, length: int) -> Array:
-        """Ids from each of these places on (length, B)."""
+        """Return `length` ids from each start (length, B)."""
         return self._at(self.places_side_by_side(starts, length))
 
     def places_side_by_side(self, starts: Array, length: int) -> Array:
-        """Where these tokens lie in `codes` (length, B)."""
+        """Return the places of these tokens in `codes` (length, B)."""
         places = [self.spans.places(start, start + length) for start in starts]
         return np.stack(places, axis=1)
 
     def array(self) -> Array:
-        """All ids (N,)."""
+        """Return all ids (N,)."""
         return np.concatenate([self._at(places) for places in self.spans.parts()])
 
     def _at(self, places: Array) -> Array:
@@ -117,15 +117,15 @@ def _with_ends(vocabulary: Vocabulary, texts: Sequence[str]) -> Array:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as a model is evaluated on it."""
+    """A split to evaluate a model on."""
 
-    tokens: Array  # (N,) ids: each document and then <EOS>, or IGNORE where it was cut
-    chars: int  # characters in NFC, whatever the tokens are; the ends of documents left out
+    tokens: Array  # (N,) ids of each document, then <EOS>, or IGNORE if it is cut
+    chars: int  # characters in NFC, whatever the tokens are, without ends of documents
 
     def sample(self, most: int) -> "Encoded":
-        """About `most` of the tokens, in sections at equal distances; all where there are fewer.
+        """Return about `most` tokens in evenly spaced sections, or all if there are fewer.
 
-        A section begins where a document does, if one begins in its first half.
+        A section begins with a document if one begins in its first half.
         """
         if len(self.tokens) <= most:
             return self
@@ -143,12 +143,12 @@ class Encoded:
         return Encoded(tokens, max(1, round(share * self.chars * len(tokens) / len(self.tokens))))
 
     def num_chars(self, *, eos: bool) -> int:
-        """Characters to divide by, with one for each <EOS> or without them."""
+        """Return the number of characters to divide by, with or without one for each <EOS>."""
         return self.chars + (int(np.count_nonzero(self.tokens == EOS)) if eos else 0)
 
 
 def evenly_spaced(size: int, most: int) -> list[tuple[int, int]]:
-    """Where sections at equal distances start and stop, which together are `most` of `size`."""
+    """Return start and stop of evenly spaced sections that cover `most` of `size` in all."""
     if size <= most:
         return [(0, size)]
     length = most // _SECTIONS
@@ -157,12 +157,12 @@ def evenly_spaced(size: int, most: int) -> list[tuple[int, int]]:
 
 
 def encode_documents(vocabulary: Vocabulary, documents: Documents) -> Encoded:
-    """All documents as one array of tokens."""
+    """Encode all documents as one array of tokens."""
     return Encoded(tokenize(vocabulary, documents).array(), documents.chars)
 
 
 def split_documents(tokens: Array) -> list[Array]:
-    """The documents of a split, each a view with its <EOS> or IGNORE at the end."""
+    """Split tokens into documents, each a view with its <EOS> or IGNORE at the end."""
     return np.split(tokens, _stops(tokens)[:-1])
 
 

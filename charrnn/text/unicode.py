@@ -1,4 +1,4 @@
-"""Unicode: one spelling for each character, texts as numbers, and composing what is decomposed.
+"""Unicode: normalize texts, convert them to code points, and compose decomposed output.
 
 Letters: N characters.
 """
@@ -11,17 +11,17 @@ import numpy as np
 from charrnn.errors import CorpusError
 
 CODE_POINTS = 0x110000
-CHARACTERS = CODE_POINTS - 0x800  # that a text may hold: every code point but the surrogates
+CHARACTERS = CODE_POINTS - 0x800  # all code points but surrogates
 _BOM = "\ufeff"
-_LONG = 256  # more marks on a letter than any text has
-_NO_STARTERS = "\u0f73\u0f75\u0f81"  # of combining class 0, but made of marks
+_LONG = 256  # marks on a letter, more than in any real text
+_NO_STARTERS = "\u0f73\u0f75\u0f81"  # combining class 0, but composed of marks
 
 
 def normalize(text: str) -> str:
-    """The canonical form of a text: NFC without byte-order marks, one spelling a character.
+    """Return a text in NFC without byte-order marks, so that each character has one spelling.
 
     Raises:
-        CorpusError: it holds half a surrogate pair, as bytes that are no text leave it.
+        CorpusError: it contains half a surrogate pair, as from bytes that are not text.
     """
     if text.isascii():
         return text
@@ -39,9 +39,9 @@ def _composed(text: str) -> str:
 
 
 def _order_marks(text: str) -> str:
-    """The text with long runs of marks in canonical order (Unicode Standard Annex 15).
+    """Put long runs of marks into canonical order (Unicode Standard Annex 15).
 
-    Python's own normalization swaps neighbours until they are: of a million, for an hour.
+    Python's own normalization takes quadratic time: an hour for a million marks.
     """
     parts, done = [], 0
     for place in range(0, len(text), _LONG):  # one of them is in every such run
@@ -57,7 +57,7 @@ def _is_mark(char: str) -> bool:
 
 
 def _run_of_marks(text: str, place: int) -> tuple[int, int]:
-    """Where the marks around a place start and stop."""
+    """Return start and stop of the run of marks around a place."""
     start = stop = place
     while start and _is_mark(text[start - 1]):
         start -= 1
@@ -76,20 +76,20 @@ def _in_order(marks: str) -> str:
 
 
 def code_points(text: str) -> np.ndarray:
-    """The characters of a text as numbers, uint32 (N,)."""
+    """Return the code points of a text, uint32 (N,)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def from_code_points(numbers: np.ndarray) -> str:
-    """The text of which `code_points` gives these numbers."""
+    """Return the text with these code points."""
     return numbers.astype(np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def places_of_parts(text: str) -> list[int]:
-    """For each character of a text in NFD, the place in NFC of the one that it is a part of.
+    """Return, for each character of the text in NFD, the place of its character in NFC.
 
     Args:
-        text: in NFC; in NFD marks are in canonical order.
+        text: in NFC; in NFD, marks are in canonical order.
     """
     found, run = [], 0
     for place, composed in enumerate(text):
@@ -101,7 +101,7 @@ def places_of_parts(text: str) -> list[int]:
 
 
 def sum_composed(text: str, values: Iterable[float]) -> list[float]:
-    """For each character of a text in NFC, the sum over the characters it is composed of.
+    """Return, for each character of a text in NFC, the sum over its parts in NFD.
 
     Args:
         values: one for each character of the text in NFD.
@@ -113,10 +113,10 @@ def sum_composed(text: str, values: Iterable[float]) -> list[float]:
 
 
 class Composer:
-    """Composes decomposed text as it comes, and holds back what may still change.
+    """Composes decomposed text as it arrives, and holds back what may still change.
 
-    The last starter and what follows it wait for a character that starts anew: one that is no
-    combining mark, and that stays as it is when the two are composed (Unicode Standard Annex 15).
+    The last starter and its marks wait for a character that begins a new cluster: one that is not
+    a combining mark and does not compose with them (Unicode Standard Annex 15).
     """
 
     def __init__(self) -> None:
@@ -124,11 +124,11 @@ class Composer:
 
     @property
     def held(self) -> str:
-        """What is held back, composed."""
+        """The text held back, composed."""
         return _composed("".join(part for part, _ in self._parts))
 
     def push(self, character: str, log_prob: float) -> list[tuple[str, float]]:
-        """Take in a character, and return those settled by now, each with the sum of its log P."""
+        """Add a character; return the settled ones, each with the sum of its log P."""
         settled = []
         if not unicodedata.combining(character):
             apart = self.held + character
@@ -138,7 +138,7 @@ class Composer:
         return settled
 
     def flush(self) -> list[tuple[str, float]]:
-        """What was held back, as nothing follows it."""
+        """Return what was held back, at the end of the text."""
         parts = sorted(self._parts, key=lambda part: unicodedata.combining(part[0]))
         held = self.held
         sums = sum_composed(held, [log_prob for _, log_prob in parts])

@@ -1,11 +1,11 @@
-"""Text to tokens to ids and back.
+"""Convert text to tokens to ids, and back.
 
-A token is a string: a character (Unicode code point) of the text composed (NFC) or decomposed
-(NFD, Hangul as jamo), or a word. All tokens of a text, joined, are the text.
+A token is a string: a character (Unicode code point) in NFC, one in NFD (Hangul as jamo), or a
+word. The tokens of a text, joined, are the text.
 
-Two ids are always there: EOS ends a document and is only ever predicted, never an input; UNK
-stands for every token outside the vocabulary. The other ids are tokens in code point order, so
-that the same text always gives the same ids.
+Two ids are special: EOS ends a document and is predicted but never read; UNK stands for every
+token outside the vocabulary. The other ids are the tokens in code point order, so that the same
+text always gives the same ids.
 """
 
 import math
@@ -25,7 +25,8 @@ from charrnn.text.unicode import CHARACTERS, CODE_POINTS, code_points
 
 EOS_NAME, UNK_NAME, UNK_CHARACTER = "<EOS>", "<UNK>", "\ufffd"
 _JOINERS = "\u200c\u200d"
-# How the names of such characters begin, but for katakana, which spells words from abroad.
+# Beginnings of names of characters in scripts without spaces, except katakana, which spells
+# loanwords.
 _UNSPACED = (
     *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ", "YI ", "TANGUT ", "NUSHU "),
     *("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TAI ", "NEW TAI "),
@@ -36,10 +37,10 @@ _CHARACTERS = VocabularyConfig()
 
 
 def split_words(text: str) -> list[str]:
-    """Words, numbers and single signs, each with the spaces before it; a newline is one by itself.
+    """Split a text into words, numbers and single signs, each with the spaces before it.
 
-    So that a word at the start of a line is the one at the start of a document, and joined they are
-    the text. Scripts that put no spaces between words, such as Chinese and Thai, are cut into
+    A newline is a token by itself, so that a word is the same token at the start of a line and of a
+    document. Scripts without spaces between words, such as Chinese and Thai, are split into
     characters. Marks and joiners stay with the character before them (Unicode Standard Annex 29).
     """
     return _word().findall(text)
@@ -55,17 +56,17 @@ def _word() -> re.Pattern[str]:
 
 
 def _is_in_words(char: str) -> bool:
-    """Whether words hold a character, and not a word each: unless its script has no spaces."""
+    """Return whether a character is part of words: not if its script has no spaces."""
     if char.isalpha():
         return not unicodedata.name(char, "").startswith(_UNSPACED)
     return char.isalnum() or char == "_"
 
 
 def _ranges(characters: Iterable[str]) -> str:
-    """What a character class of a regular expression holds, in ranges.
+    """Return the ranges of a regular expression's character class.
 
     Args:
-        characters: in code point order, none with a meaning there.
+        characters: in code point order, none of them special in a class.
     """
     numbered = enumerate(map(ord, characters))
     runs = [[*run] for _, run in groupby(numbered, lambda pair: pair[1] - pair[0])]
@@ -73,11 +74,11 @@ def _ranges(characters: Iterable[str]) -> str:
 
 
 class Vocabulary:
-    """The tokens a model knows.
+    """The tokens that a model knows.
 
     Args:
         tokens: distinct; their ids follow EOS and UNK in this order.
-        config: what a token is.
+        config: kind of tokens.
     """
 
     def __init__(self, tokens: Sequence[str], config: VocabularyConfig = _CHARACTERS) -> None:
@@ -88,7 +89,7 @@ class Vocabulary:
     def from_texts(
         cls, texts: Iterable[str], config: VocabularyConfig = _CHARACTERS
     ) -> "Vocabulary":
-        """The most frequent tokens of `texts` in NFC, as many as `config` wants."""
+        """Return the most frequent tokens of `texts` in NFC, as `config` says."""
         counts = Counter[str]()
         for text in texts:
             counts.update(split_words(text) if config.tokens == "word" else text)
@@ -98,11 +99,11 @@ class Vocabulary:
     def from_counts(
         cls, counts: Mapping[str, int], config: VocabularyConfig = _CHARACTERS
     ) -> "Vocabulary":
-        """The same where it is known how often each word or character in NFC occurs."""
+        """Return the most frequent tokens, from the counts of words or characters in NFC."""
         if config.normalize == "nfd":
             counts = _decomposed(counts)
         found = sorted(token for token, count in counts.items() if count >= config.min_count)
-        if config.max_size is not None:  # of those that are equally frequent the first ones
+        if config.max_size is not None:  # ties go to the first in code point order
             found = sorted(sorted(found, key=lambda token: -counts[token])[: config.max_size])
         return cls(found, config)
 
@@ -111,21 +112,21 @@ class Vocabulary:
 
     @cached_property
     def dtype(self) -> np.dtype:
-        """The smallest signed integer type that holds every id, and IGNORE."""
+        """Smallest signed integer type that holds every id and IGNORE."""
         return np.min_scalar_type(-len(self))
 
     def split(self, text: str) -> Sequence[str]:
-        """The tokens of a text in NFC, known or not; a string where they are characters."""
+        """Return the tokens of a text in NFC, known or not; characters as one string."""
         if self.config.tokens == "word":
             return split_words(text)
         return unicodedata.normalize(_FORMS[self.config.normalize], text)
 
     def encode(self, text: str) -> np.ndarray:
-        """Ids (N,) of the tokens of a text in NFC, UNK for those not known."""
+        """Return the ids (N,) of the tokens of a text in NFC, UNK for unknown ones."""
         return self.ids([self.split(text)])
 
     def ids(self, pieces: Sequence[Sequence[str]]) -> np.ndarray:
-        """Ids (N,) of all tokens of several texts that `split` has cut, one after another."""
+        """Return the ids (N,) of the tokens of several texts from `split`, concatenated."""
         if self.config.tokens == "word":
             tokens = [token for piece in pieces for token in piece]
             known = self._id_of_word
@@ -134,16 +135,15 @@ class Vocabulary:
         return found
 
     def unknown_nats(self, tokens: Sequence[str], ids: np.ndarray) -> np.ndarray:
-        """What spelling out the unknown tokens costs beside -log P(<UNK>), float64 (N,) nats.
+        """Return the cost of spelling out unknown tokens, beyond -log P(<UNK>), float64 (N,) nats.
 
-        With it a model gives every text a probability, and those of all texts add up to at most 1,
-        so that a text compares with others and a model with other models. An unknown character is
-        any of those outside the vocabulary, all equally probable. An unknown word is spelled with
-        any characters, and after each it ends with probability 1/2.
+        With it, the probabilities of all texts add up to at most 1, so that texts and models can be
+        compared. An unknown character is any of those outside the vocabulary, equally probable. An
+        unknown word consists of any characters, and ends after each with probability 1/2.
 
         Args:
-            tokens: (N,) as `split` has cut them.
-            ids: (N,) theirs; known tokens cost nothing.
+            tokens: (N,) from `split`.
+            ids: (N,) their ids; known tokens cost nothing.
         """
         found: np.ndarray = (ids == UNK) * math.log(max(1, CHARACTERS - len(self.tokens)))
         if self.config.tokens == "word":
@@ -152,11 +152,11 @@ class Vocabulary:
         return found
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids, in NFC; UNK reads as U+FFFD, EOS as nothing."""
+        """Return the text of the ids, in NFC; UNK becomes U+FFFD, EOS nothing."""
         return unicodedata.normalize("NFC", "".join(map(self.token, ids)))
 
     def token(self, id: int) -> str:
-        """One token; UNK is U+FFFD, EOS nothing."""
+        """Return the token of an id; U+FFFD for UNK, "" for EOS."""
         special = ("", UNK_CHARACTER)
         return special[id] if id < NUM_SPECIAL else self.tokens[id - NUM_SPECIAL]
 
@@ -172,7 +172,7 @@ class Vocabulary:
 
 
 def _decomposed(counts: Mapping[str, int]) -> Counter[str]:
-    """How often each decomposed character occurs in characters in NFC."""
+    """Count decomposed characters, from the counts of characters in NFC."""
     found = Counter[str]()
     for character, count in counts.items():
         for part in unicodedata.normalize("NFD", character):

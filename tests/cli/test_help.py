@@ -303,7 +303,7 @@ def test_completion_needs_a_home_folder(
     assert_one_line(run("--install-completion"), 1, "cannot use")
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("klingon", "/bin/klingon"))
     assert run("--install-completion").err == (
-        "error: completion is for bash, zsh, fish and PowerShell\n"
+        "error: completion works in bash, zsh, fish and PowerShell only\n"
     )
 
 
@@ -334,9 +334,9 @@ def test_completion_never_empties_a_start_up_file(
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("sample --tmep 3", 2, "No such option: --tmep (charrnn sample"),
+        ("sample --tmep 3", 2, "No such option: --tmep (see charrnn sample"),
         ("sample --top 3", 2, "No such option: --top; did you mean '--top-k' or '--top-p'?"),
-        ("sample --hidden-size 3", 2, "No such option: --hidden-size (charrnn sample"),
+        ("sample --hidden-size 3", 2, "No such option: --hidden-size (see charrnn sample"),
         (
             "sample --prompt he",
             2,
@@ -345,7 +345,7 @@ def test_completion_never_empties_a_start_up_file(
         ("sample -length 3", 2, "No such option: -length; did you mean '--length'?"),
         ("sample -help", 2, "No such option: -help; did you mean '--help'?"),
         ("train --rate=1", 2, "No such option: --rate; did you mean '--learning-rate'?"),
-        ("train --model lstm", 2, "No such option: --model (charrnn train"),
+        ("train --model lstm", 2, "No such option: --model (see charrnn train"),
         (
             "sample -caption",
             2,
@@ -353,10 +353,10 @@ def test_completion_never_empties_a_start_up_file(
         ),
         ("sample -interesting", 2, "-interesting is read as -n teresting; put -- before"),
         ("score -5", 2, "No such option: -5; put -- before an argument that begins with -"),
-        ("score -x", 2, "No such option: -x (charrnn score"),
+        ("score -x", 2, "No such option: -x (see charrnn score"),
         ("trian", 2, "No such command: trian; did you mean 'train'?"),
         ("generate The", 2, "No such command: generate; did you mean 'sample'?"),
-        ("pain", 2, "No such command: pain (charrnn --help"),
+        ("pain", 2, "No such command: pain (see charrnn --help"),
         ("sample --lenght 3", 2, "No such option: --lenght; did you mean '--length'?"),
         ("train --hidden_size 3", 2, "No such option: --hidden_size; did you mean '--hidden-size'"),
         (
@@ -369,13 +369,13 @@ def test_completion_never_empties_a_start_up_file(
         ("train nothing/novel.txt", 1, "no such file: nothing/novel.txt"),
         ("train hello --cell ltsm", 2, "not 'ltsm'; did you mean 'lstm'?"),
         ("train hello --activation Relu", 2, "not 'Relu'; did you mean 'relu'?"),
-        ("train hello --init-from everyda", 1, "no model everyda; did you mean 'everyday'?"),
-        ("sample -c ilsan", 1, "there is no model ilsan; did you mean 'ilsang'?"),
+        ("train hello --init-from everyda", 1, "no model named everyda; did you mean 'everyday'?"),
+        ("sample -c ilsan", 1, "no model named ilsan; did you mean 'ilsang'?"),
         ("sample -c texts/movel.npz", 1, "; did you mean 'texts/model.npz'?"),
         (
             "sample -c mine.npz",
             1,
-            "there is no model mine.npz; did you mean 'checkpoints/mine.npz'?",
+            "no model named mine.npz; did you mean 'checkpoints/mine.npz'?",
         ),
         ("sample -c minee", 1, "; did you mean 'checkpoints/mine.npz'?"),
         ("sample -c nofile.npz", 1, "cannot read nofile.npz: No such file"),

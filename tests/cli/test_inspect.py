@@ -226,7 +226,9 @@ def test_a_model_needs_no_option(run: Run) -> None:
     assert run("inspect", "m.npz", *unit).out == run("inspect", "-c", "m.npz", *unit).out
     assert run("inspect", "everyday").out.splitlines()[0].endswith("parameters")
     assert_one_line(run("inspect", "everday"), 1, "did you mean 'everyday'?")
-    assert_one_line(run("inspect", "nothing"), 1, "cannot read nothing")
+    assert_one_line(
+        run("inspect", "nothing"), 1, "no model named nothing; the models here are everyday, ilsang"
+    )
 
 
 # Errors
@@ -280,4 +282,4 @@ def test_a_model_whose_numbers_grow_beyond_all_bounds_is_one_line(
         weights[:] = 3e38  # two of them add up to infinity, in whatever order a kernel adds
     checkpoint.save(huge, folder / "huge.npz")
     for options in (("--neuron", "1", "text.txt"), ("--neurons", "long.txt")):
-        assert_one_line(run("inspect", "-c", "huge.npz", *options), 1, "predicts nothing")
+        assert_one_line(run("inspect", "-c", "huge.npz", *options), 1, "predictions are not finite")

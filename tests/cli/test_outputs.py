@@ -150,7 +150,7 @@ def test_the_names_beside_a_model_are_not_those_of_a_model(
 ) -> None:
     before = contents(folder)
     result = run(*TRAIN, "-o", f"model.{ending}.npz")
-    assert_one_line(result, 2, "for a file that charrnn keeps beside a model")
+    assert_one_line(result, 2, "keeps files of such names beside a model")
     assert contents(folder) == before
 
 

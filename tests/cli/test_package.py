@@ -55,15 +55,13 @@ def test_any_other_error_is_a_fault_with_its_place() -> None:
         raise KeyError("x")
     except KeyError as error:
         text, code = cli._failure(error)
-    assert text.startswith(
-        "a fault in charrnn, please report it: KeyError('x') at test_package.py:"
-    )
+    assert text.startswith("a bug in charrnn, please report it: KeyError('x') at test_package.py:")
     assert code == 1
 
 
 def test_what_is_wrong_on_the_command_line_is_one_line(run: Run) -> None:
-    assert_one_line(run("train", "--hidden-size", "x"), 2, "(charrnn train --help tells more)")
-    assert_one_line(run("paint"), 2, "(charrnn --help tells more)")
+    assert_one_line(run("train", "--hidden-size", "x"), 2, "(see charrnn train --help)")
+    assert_one_line(run("paint"), 2, "(see charrnn --help)")
 
 
 def test_the_version_is_one_line(run: Run) -> None:

@@ -139,7 +139,7 @@ def test_a_log_on_a_full_disk_ends_no_run_and_loses_nothing(
         patch.setattr(os, "write", full_for_a_while)
         result = run("train", "hello", "--steps", "9", "-o", "h.npz", "--log", "a.jsonl")
     assert result.code == 0
-    said = "cannot write a.jsonl: No space left on device; training goes on"
+    said = "cannot write a.jsonl: No space left on device; training continues"
     assert result.err.count(said) == 1
     steps = [json.loads(line)["step"] for line in (folder / "a.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 10))

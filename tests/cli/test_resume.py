@@ -41,7 +41,7 @@ def test_an_interrupted_run_is_not_overwritten_and_goes_on(run: Run, folder: Pat
     logged = (folder / "a.jsonl").read_text()
     process = start(*TRAIN, "--resume", "--log", "a.jsonl", cwd=folder)
     assert process.stderr is not None
-    assert any(b"going on after step" in line for line in process.stderr)
+    assert any(b"resuming after step" in line for line in process.stderr)
     process.send_signal(signal.SIGTERM)
     assert finish(process).code == 143
     assert (folder / "a.jsonl").read_text().startswith(logged)

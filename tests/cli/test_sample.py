@@ -141,7 +141,7 @@ def test_a_line_of_prompts_that_is_no_text_ends_after_those_before_it(
 def test_what_is_not_known_of_prompts_is_said_once(run: Run, trained: Path, folder: Path) -> None:
     (folder / "prompts.txt").write_text("he日\n" * 64 + "he日\nhe語\n", encoding="utf-8")
     result = run("sample", "-c", trained, "-n", "0", "--prompts", "prompts.txt")
-    assert result.err == "".join(f"warning: the model reads as <UNK>: '{c}'\n" for c in "日語")
+    assert result.err == "".join(f"warning: unknown to the model: '{c}'\n" for c in "日語")
 
 
 def test_a_prompt_that_names_a_file_is_refused(run: Run, trained: Path, folder: Path) -> None:
@@ -222,10 +222,10 @@ def test_what_a_model_does_not_know_of_a_prompt_is_said(
         assert result.code == 0
         return result.err
 
-    nothing = "warning: the model knows no character of the prompt: it reads each as <UNK>\n"
+    nothing = "warning: the model knows no character of the prompt; try another model\n"
     assert said("日本語") == said("日", "--json") == nothing
     assert said("he") == said("") == ""
-    assert said(r"he 本日日\t") == "warning: the model reads as <UNK>: '\\t', '日', '本'\n"
+    assert said(r"he 本日日\t") == "warning: unknown to the model: '\\t', '日', '本'\n"
     many = "".join(chr(0x4E00 + number) for number in range(13))
     assert said(f"he {many}").endswith("'三' and 3 more\n")
     (folder / "prompts.txt").write_text("日\n語\n", encoding="utf-8")
@@ -342,7 +342,7 @@ def test_a_wide_terminal_shows_temperatures_side_by_side(endless: Path) -> None:
     prompt = "한국어를 배우는 wide and narrow " * 3
     command = ("sample", prompt, "-c", endless, "--length", "40", "--seed", "1")
     unknown, heading, *lines = columns(on_a_terminal(*command, "-t", "0,0.7,1"))
-    assert unknown.startswith("warning: the model reads as <UNK>: 'a', ")
+    assert unknown.startswith("warning: unknown to the model: 'a', ")
     assert heading.split() == ["temperature", "0", "temperature", "0.7", "temperature", "1"]
     assert len(lines) > 3
     for line in lines:
@@ -532,7 +532,10 @@ def test_a_bundled_corpus_is_named_as_for_train(run: Run, trained: Path) -> None
 
 
 USAGE = [
-    ("--temperature 0.5,x", "--temperature must be a number, or several with commas, not '0.5,x'"),
+    (
+        "--temperature 0.5,x",
+        "--temperature must be a number, or several separated by commas, not '0.5,x'",
+    ),
     ("--temperature 0.5,-1", "--temperature must be at least 0"),
     ("--temperature 1,", "--temperature must be a number"),
     ("--best 5 --num-samples 4", "--best must be at most 4"),

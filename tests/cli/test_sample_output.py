@@ -52,7 +52,7 @@ def test_what_is_unknown_is_named_in_short(
     say_unknown(make_checkpoint(), ["abc", ""])
     assert capsys.readouterr().err == ""
     say_unknown(make_checkpoint(), ["ax", "\x1bb"])
-    assert capsys.readouterr().err.splitlines()[-1].endswith(r"<UNK>: '\x1b', 'x'")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(r"unknown to the model: '\x1b', 'x'")
     say_unknown(make_checkpoint(), ["a0123456789xyz"])
     assert capsys.readouterr().err.rstrip().endswith("'9' and 3 more")
     say_unknown(make_checkpoint(["the", " well"], WORDS), ["zzz"])

@@ -93,7 +93,7 @@ def test_what_is_typed_may_hold_escapes(talk: Talk, run: Run, endless: Path) -> 
     assert done.out.startswith("he\nwe\\n")
     assert done.out.splitlines()[2].startswith("a\tb")
     assert "h" not in done.out.splitlines()[3].removeprefix("a\tb")
-    assert "the model reads as <UNK>: '\\n', '\\\\', 'n'\n" in done.err
+    assert "unknown to the model: '\\n', '\\\\', 'n'\n" in done.err
 
 
 def test_settings_do_the_same_in_any_order(talk: Talk) -> None:
@@ -134,11 +134,11 @@ def test_quit_ends(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("/paint", "unknown command: /paint (/help lists them"),
-        ("/", "unknown command: / (/help"),
-        ("/top 1", "unknown command: /top; did you mean '/top-k' or '/top-p'? (/help"),
+        ("/paint", "unknown command: /paint (type /help"),
+        ("/", "unknown command: / (type /help"),
+        ("/top 1", "unknown command: /top; did you mean '/top-k' or '/top-p'? (type /help"),
         ("/lenght 1", "unknown command: /lenght; did you mean '/length'?"),
-        ("/temp hot", "temperature must be a number, or several with commas, not 'hot'"),
+        ("/temp hot", "temperature must be a number, or several separated by commas, not 'hot'"),
         ("/temp -1", "temperature must be at least 0"),
         ("/length x", "length must be a number, not 'x'"),
         ("/length -1", "length must be"),
@@ -233,7 +233,7 @@ def terminal(endless: Path) -> Iterator[Terminal]:
 
 @posix
 def test_a_terminal_asks_and_answers_until_ctrl_d(terminal: Terminal) -> None:
-    assert "/help tells more" in terminal.expect("> $")
+    assert "/help: commands" in terminal.expect("> $")
     terminal.type("he\n")
     assert re.search(r"\r\nhe.{5}\r\n", terminal.expect(r"\r\n> $"), re.DOTALL)
     terminal.type("\n")

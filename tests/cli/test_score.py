@@ -84,7 +84,7 @@ def test_a_model_of_huge_numbers_predicts_nothing(run: Run, trained: Path, folde
     ):
         result = run(*command, "-c", "huge.npz")
         assert (result.code, result.out.strip("h")) == (1, "")  # of the prompt at most
-        assert "error: the model predicts nothing" in result.err
+        assert "error: the model's predictions are not finite" in result.err
 
 
 def test_score_in_a_pipe_is_a_line_a_text_in_the_order_given(run: Run, trained: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_terminal_marks_what_is_unknown_and_ranks_it_by_the_same_figure() -> N
     details = on_a_terminal("score", UNREADABLE, "-c", "everyday").splitlines()
     assert details[1:3] == [
         "log P               -160.0016 nats",
-        "log P of the tokens -48.6282 nats, with <UNK> for what is unknown",
+        "log P of the tokens -48.6282 nats, with <UNK> as one token",
     ]
 
 
@@ -232,7 +232,7 @@ def test_a_part_of_a_network_with_ngrams_is_scored_alone(run: Run, with_ngram: P
 
 def test_a_part_of_a_model_without_parts_is_an_error(run: Run, trained: Path) -> None:
     result = run("score", "he", "-c", trained, "--part", "ngram")
-    assert_one_line(result, 2, "part ngram is of a network with n-grams")
+    assert_one_line(result, 2, "--part ngram needs a network with n-grams")
 
 
 def test_adapt_says_both_figures(run: Run, with_ngram: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: 
     assert asked.objects()[0]["texts"] == 1  # the sum, where both are asked for
     refused = run("score", "hello", "--streams", "8", "--lines")
     assert refused.code == 2
-    assert "--streams is for whole files" in refused.err
+    assert "--streams needs whole files" in refused.err
 
 
 # Wrong usage

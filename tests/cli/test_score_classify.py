@@ -26,7 +26,7 @@ def test_several_models_classify(run: Run, trained: Path, folder: Path) -> None:
     assert counted["accuracy"] == 0.5
     assert counted["confusions"] == {"model": {"model": 1}, "other": {"model": 1}}
     table = run("score", "--labels", "labels.tsv", *models).out.splitlines()
-    assert table[0] == "accuracy 0.5000 of 2 texts"
+    assert table[0] == "accuracy 0.5000 on 2 texts"
     assert table[2].split() == ["model", "1", "0"]
 
 

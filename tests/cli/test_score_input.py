@@ -51,7 +51,7 @@ def test_a_text_that_names_a_file_is_an_error(run: Run, trained: Path, folder: P
     assert_one_line(result, 2, "two.txt is a file; did you mean --file two.txt?")
     assert run("score", "hello", "-c", trained).code == 0  # as a folder cannot be scored
     assert run("score", "-c", trained, stdin=b"two.txt").out.split("\t")[2] == "two.txt"
-    assert_one_line(run("score", "-", "--file", "-", "-c", trained), 2, "scored once only")
+    assert_one_line(run("score", "-", "--file", "-", "-c", trained), 2, "read only once")
 
 
 class SlowPipe(io.RawIOBase):
@@ -158,18 +158,18 @@ GOOD = '{"text": "fine"}\n'
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 3 of standard input is no JSON: Expecting property name"),
-        ('{"text": "a"} x', "is no JSON: Extra data at column 15"),
-        ('"text"', "is no JSON object"),
-        ("[1]", "is no JSON object"),
-        ('{"body": "a"}', "has no text in 'text'; --field names the field"),
-        ('{"text": 1}', "has no text in 'text'"),
-        ('{"text": "a", "x": NaN}', "NaN is no number of JSON"),
-        ('{"text": "a", "x": 1' + "0" * 5000 + "}", "is no JSON"),
+        ("{", "line 3 of standard input is not JSON: Expecting property name"),
+        ('{"text": "a"} x', "is not JSON: Extra data at column 15"),
+        ('"text"', "is not a JSON object"),
+        ("[1]", "is not a JSON object"),
+        ('{"body": "a"}', "has no string in 'text'; set the field to score with --field"),
+        ('{"text": 1}', "has no string in 'text'"),
+        ('{"text": "a", "x": NaN}', "NaN is not a JSON number"),
+        ('{"text": "a", "x": 1' + "0" * 5000 + "}", "is not JSON"),
         ('{"text": "\\ud800"}', "half a surrogate pair in 'text'"),
-        ('{"text": "a", "x": ' + "[" * 900 + "]" * 900 + "}", "is nested too deep"),
-        ('{"text": "a", "x": ' + "[" * 100_000, "is nested too deep"),
-        ("\x1b[2J", "is no JSON: Expecting value at column 1"),
+        ('{"text": "a", "x": ' + "[" * 900 + "]" * 900 + "}", "is nested too deeply"),
+        ('{"text": "a", "x": ' + "[" * 100_000, "is nested too deeply"),
+        ("\x1b[2J", "is not JSON: Expecting value at column 1"),
     ],
 )
 def test_a_bad_line_is_one_line_of_error_after_the_results_before_it(

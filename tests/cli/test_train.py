@@ -186,7 +186,7 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(run: Run, folder: 
     result = run("train", "text.txt", *TINY, "--dry-run", "--log", "log.jsonl")
     assert (result.code, result.out) == (0, "")
     assert "--steps 3" in result.err
-    assert re.search(r"about \d+ s and \d+ MB of memory", result.err)
+    assert re.search(r"estimate: \d+ s and \d+ MB of memory", result.err)
     assert contents(folder) == before
 
 

@@ -119,7 +119,7 @@ def test_a_validation_that_says_less_than_it_seems_to_is_named(run: Run, folder:
     assert known not in once
     assert known not in run("train", "more.txt", "--lines", *ngram).err  # all on one side
     whole = run("train", "more.txt", *ngram)
-    assert f"100% {known}: the figure flatters\n" in whole.err
+    assert f"100% {known}, so the\n  validation figure is too good" in whole.err
     assert few[:4] not in whole.err
     assert max(map(len, (once + whole.err).splitlines())) < 80
     assert f"100% {known}" in run("train", "once.txt", "--val", "once.txt", *ngram).err
@@ -142,7 +142,7 @@ def test_there_is_no_rate_where_the_clock_has_not_moved(
 def test_the_plan_can_be_pasted(run: Run, folder: Path) -> None:
     (folder / "text.txt").write_text("the old well held the door\n" * 100)
     result = run("train", "text.txt", "--steps", "2", "--hidden-size", "8", "--dry-run")
-    plan = result.err[result.err.index("plan: ") :].rpartition("\nabout")[0]
+    plan = result.err[result.err.index("plan: ") :].rpartition("\nestimate")[0]
     assert plan.count("\n") == plan.count(" \\\n") > 1
     assert (
         run("train", "text.txt", *shlex.split(plan.replace("\\\n", ""))[1:], "-o", "m.npz").code
@@ -175,7 +175,7 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
     command = ("train", "text.txt", "--lines", "--steps", "20", "--hidden-size", "8", "-o", "m.npz")
     shown = run(*command, "--ngram", "3", "--json")
     assert "text: 2,600 characters (9 different) in 100 lines; 260 held out\n" in shown.err
-    assert re.search(r"\nlstm 1x8: [\d,]+ parameters, beside a 3-gram model; \S+ passes", shown.err)
+    assert re.search(r"\nlstm 1x8: [\d,]+ parameters, with a 3-gram model; \S+ passes", shown.err)
     (result,) = shown.objects()
     baselines = result["baselines"]
     expected = [
@@ -194,7 +194,7 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
     assert "(6 different words) in 100 lines" in words
     assert "by word frequencies alone" in words
     counts = run("train", "text.txt", "--cell", "ngram", "-o", "m.npz").err
-    assert "ngram of order 6: sees the last 5 characters\n" in counts
+    assert "n-gram model of order 6: predicts from the last 5 characters\n" in counts
 
 
 @pytest.mark.parametrize(

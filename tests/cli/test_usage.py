@@ -18,10 +18,10 @@ from tests.commands import Run, assert_one_line
         ("sample --prompt he", "did you mean 'charrnn sample PROMPT'?"),
         ("train --rate=1", "No such option: --rate; did you mean '--learning-rate'?"),
         ("sample --stpo x", "No such option: --stpo; did you mean '--stop'?"),
-        ("sample --step 3", "No such option: --step (charrnn sample"),
-        ("train --temp 1", "No such option: --temp (charrnn train"),
-        ("train --xyzzy", "No such option: --xyzzy (charrnn train"),
-        ("score -x", "No such option: -x (charrnn score"),
+        ("sample --step 3", "No such option: --step (see charrnn sample"),
+        ("train --temp 1", "No such option: --temp (see charrnn train"),
+        ("train --xyzzy", "No such option: --xyzzy (see charrnn train"),
+        ("score -x", "No such option: -x (see charrnn score"),
         ("score -5", "No such option: -5; put -- before an argument that begins with -"),
         ("train -corpus.txt", "option: -corpus.txt; put -- before an argument that begins with -"),
         ("sample -hello", "put -- before an argument that begins with -"),
@@ -49,7 +49,10 @@ def test_a_value_may_be_attached(run: Run, options: str) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["sample", "-n5 dogs"], "--length must be a whole number, not '5 dogs' (charrnn sample"),
+        (
+            ["sample", "-n5 dogs"],
+            "--length must be a whole number, not '5 dogs' (see charrnn sample",
+        ),
         (["sample", "--top-p", "x"], "--top-p must be a number, not 'x'"),
         (["sample", "--best", "0"], "--best must be at least 1, not 0"),
         (["train", "--threads", "9999"], "--threads must be at most 1024, not 9999"),

@@ -226,7 +226,7 @@ def _command(command: Sequence[str], path: Path) -> bool:
         raise Defect(f"{name} ends with {code} and says {said[:200]!r}")
     if code == 1:
         _check_line(said.removesuffix("\n"))
-        if not said.startswith("error: ") or "a fault in charrnn" in said or "memory" in said:
+        if not said.startswith("error: ") or "a bug in charrnn" in said or "memory" in said:
             raise Defect(f"{name} says {said[:300]!r}")
     if found := _CONTROLS.search(text + said):
         raise Defect(f"{name} prints the control character {found[0]!r}")

@@ -134,7 +134,7 @@ def defect(arguments: list[str]) -> str:
     last = [line for line in err.getvalue().splitlines() if line]
     if caught:
         return f"a warning: {caught[0].message}"
-    if "Traceback" in err.getvalue() or "a fault in charrnn" in err.getvalue():
+    if "Traceback" in err.getvalue() or "a bug in charrnn" in err.getvalue():
         return err.getvalue()
     last = [line for line in last if not line.startswith("warning: ")]
     exceeded = code == 3 and len(last) == 1 and " above " in last[0]

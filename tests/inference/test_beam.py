@@ -163,5 +163,5 @@ def test_a_model_that_predicts_nothing_is_refused(
 ) -> None:
     checkpoint = make_checkpoint()
     checkpoint.model.arrays["head.weight"][row] = np.inf
-    with pytest.raises(CheckpointError, match="predicts nothing"):
+    with pytest.raises(CheckpointError, match="predictions are not finite"):
         beam_search(checkpoint, "", SampleConfig(length=3), 2)

@@ -176,7 +176,7 @@ def test_a_network_beside_ngrams_has_units_and_counts_have_none() -> None:
 def test_numbers_beyond_all_bounds_are_an_error() -> None:
     model = make("rnn", activation="relu")
     model.parameters.flat[:] = 3e38
-    with pytest.raises(CheckpointError, match="predicts nothing"):
+    with pytest.raises(CheckpointError, match="predictions are not finite"):
         list(read_activations(model, TOKENS))
 
 

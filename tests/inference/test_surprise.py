@@ -108,5 +108,5 @@ def test_what_cannot_be_scored_is_an_error(make_checkpoint: MakeCheckpoint) -> N
     with pytest.raises(CorpusError, match="not valid Unicode"):
         surprise(model, "\ud800")
     model.model.arrays["head.weight"][:] = np.inf
-    with pytest.raises(CheckpointError, match="predicts nothing"):
+    with pytest.raises(CheckpointError, match="predictions are not finite"):
         surprise(model, "abc")

@@ -139,7 +139,7 @@ def test_an_interrupted_run_saves_and_goes_on(number: int, tmp_path: Path) -> No
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err.decode()
-    assert err.decode().count("to go on:") == 1
+    assert err.decode().count("to continue:") == 1
     done = json.loads(log.read_text().splitlines()[-1])["step"]
     train(3, tmp_path / "i.npz", "--steps", "100000", "--dry-run", "--resume")
     assert done > 0

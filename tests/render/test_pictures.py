@@ -73,7 +73,7 @@ def test_every_character_tells_its_probability_and_the_likeliest(
 ) -> None:
     tips = Page(page(surprises[2:])).tips
     assert len(tips) == len("한국어 é abc") + 1  # two marks compose with one letter; the end
-    pattern = r".+  P \S+  \S+ bits  rank \d+  likeliest: (\S+ \S+  ){4}\S+ \S+"
+    pattern = r".+  P \S+  \S+ bits  rank \d+  expected: (\S+ \S+  ){4}\S+ \S+"
     assert all(re.fullmatch(rf"({pattern}\n?)+", tip) for tip in tips)
     assert tips[0].startswith("한 (outside the vocabulary)  P ")
     assert tips[3].startswith("␣  P ")

@@ -84,5 +84,5 @@ def test_what_cannot_be_drawn_is_said_before_matplotlib_is_looked_for(
         plot({"x": RUN}, tmp_path / "model.npz")
     with pytest.raises(ConfigError, match="over must be one of steps, time"):
         plot({"x": RUN}, tmp_path / "a.svg", "epochs")
-    with pytest.raises(CheckpointError, match="x holds no history"):
+    with pytest.raises(CheckpointError, match="x has no training history"):
         plot({"y": RUN, "x": []}, tmp_path / "a.svg")

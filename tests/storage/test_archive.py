@@ -47,7 +47,8 @@ def test_a_folder_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tmp_path / "socket"))
     (tmp_path / "zero").symlink_to("/dev/zero")
-    for path in (tmp_path, tmp_path / "pipe", tmp_path / "socket", tmp_path / "zero"):
+    assert "it is a folder, not a model" in refusal(tmp_path)
+    for path in (tmp_path / "pipe", tmp_path / "socket", tmp_path / "zero"):
         assert "it is not a regular file" in refusal(path)
 
 
@@ -243,7 +244,7 @@ def test_a_weight_that_is_not_finite_is_refused(path: Path, name: str, number: f
     loaded = load(path)
     loaded.model.arrays[name][-1, -1] = number
     save(loaded, path)
-    assert f"{name} holds numbers that are not finite" in refusal(path)
+    assert f"{name} has values that are not finite" in refusal(path)
 
 
 def test_an_array_cut_off_or_too_long_inside_its_member_is_refused(path: Path) -> None:
@@ -362,7 +363,7 @@ def test_metadata_that_is_no_json_object_is_refused(path: Path, text: str) -> No
 @pytest.mark.parametrize("member", [b"x", np.array([["{}"]]), np.array(["{}"]), np.array(3.0)])
 def test_metadata_that_is_no_single_text_is_refused(path: Path, member: object) -> None:
     rewrite(path, metadata=npy(member))
-    assert "metadata is no text" in refusal(path)
+    assert "metadata is not text" in refusal(path)
 
 
 def test_metadata_that_is_not_unicode_is_refused(path: Path) -> None:
@@ -376,7 +377,7 @@ def test_metadata_nested_too_deep_is_refused(path: Path) -> None:
     nested = text.replace('{"a": 0}', '{"a": ' + "[" * depth + "]" * depth + "}")
     assert nested != text
     rewrite(path, metadata=npy(nested))
-    assert "too deep" in refusal(path)
+    assert "too deeply" in refusal(path)
 
 
 def test_metadata_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,14 +413,14 @@ def test_metadata_is_as_deep_as_can_be_walked_through(path: Path) -> None:
     rewrite(path, metadata=npy(json.dumps({**found, **nested(50)})))
     assert load(path).training
     rewrite(path, metadata=npy(json.dumps({**found, **nested(51)})))
-    assert "too deep" in refusal(path)
+    assert "too deeply" in refusal(path)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "-Infinity"])
 def test_numbers_that_are_not_finite_are_no_json(path: Path, number: str) -> None:
     text = json.dumps({**metadata(path), "training": {"loss": 0.5}})
     rewrite(path, metadata=npy(text.replace("0.5", number)))
-    assert "no JSON" in refusal(path)
+    assert "not JSON" in refusal(path)
 
 
 def test_what_a_file_says_makes_no_long_error(path: Path) -> None:

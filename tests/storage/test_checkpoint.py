@@ -205,7 +205,7 @@ def test_ngram_arrays_of_two_dimensions_are_refused(counted: Path, names: list[s
     with np.load(counted) as arrays:
         wide = {f"ngram__{name}": npy(arrays[f"ngram.{name}"][:, None]) for name in names}
     rewrite(counted, **wide)
-    assert "no n-gram model" in refusal(counted)
+    assert "arrays of its n-gram model are missing" in refusal(counted)
 
 
 def test_children_may_be_wider_than_they_need_to_be(counted: Path) -> None:
@@ -219,8 +219,8 @@ def test_children_may_be_wider_than_they_need_to_be(counted: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "changed", "words"),
     [
-        ("path", {"ngram": 3}, "no n-gram model"),
-        ("path", {"cell": "ngram"}, "no n-gram model"),
+        ("path", {"ngram": 3}, "arrays of its n-gram model are missing"),
+        ("path", {"cell": "ngram"}, "arrays of its n-gram model are missing"),
         ("residual", {"ngram": 0}, "do not fit its configuration"),
         ("residual", {"ngram": 2}, "longer than the order"),
         ("residual", {"cell": "ngram"}, "ngram must be 0"),
@@ -492,8 +492,12 @@ def test_a_short_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert locate(Path("both")) == Path("checkpoints", "both.npz")
     assert locate(Path("here")) == Path("here.npz")
     assert locate(Path("everyday")) == bundled_model("everyday")
-    assert locate(Path("nothing")) == Path("nothing")
-    with pytest.raises(CheckpointError, match=r"^there is no model heer; did you mean 'here.npz'"):
+    assert locate(Path("nothing.npz")) == Path("nothing.npz")
+    with pytest.raises(
+        CheckpointError, match=r"^no model named nothing; the models here are every"
+    ):
+        locate(Path("nothing"))
+    with pytest.raises(CheckpointError, match=r"^no model named heer; did you mean 'here.npz'"):
         locate(Path("heer"))
     (tmp_path / "here").touch()
     assert locate(Path("here")) == Path("here")

@@ -72,7 +72,7 @@ def test_a_damaged_file_is_an_error_or_was_not_hurt(suffix: str) -> None:
 @every_kind
 def test_other_bytes_are_an_error(suffix: str) -> None:
     for data in (DATA, b"\0" * 50 + PACK[suffix](DATA), PACK[suffix](DATA) + DATA):
-        with pytest.raises(CorpusError, match=f"is no {suffix} file, or is damaged"):
+        with pytest.raises(CorpusError, match=f"is not a {suffix} file, or is damaged"):
             unpacked(data, suffix)
 
 

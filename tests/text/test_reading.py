@@ -103,7 +103,7 @@ def test_the_byte_is_that_of_the_file_with_its_bom() -> None:
 
 
 def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
-    with pytest.raises(CorpusError, match="at byte 1; name its encoding with encoding"):
+    with pytest.raises(CorpusError, match="at byte 1; set its encoding with encoding"):
         text_of(b"a\x81 \x8d", "x")
 
 
@@ -111,7 +111,7 @@ def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
     ("data", "hint"),
     [
         (b"\x89PNX\r\n\x1a\n\0\0\0\rIHDR", "; it is not text; give a text file"),
-        (b"\x1f\x8b\x08", r"compressed: give it a name that ends in \.gz"),
+        (b"\x1f\x8b\x08", r"compressed; rename it to end in \.gz"),
         (b"\0" * 1000, "x is not text: it is full of NULs; give a text file"),
         (b"ab\n\0" * 100, "x is not text: it is full of NULs; give a text file"),
         ("hello\r\n".encode("utf-16-le") * 100, "full of NULs; encoding utf-16-le"),
@@ -120,7 +120,7 @@ def test_bytes_that_no_encoding_reads_get_a_hint_too() -> None:
         ("Это обычный текст".encode("utf-16-be"), "encoding utf-16-be would read it as 'Это"),
         ("오늘은 날씨가".encode()[:-1], "at byte 16; its last character is cut off"),
         (pickle.dumps([1, 2]), "it looks like a Python pickle; give a text file"),
-        (lzma.compress(b"a", lzma.FORMAT_ALONE), "compressed by lzma; unpack it first"),
+        (lzma.compress(b"a", lzma.FORMAT_ALONE), "compressed with lzma; unpack it first"),
     ],
 )
 def test_what_is_no_text_is_refused_with_a_way_out(data: bytes, hint: str) -> None:

@@ -74,7 +74,7 @@ def test_a_file_name_in_the_place_of_a_text_is_refused(
     Path("folder").mkdir()
     for source in ("text.txt", "folder", ["text.txt", "gone.txt"], ["gone.txt", "text.txt"]):
         with pytest.raises(
-            CorpusError, match=r"is the name of a file or folder: give pathlib\.Path"
+            CorpusError, match=r"is the name of a file or folder; pass pathlib\.Path"
         ):
             read_source(source, None)
         with pytest.raises(CorpusError, match=r"is the name of a file"):

@@ -204,7 +204,7 @@ def test_arrays_of_no_run_are_refused(
 def test_a_run_is_no_model_and_a_model_is_no_run(text: Path, output: Path) -> None:
     stop_at(begin(text, output), 10)
     path = checkpoint.beside(output, checkpoint.RESUME)
-    with pytest.raises(CheckpointError, match="is no model but a run to resume"):
+    with pytest.raises(CheckpointError, match="is a run to resume, not a model"):
         checkpoint.load(path)
     other = output.with_name("other.npz")
     path.rename(other)
