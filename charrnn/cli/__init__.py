@@ -15,7 +15,7 @@ import typer
 from charrnn.cli import inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
-from charrnn.cli.usage import problem
+from charrnn.cli.usage import ALIASES, problem
 from charrnn.errors import CharRNNError, UnfinishedError
 from charrnn.parallel import processes, threads
 
@@ -80,7 +80,8 @@ def _failure(error: BaseException) -> tuple[str, int]:
     match error:
         case typer.TyperException():  # from the parser: wrong usage
             context = getattr(error, "ctx", None)
-            command = context.command_path if context else "charrnn"
+            named = [word for word in sys.argv[1:2] if word in ALIASES]
+            command = context.command_path if context else " ".join(["charrnn", *named])
             return f"{problem(error, sys.argv[1:])} (see {command} --help)", error.exit_code
         case CharRNNError():
             text = error.with_options(_option)

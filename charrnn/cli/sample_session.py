@@ -189,7 +189,7 @@ def _prepare_stdin(encoding: str) -> None:
         try:
             sys.stdin.reconfigure(encoding=wanted, errors="surrogateescape")
         except (LookupError, ValueError):
-            raise ConfigError(f"unknown encoding {encoding!r}") from None
+            raise ConfigError(f"unknown encoding {encoding!r}; try utf-8 or cp949") from None
 
 
 def _next_line() -> str | None:

@@ -37,12 +37,23 @@ def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     inside = rf"-[^-]*{re.escape(name[1:])}" if len(name) == 2 else re.escape(name)
     word = next((word for word in arguments if re.match(inside, word)), name)
     is_file = "." in word.partition("=")[0] or os.path.exists(word)
-    if not is_file and (hint := _nearest_option(word, context)):
+    if not is_file and (hint := _nearest_option(word, context) or _other_command(name, context)):
         return f"No such option: {word.partition('=')[0]}{hint}"
     if is_file or not re.fullmatch(r"-[^\W\d]|--\S*", word):
         shown = word if is_file else quote(word) if " " in word else name
         return f"No such option: {shown}; {_DASHES}"
     return f"No such option: {name}"
+
+
+def _other_command(option: str, context: Any) -> str:
+    """Name the commands that have this option, for the end of an error; empty if none has."""
+    commands = context.parent.command.commands if context.parent else {}
+    having = [
+        name
+        for name, command in commands.items()
+        if any(option in (*each.opts, *each.secondary_opts) for each in command.params)
+    ]
+    return f"; it is an option of charrnn {', '.join(having)}" if having else ""
 
 
 def _wrong_value(error: typer.TyperException) -> str:

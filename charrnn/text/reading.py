@@ -142,7 +142,9 @@ def decode(
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)  # raises for codecs that are not text encodings
     except (LookupError, ValueError):
-        raise ConfigError(f"unknown encoding {encoding!r}") from None
+        raise ConfigError(
+            f"unknown encoding {encoding!r}; try utf-8, utf-16, cp949, cp1252 or latin-1"
+        ) from None
     pieces = _decoded(iter(parts), source, encoding)
     yield from map(normalize, regroup(pieces, _COMPOSABLE)) if compose else pieces
 
@@ -162,7 +164,7 @@ def _decoded(parts: Iterator[bytes], source: str, encoding: str) -> Iterator[str
         try:
             text = newlines.decode(data, final=not data)
         except UnicodeError as error:
-            reason = f"; {error}"
+            reason = f": {error}; try another {setting('encoding')}"
             if isinstance(error, UnicodeDecodeError):
                 cut_off = not data and not only_ascii
                 data = error.object  # with the rest of the previous part

@@ -336,7 +336,11 @@ def test_completion_never_empties_a_start_up_file(
     [
         ("sample --tmep 3", 2, "No such option: --tmep (see charrnn sample"),
         ("sample --top 3", 2, "No such option: --top; did you mean '--top-k' or '--top-p'?"),
-        ("sample --hidden-size 3", 2, "No such option: --hidden-size (see charrnn sample"),
+        (
+            "sample --hidden-size 3",
+            2,
+            "No such option: --hidden-size; it is an option of charrnn train (see charrnn sample",
+        ),
         (
             "sample --prompt he",
             2,

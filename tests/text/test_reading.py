@@ -156,7 +156,7 @@ def test_endless_bytes_that_are_no_text_are_an_error_at_once() -> None:
 
 
 def test_utf16_without_a_byte_order_mark_is_an_error() -> None:
-    with pytest.raises(CorpusError, match=r"^x is not valid UTF-16; .* BOM"):
+    with pytest.raises(CorpusError, match=r"^x is not valid UTF-16: .* BOM"):
         text_of("hello".encode("utf-16-le"), "x", "utf-16")
 
 
