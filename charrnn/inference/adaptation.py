@@ -2,7 +2,7 @@
 
 Each segment of the text is predicted first and learned from afterwards, so no prediction has seen
 what it predicts. Every text starts from the weights of the checkpoint. The network and the weights
-of a mixture learn; n-gram models and the counts of a mixture do not.
+and counts of a mixture learn; n-gram models do not.
 
 The network learns by gradient descent. The step of each weight is divided by the root mean square
 of its gradients so far, as in RMSprop, and each weight decays towards its trained value.
@@ -22,6 +22,7 @@ import numpy as np
 from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS, IGNORE
 from charrnn.mixing.inputs import LENGTHS, TAIL
+from charrnn.mixing.learning import LearningEvidence
 from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed, UnrolledMixed
 from charrnn.mixing.mixer import Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import NONE, Index
@@ -200,6 +201,7 @@ class UnrolledAdaptive:
         if isinstance(model, Mixed):
             mixer = Mixer(*(array.copy() for array in model.mixer.arrays.values()))
             own = Mixed(model.base, model.counts, mixer)
+            own.evidence = self.evidence = LearningEvidence(model.counts)
             self.mixed = UnrolledMixed(own, cast(UnrolledResidual, self.networks))
 
     def log_probs(self, inputs: Array, targets: Array, states: Array) -> tuple[Array, Array]:
@@ -228,6 +230,7 @@ class UnrolledAdaptive:
             for at, each in mixed:
                 rest[at] = mixer.logits(each) - each.log_probs[0]
                 found[at] = mixer.learn(each, flat[at], _MIXING_RATE)
+                self.evidence.learn(flat[at])
         self.networks.learn(targets, rest)
         return found, states
 
@@ -248,7 +251,7 @@ class UnrolledAdaptive:
         if self.mixed is None:
             return network
         own = self.mixed.model
-        return Mixed(cast(ResidualRNN, network), own.counts, own.mixer)
+        return Mixed(cast(ResidualRNN, network), self.evidence.learned, own.mixer)
 
 
 def check_learns(model: LanguageModel) -> Network | Mixed:

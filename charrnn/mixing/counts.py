@@ -11,7 +11,7 @@ import numpy as np
 
 Array = np.ndarray
 
-_MOST = 255  # counts saturate, to fit a byte
+MOST = 255  # counts saturate, to fit a byte
 _SHIFT = np.uint64(32)
 
 
@@ -90,7 +90,7 @@ class Counts:
             contexts[starts[kept]].astype(np.uint32),
             children[kept].astype(of_children),
             (pairs[pair_kept] & ((np.uint64(1) << bits) - np.uint64(1))).astype(of_tokens),
-            np.minimum(counts[pair_kept], _MOST).astype(np.uint8),
+            np.minimum(counts[pair_kept], MOST).astype(np.uint8),
         )
 
     @property

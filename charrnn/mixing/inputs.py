@@ -143,6 +143,15 @@ def context_keys(tail: Array, found: Array, letters: Array) -> Array:
     return keys
 
 
+class After(NamedTuple):
+    """What followed Q contexts: E pairs of a context and a token, in the order of the contexts."""
+
+    sizes: Array  # (Q,) different tokens
+    tokens: Array  # (E,)
+    excess: Array  # (E,)
+    levels: Array  # (Q,) how much is known
+
+
 class Evidence:
     """Counts prepared for mixing: the part of x(w) that does not depend on the base.
 
@@ -160,7 +169,7 @@ class Evidence:
         totals = np.bincount(contexts, counts.counts, len(sizes) + 1)
         self.letters = counts.arrays["letters"]
         self.is_letter: list[bool] = self.letters.tolist()
-        self.counts, self.levels = counts, _levels(counts.sizes, totals)
+        self.counts, self.levels = counts, levels_of(counts.sizes, totals)
         self.excess = (counts.counts - DISCOUNT) / (DISCOUNT * sizes[contexts]).astype(np.float32)
 
     def collect(self, log_probs: Array, tail: Array, found: Array, longest: Array) -> Inputs:
@@ -173,21 +182,27 @@ class Evidence:
             longest: (N,) length of the longest context in the n-gram model, 0 to n - 1.
         """
         N = tail.shape[1]
-        contexts = self.counts.find(context_keys(tail, found, self.letters).reshape(-1))
-        places = self.counts.places(contexts)
+        after = self.after(context_keys(tail, found, self.letters).reshape(-1))
         matched = (found[:, 1] != NONE).sum(axis=0)  # how many of LENGTHS have a history
         matches = np.flatnonzero(matched)
         entropy = _entropy_levels(log_probs[0])
-        levels = np.concatenate([entropy, entropy, self.levels[contexts], matched])
+        levels = np.concatenate([entropy, entropy, after.levels, matched])
 
-        tokens = np.append(self.counts.tokens[places], found[matched[matches] - 1, 1, matches])
-        excess = np.append(self.excess[places], np.full(len(matches), MATCH, np.float32))
-        sizes = np.append(self.counts.sizes[contexts], matched > 0)
+        tokens = np.append(after.tokens, found[matched[matches] - 1, 1, matches])
+        excess = np.append(after.excess, np.full(len(matches), MATCH, np.float32))
+        sizes = np.append(after.sizes, matched > 0)
         positions = np.repeat(np.arange(len(sizes)) % N, sizes)
         probs = np.exp(log_probs[0, positions, tokens])
         values = np.log1p(excess / np.maximum(probs, TINY))
         rows = place_rows(tail[0], found, matched, longest, log_probs.shape[2])
         return Inputs(log_probs, sizes, tokens, values, rows, levels.reshape(-1, N))
+
+    def after(self, keys: Array) -> After:
+        """Return what followed contexts, given by their hashes (Q,)."""
+        contexts = self.counts.find(keys)
+        places = self.counts.places(contexts)
+        sizes, levels = self.counts.sizes[contexts], self.levels[contexts]
+        return After(sizes, self.counts.tokens[places], self.excess[places], levels)
 
 
 def _entropy_levels(log_probs: Array) -> Array:
@@ -196,7 +211,7 @@ def _entropy_levels(log_probs: Array) -> Array:
     return found
 
 
-def _levels(sizes: Array, totals: Array) -> Array:
+def levels_of(sizes: Array, totals: Array) -> Array:
     """Return how much is known: 0 for nothing, else by different tokens and occurrences."""
     different = _DIFFERENT.searchsorted(sizes, "right")
     level = 1 + (different - 1) * (len(_TOTALS) + 1) + _TOTALS.searchsorted(totals)
