@@ -39,15 +39,16 @@ class LearningEvidence(Evidence):
             return found
         ends = np.cumsum(found.sizes)
         sizes, levels = found.sizes.copy(), found.levels.copy()
-        tokens, excess, start = [], [], 0
+        tokens, excess, totals, start = [], [], [], 0
         for place in known:
             own, stop = self._own[queries[place]], int(ends[place] - found.sizes[place])
-            size, total = len(own), sum(own.values())
+            size = len(own)
             tokens += [found.tokens[start:stop], np.fromiter(own, np.int64, size)]
             counts = np.fromiter(own.values(), np.float32, size)
             excess += [found.excess[start:stop], (counts - DISCOUNT) / (DISCOUNT * size)]
+            totals.append(counts.sum())
             sizes[place], start = size, int(ends[place])
-            levels[place] = levels_of(size, total)
+        levels[known] = levels_of(sizes[known], np.array(totals))
         tokens.append(found.tokens[start:])
         excess.append(found.excess[start:])
         return After(sizes, np.concatenate(tokens), np.concatenate(excess), levels)
@@ -67,7 +68,7 @@ class LearningEvidence(Evidence):
                 own = self._own[key] = self._trained(key)
                 if len(self._own) > _REMEMBERED:
                     del self._own[next(iter(self._own))]
-            own[token] = own.get(token, 0.0) + _WEIGHT
+            own[token] = min(own.get(token, 0.0) + _WEIGHT, MOST)
 
     @property
     def learned(self) -> Counts:
@@ -77,10 +78,10 @@ class LearningEvidence(Evidence):
         kept = ~np.isin(keys, np.fromiter(own, keys.dtype, len(own)))
         pair_kept = np.repeat(kept, children)
         keys = np.append(keys[kept], np.fromiter(own, keys.dtype, len(own)))
-        children = np.append(children[kept], [len(each) for each in own.values()])
-        tokens = np.append(tokens[pair_kept], [*chain(*own.values())])
-        read = [*chain(*(each.values() for each in own.values()))]
-        counts = np.append(counts[pair_kept], np.minimum(read, MOST))
+        children = np.append(children[kept], np.array([*map(len, own.values())], int))
+        tokens = np.append(tokens[pair_kept], np.array([*chain(*own.values())], int))
+        read = np.array([*chain(*map(dict.values, own.values()))], counts.dtype)
+        counts = np.append(counts[pair_kept], read)
         order = np.argsort(keys)
         starts = (np.cumsum(children) - children)[order]
         children = children[order]
