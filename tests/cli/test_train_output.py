@@ -100,7 +100,7 @@ def test_the_screen_holds_at_80_columns(run: Run, folder: Path) -> None:
     assert lines["model"].startswith("lstm 1x8: ")
     first, bars, last = lines["curve"].split()
     assert float(first) > float(last)
-    assert len(bars) == 10
+    assert len(bars) == 11  # ten validations, and the blend that the run ends with
     assert bars[0] == "█"
 
 
@@ -179,7 +179,8 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
     (result,) = shown.objects()
     baselines = result["baselines"]
     expected = [
-        f"compare     {baselines['ngram']:.4f} by n-grams",
+        f"compare     {baselines['unmixed']:.4f} by this model without mixing",
+        f"            {baselines['ngram']:.4f} by n-grams",
         f"            {baselines['xz']:.4f} by xz, a compressor",
         f"            {baselines['unigram']:.4f} by character frequencies alone",
     ]
