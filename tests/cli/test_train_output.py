@@ -186,7 +186,7 @@ def test_the_summary_is_in_plain_words(run: Run, folder: Path) -> None:
     ]
     lines = shown.err.splitlines()
     first = lines.index(expected[0])
-    assert lines[first : first + 3] == expected
+    assert lines[first : first + len(expected)] == expected
     assert lines[first - 1].startswith("validation  ")
     assert "network" in baselines
     for words in ("k-gram", "tokens", "without them", f"{baselines['network']:.4f}"):
