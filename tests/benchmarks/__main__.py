@@ -25,6 +25,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for parts"
     )
+    parser.add_argument("--text", default="stories", help="for ablation")
+    parser.add_argument("--steps", type=int, default=600, help="of training in ablation")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is called {', '.join(unknown)}")
@@ -200,6 +202,16 @@ def scaling(options: argparse.Namespace) -> None:
         print(line, flush=True)
 
 
+def ablation(options: argparse.Namespace) -> None:
+    """What parts of a mixture are worth: bits per character of --text without each, two seeds."""
+    from tests.benchmarks.ablation import ablation as without
+
+    seeds = [without(options.text, options.steps, seed) for seed in (0, 1)]
+    for parts in zip(*seeds, strict=True):
+        figures = "  ".join(f"{bits:.4f}" for _, bits in parts)
+        print(f"{options.text}, without {parts[0][0]}: {figures}", flush=True)
+
+
 def limit(options: argparse.Namespace) -> None:
     """How near training comes to the entropy rate of a known source, in bits a letter."""
     import numpy as np
@@ -224,7 +236,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
         training, recipe, sampling, parts, scoring, busy, plain, growth, memory, command,
-        large_file, scaling, limit,
+        large_file, scaling, ablation, limit,
     )
 }  # fmt: skip
 
