@@ -222,6 +222,8 @@ def train(
     split_on: str | None = None,
     encoding: str = "utf-8",
     max_size: int | None = None,
+    field: str | None = None,
+    glob: str | None = None,
     init_from: str | Path | None = None,
     force: bool = False,
     threads: int | None = None,
@@ -241,6 +243,8 @@ def train(
         split_on: text to cut documents at instead.
         encoding: encoding of files.
         max_size: largest file to read, in MB after unpacking.
+        field: field of JSON Lines, CSV or TSV files whose texts are the documents.
+        glob: files to read of a folder; None means `*.txt`.
         init_from: model to start from, as for `load`.
         force: replace an unfinished run of the output.
         threads: cores to use at most, which changes no result; None means all.
@@ -262,14 +266,15 @@ def train(
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}
     pretrained = None if init_from is None else Pretrained.load(_path("init_from", init_from))
     tokens = VocabularyConfig(**kind) if pretrained is None else pretrained.tokens(kind)
-    corpus = read_source(text, separator(lines, split_on), encoding, max_size)
-    split = split_source(corpus, val, val_fraction, encoding, max_size)
+    cut = separator(lines, split_on, field)
+    corpus = read_source(text, cut, encoding, max_size, field=field, glob=glob)
+    split = split_source(corpus, val, val_fraction, encoding, max_size, field=field, glob=glob)
     names, val_name = names_of(text) or [], str(val) if isinstance(val, Path) else None
     request = RunRequest(
         {name: value for name, value in given.items() if name not in kind},
         tokens=tokens,
         init_from=pretrained,
-        text=Text(names, encoding, corpus.separator, val_name, val_fraction, max_size),
+        text=Text(names, encoding, corpus.separator, val_name, val_fraction, max_size, field, glob),
         given=given,
         command=_command(given),
         started=started,

@@ -70,7 +70,7 @@ def foreign(name: str) -> set[str]:
 
 
 def test_the_scan_finds_imports() -> None:
-    assert {"text.documents", "resources", "errors"} <= {*own("text.corpus")}
+    assert {"text.reading", "resources", "errors"} <= {*own("text.finding")}
     assert "storage.checkpoint" in own("cli.inspect")  # in a function
     assert "storage.checkpoint" in own("cli.options")  # under TYPE_CHECKING
     assert foreign("render.display") >= {"rich"}

@@ -44,8 +44,8 @@ _INDENT = 11  # columns before the summary of a command
 OTHERS = "Other"  # the group of all options without a group
 GROUPS = {
     "train": {
-        "Data": "lines split_on val_fraction val tokens normalize vocab_size min_count unk_rate "
-        "encoding max_size",
+        "Data": "lines split_on field glob val_fraction val tokens normalize vocab_size min_count "
+        "unk_rate encoding max_size",
         "Model": "init_from cell hidden_size num_layers embedding_size dropout recurrent_dropout "
         "activation feedback order ngram ngram_scale mix max_ngrams",
         "Budget": "epochs steps minutes",
@@ -76,7 +76,7 @@ GROUPS = {
 
 # The options in `--help`, beside the arguments.
 MAIN = {
-    "train": "lines init_from cell hidden_size num_layers epochs steps minutes output resume "
+    "train": "lines field init_from cell hidden_size num_layers epochs steps minutes output resume "
     "dry_run quiet",
     "sample": "checkpoint interactive length temperature top_p num_samples seed "
     "next_character novel as_json",

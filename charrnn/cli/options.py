@@ -165,11 +165,13 @@ def refuse_together(typed: Collection[str], apart: Mapping[str, Iterable[str]]) 
                 raise ConfigError(f"{option} and {other} cannot be combined")
 
 
-def chosen_separator(lines: bool | None, split_on: str | None) -> str | None:
+def chosen_separator(
+    lines: bool | None, split_on: str | None, field: str | None = None
+) -> str | None:
     """Return the separator of documents that the options ask for; see `separator`."""
     from charrnn.text.sources import separator
 
-    return separator(lines, None if split_on is None else unescaped(split_on))
+    return separator(lines, None if split_on is None else unescaped(split_on), field)
 
 
 def unescaped(typed: str) -> str:

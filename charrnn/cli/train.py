@@ -76,6 +76,8 @@ def train(
     recurrent_dropout: option.RecurrentDropout = None,
     lines: option.Lines = None,
     split_on: SplitOn = None,
+    field: option.Field = None,
+    glob: option.Glob = None,
     val_fraction: option.ValFraction = None,
     val: option.Val = None,
     tokens: option.Tokens = VocabularyConfig.tokens,
@@ -123,8 +125,8 @@ def train(
 
     set_by_hand = given(context)
     chosen = {name: value for name, value in locals().items() if name in set_by_hand}
-    separator, val_name = chosen_separator(lines, split_on), str(val) if val else None
-    text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size)
+    separator, val_name = chosen_separator(lines, split_on, field), str(val) if val else None
+    text = Text(corpus or [], encoding, separator, val_name, val_fraction, max_size, field, glob)
     request = Request(text, named_model(output) if output else _default_output(text), chosen)
     _check_outputs(request.output, log, text)
     with contextlib.ExitStack() as stack:
@@ -133,10 +135,11 @@ def train(
         display = stack.enter_context(TrainingDisplay(quiet or not speaks))
         with nothing_to_save():
             run = (_resumed if resume else _fresh)(request, workers, stack)
+        known = 0.0 if quiet and not as_json else _known_share(run)
         if run.record.complete and not dry_run:
             display.complete(run)
         else:
-            display.begin(run, 0.0 if quiet else _known_share(run))
+            display.begin(run, known)
             if dry_run:
                 display.plan(run)
                 return
@@ -144,13 +147,13 @@ def train(
             _train(run, display, write, sample_every)
             display.end(run)
     if as_json and speaks:
-        print(as_line(run.result().to_json()))
+        print(as_line(run.result().to_json() | ({"val_known_share": known} if known else {})))
 
 
 def _default_output(text: "Text") -> Path:
     """Return the file of the model if --output does not name it."""
     from charrnn.storage.checkpoint import FOLDER
-    from charrnn.text.corpus import corpus_name
+    from charrnn.text.finding import corpus_name
 
     return FOLDER / f"{corpus_name(text.sources)}.npz"
 
@@ -279,14 +282,13 @@ def _read(text: "Text", world: "World") -> tuple["Corpus", "Split"]:
     from charrnn.text.corpus import read_corpus
     from charrnn.text.sources import split_source
 
-    encoding, max_size = text.encoding, text.max_size
+    names = ("encoding", "max_size", "field", "glob")
+    how: dict[str, Any] = {name: getattr(text, name) for name in names}
 
     def read() -> tuple["Corpus", "Split"]:
-        corpus = read_corpus(
-            text.sources, separator=text.separator, encoding=encoding, max_size=max_size
-        )
+        corpus = read_corpus(text.sources, separator=text.separator, **how)
         val = Path(text.val) if text.val else None
-        return corpus, split_source(corpus, val, text.val_fraction, encoding, max_size)
+        return corpus, split_source(corpus, val, text.val_fraction, **how)
 
     return world.together(read, alone="-" in [*text.sources, text.val])
 

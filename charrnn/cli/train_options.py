@@ -88,6 +88,22 @@ Lines = Annotated[
         show_default=False,
     ),
 ]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Field of JSON Lines, CSV or TSV to learn from.  [default: none]",
+        show_default=False,
+    ),
+]
+Glob = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Files to read of a folder, e.g. '*.md'.  [default: '*.txt', also compressed]",
+        show_default=False,
+    ),
+]
 ValFraction = Annotated[
     float | None,
     typer.Option(

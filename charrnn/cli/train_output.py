@@ -17,6 +17,7 @@ from charrnn.inference.units import bits
 from charrnn.render.display import dim, message, quantity, sparkline, visible
 from charrnn.resources import is_short_name, named_model
 from charrnn.text.corpus import FEW_CHARS
+from charrnn.text.finding import hidden_corpora
 
 if TYPE_CHECKING:
     from charrnn.training.finetuning import Origin
@@ -62,6 +63,8 @@ class TrainingDisplay:
             known_share: share of the held-out text that the training text contains too, 0 to 1.
         """
         model, config, data = run.model.config, run.trainer.config, run.data
+        for line in hidden_corpora(run.text.sources):
+            self.note(line)
         document = "line" if data.corpus.separator == LINES else "document"
         documents = quantity(len(data.corpus.documents), document)
         kind = data.vocabulary.config.unit

@@ -1,36 +1,31 @@
 """Read sources into documents, and split documents into training and validation text."""
 
 import hashlib
-import os
 import re
-import shlex
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from charrnn.config import LINES, WHOLE
-from charrnn.errors import CorpusError, did_you_mean
-from charrnn.resources import bundled_corpora, bundled_corpus
-from charrnn.text.compression import is_text_file, plain_name
+from charrnn.errors import CorpusError, setting
 from charrnn.text.documents import END, LINE_END, Documents
 from charrnn.text.duplicates import fingerprints
-from charrnn.text.kinds import kind_of
-from charrnn.text.reading import name_of, read_pieces, refuse_url, strip_pieces
+from charrnn.text.fields import read_field
+from charrnn.text.finding import corpus_name, find
+from charrnn.text.reading import name_of, read_pieces, strip_pieces
 
 Array = np.ndarray
 
-DEFAULT_CORPUS = "stories"
+PARAGRAPHS = "\n\n"  # between documents that hold newlines
 MIN_VALIDATION_CHARS = 100  # with fewer, nothing is held out
 FEW_CHARS = 1000  # with fewer, the validation figure is unreliable
 _ENOUGH_CHARS = 900  # to hold out if a thousand or more are wanted
 MAX_VALIDATION_CHARS = 1_000_000  # more would only cost time
 VALIDATION_FRACTION = 0.1
-_MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
-_HEAD = 512  # bytes that tell what a file is
+_PART = 1 << 18  # characters of documents to join at a time
 _SPLIT_SEED = 20_240_229  # fixed, so that the split does not depend on the seed of a run
 
 
@@ -80,6 +75,8 @@ def read_corpus(
     separator: str | None = None,
     encoding: str = "utf-8",
     max_size: int | None = None,
+    field: str | None = None,
+    glob: str | None = None,
 ) -> Corpus:
     """Read files, folders (every *.txt below), bundled corpora by name, and "-".
 
@@ -90,19 +87,29 @@ def read_corpus(
         separator: text in NFC at which files are split into documents; LINES splits into lines,
             WHOLE not at all. None: LINES if all sources are bundled corpora, else WHOLE.
         max_size: largest file in MB; see `charrnn.text.reading.read_pieces`.
+        field: the field of JSON Lines, CSV or TSV whose values are the documents, whatever the
+            separator is; see `charrnn.text.fields.read_field`.
+        glob: which files of folders to read instead of *.txt, such as `*.md`.
 
     Raises:
         CorpusError: a source does not exist, cannot be read or is empty.
+        ConfigError: there is a glob and no folder.
     """
-    sources = sources or [DEFAULT_CORPUS]
-    found = [_find(source) for source in sources]
-    if separator is None:
-        separator = LINES if all(bundled for _, bundled in found) else WHOLE
-    files = chain.from_iterable(files for files, _ in found)
-    texts = chain.from_iterable(_marked(file, separator, encoding, max_size) for file in files)
+    files, bundled = find(sources, glob, field)
+    if field is not None:
+        values = (read_field(file, field, encoding, max_size) for file in files)
+        texts, separator = mark_documents(chain.from_iterable(values)), LINES
+    else:
+        if separator is None:
+            separator = LINES if bundled else WHOLE
+        marked = (_marked(file, separator, encoding, max_size) for file in files)
+        texts = chain.from_iterable(marked)
     corpus = Corpus.collect(corpus_name(sources), texts, separator)
     if not corpus.documents:
-        raise CorpusError(f"there is no text in {', '.join(map(name_of, sources))}")
+        where = f"{setting('field')} {field} of " if field is not None else ""
+        raise CorpusError(f"there is no text in {where}{', '.join(map(name_of, sources))}")
+    if field is not None and "\n" in corpus.documents.characters:
+        return replace(corpus, separator=PARAGRAPHS)
     return corpus
 
 
@@ -120,6 +127,20 @@ def read_documents(
 def _marked(file: Path | str, separator: str, encoding: str, max_size: int | None) -> Iterator[str]:
     """Read a file in pieces, with END or LINE_END after each document."""
     return mark(read_pieces(file, encoding, max_size), separator)
+
+
+def mark_documents(documents: Iterable[str]) -> Iterator[str]:
+    """Documents as `Corpus.collect` takes them, many at a time; empty ones are left out."""
+    block: list[str] = []
+    chars = 0
+    for document in documents:
+        if text := document.removesuffix("\n"):
+            block += [text, END if text == document else LINE_END]
+            chars += len(text)
+        if chars > _PART:
+            yield "".join(block)
+            block, chars = [], 0
+    yield "".join(block)
 
 
 def mark(pieces: Iterable[str], separator: str) -> Iterator[str]:
@@ -172,108 +193,6 @@ def _marked_whole(pieces: Iterable[str]) -> Iterator[str]:
         yield text
     if not empty:
         yield LINE_END if newline else END
-
-
-def _find(source: str) -> tuple[Sequence[Path | str], bool]:
-    """The files that a source stands for, and whether they are bundled."""
-    path = Path(source)
-    if source == "-":
-        return ["-"], False
-    if not source:
-        raise CorpusError("no such file: the name is empty")
-    refuse_url(source)
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-        files = _text_files(path) if is_folder else []
-    except OSError as error:
-        raise CorpusError(f"cannot read {error.filename or source}: {error.strerror}") from None
-    if is_folder:
-        if not files:
-            raise CorpusError(f"the folder {source} holds no *.txt file{_other_files(path)}")
-        return files, False
-    if exists:
-        return [path], False
-    file = bundled_corpus(source)
-    if file is None:
-        names = bundled_corpora()
-        near = {_stem(name): name for name in [*_neighbours(path), *names]}
-        hint = did_you_mean(_stem(source), near)
-        raise CorpusError(f"no such file: {source} (bundled corpora are {', '.join(names)}){hint}")
-    return [file], True
-
-
-def _stem(source: str) -> str:
-    """A file's name without what all names of texts have, which makes no two names alike."""
-    return Path(plain_name(source)).stem
-
-
-def _neighbours(path: Path) -> list[str]:
-    """Texts and folders beside a file that is not there, of the first so many entries."""
-    try:
-        with os.scandir(path.parent) as entries:
-            beside = list(islice(entries, _MOST_NEIGHBOURS))
-        found = [each.name for each in beside if is_text_file(each.name) or each.is_dir()]
-    except (OSError, ValueError):
-        return []
-    return [str(path.parent / name) for name in found]
-
-
-def corpus_name(sources: Sequence[str]) -> str:
-    """What a corpus of these sources is called."""
-    sources = sources or [DEFAULT_CORPUS]
-    others = f"+{len(sources) - 1}" if len(sources) > 1 else ""
-    return _name(sources[0]) + others
-
-
-def _text_files(folder: Path) -> list[Path]:
-    """Every *.txt below, packed or not; once where it is both.
-
-    Linked folders are not entered, so that one that holds itself is no endless one.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    found: dict[Path, Path] = {}  # by their names unpacked
-    for place, _, names in os.walk(folder, onerror=fail):
-        for name in sorted(names):
-            file = Path(place, name)
-            if is_text_file(name) and file.is_file():
-                found.setdefault(file.with_name(plain_name(name)), file)
-    return sorted(found.values())
-
-
-def _other_files(folder: Path) -> str:
-    """The end of an error: what a folder without text files holds, and what to type for it."""
-    suffixes: Counter[str] = Counter()
-    first: dict[str, Path] = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names)[:_MOST_NEIGHBOURS]:
-            if (suffix := Path(name).suffix) and not name.startswith("."):
-                suffixes[suffix] += 1
-                first.setdefault(suffix, Path(place, name))
-    if not suffixes:
-        return ""
-    ((suffix, number),) = suffixes.most_common(1)
-    found = f", but {number:,} *{suffix}"
-    with first[suffix].open("rb") as file:
-        if kind := kind_of(file.read(_HEAD), first[suffix].name):
-            return f"{found}, which look like {kind[0]}"
-    where = shlex.quote(str(first[suffix].parent))
-    return f"{found}; give them by name: {where}/*{suffix}"
-
-
-def _name(source: str) -> str:
-    if source == "-":
-        return "stdin"
-    path = Path(source)
-    if path.is_fifo():  # such as <(command), whose own name says nothing
-        return "pipe"
-    return Path(plain_name(path.resolve().name)).stem or "corpus"
 
 
 def split_corpus(corpus: Corpus, fraction: float | None = None) -> Split:

@@ -243,6 +243,15 @@ def regroup(texts: Iterable[str], end: re.Pattern[str]) -> Iterator[str]:
     yield "".join([*held, last])
 
 
+def as_read(text: str) -> str:
+    """A text as `decode` would return it: in NFC, with `\\n` for every line end.
+
+    Raises:
+        CorpusError: it holds half a surrogate pair.
+    """
+    return normalize(re.sub("\r\n?", "\n", text) if "\r" in text else text)
+
+
 def strip_pieces(pieces: Iterable[str]) -> Iterator[str]:
     """Yield the pieces of a text without its last newline."""
     newline = ""

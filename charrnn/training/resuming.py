@@ -87,6 +87,8 @@ _TEXT = {
     "val": (str, NoneType),
     "val_fraction": _is_figure,
     "max_size": (int, NoneType),
+    "field": (str, NoneType),
+    "glob": (str, NoneType),
     "sha256": str,
     "val_sha256": str,
 }
@@ -102,6 +104,8 @@ class Text:
     val: str | None
     val_fraction: float | None
     max_size: int | None = None  # megabytes
+    field: str | None = None  # of data, with the documents
+    glob: str | None = None  # of the files of a folder
     sha256: str = ""  # of the documents
     val_sha256: str = ""  # of the tokens held out
 
@@ -216,7 +220,7 @@ def read(path: Path) -> Suspended:
     with archive.opened(path, KIND) as file:
         metadata = file.metadata
         config = _config(ModelConfig, metadata.get("model"))
-        text = _typed(metadata.get("text"), _TEXT)
+        text = _typed({"field": None, "glob": None} | _object(metadata.get("text")), _TEXT)
         if not all(isinstance(source, str) for source in text["sources"]):
             raise CheckpointError("its metadata names no text")
         record = Record.from_json(metadata.get("run"))

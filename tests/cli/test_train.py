@@ -1,5 +1,6 @@
 """`charrnn train`: what it prints, writes and remembers, and how it tunes other models."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -52,10 +53,66 @@ def test_train_validates_on_the_file_of_val(run: Run, folder: Path) -> None:
     (folder / "val.txt").write_text("hello\nhelp\n")
     result = run("train", "hello", *TINY, "--val", "val.txt", "--json", "-o", "h.npz")
     (fields,) = result.objects()
-    assert list(fields) == [*RESULT_FIELDS, "baselines"]
+    assert list(fields) == [*RESULT_FIELDS, "baselines", "val_known_share"]
     assert fields["val_bits_per_char"] > 0
     assert fields["val_unk"] == 1
+    assert fields["val_known_share"] == 6 / 11  # a line of two, its end included
     assert "9 held out" in result.err
+
+
+def test_a_field_of_data_is_read_from_a_pipe_and_resumed(run: Run, folder: Path) -> None:
+    texts = [f"line {number}\nof two" for number in range(40)]
+    lines = "".join(json.dumps({"n": 1, "text": text}) + "\n" for text in texts)
+    train = ("train", "--field", "text", "-o", "m.npz")
+    result = run(*train, "-", *TINY, stdin=lines.encode())
+    assert result.code == 0
+    assert result.err.startswith("stdin: 550 characters (20 different) in 40 documents; ")
+    assert checkpoint.load(folder / "m.npz").separator == "\n\n"
+    (folder / "data").mkdir()
+    (folder / "data" / "a.jsonl").write_text(lines)
+    again = ("train", "--resume", "-o", "m.npz", "--steps", "4", "-q")
+    assert run(*again, "data").code == 0  # the field is that of the run
+    assert_one_line(run(*again, "data", "--field", "n"), 1, "line 1 of data")
+    assert_one_line(run(*again, "data", "--split-on", ";"), 2, "--split-on must be")
+
+
+def test_validation_data_is_read_as_the_training_data_is(run: Run, folder: Path) -> None:
+    (folder / "a.csv").write_text("n,text\n" + "1,hello world\n" * 20)
+    (folder / "b.tsv").write_text("text\tn\nhello\t1\n")
+    result = run("train", "a.csv", "--field", "text", "--val", "b.tsv", *TINY, "-o", "m.npz")
+    assert (result.code, "5 held out" in result.err) == (0, True)
+
+
+def test_a_glob_says_what_is_read_of_a_folder(run: Run, folder: Path) -> None:
+    (folder / "notes" / "한글").mkdir(parents=True)
+    (folder / "notes" / "a.md").write_text("hello " * 20)
+    (folder / "notes" / "한글" / "메모.md").write_text("안녕 " * 20)
+    (folder / "notes" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = run("train", "notes", "--glob", "*.md", "--val", "notes", *TINY, "-o", "m.npz")
+    assert result.code == 0
+    assert "in 2 documents; 180 held out" in result.err
+    assert_one_line(run("train", "notes", "--glob", "*", *TINY), 1, "picture.png is not text")
+    assert run("train", "--resume", "-o", "m.npz", "--steps", "4", "-q").code == 0
+
+
+def test_the_share_of_the_held_out_text_that_is_known_is_said(run: Run, folder: Path) -> None:
+    (folder / "a.txt").write_text("".join(f"{n} the same words in every line\n" for n in range(99)))
+    result = run("train", "a.txt", "--lines", *TINY, "-o", "m.npz", "--json")
+    (fields,) = result.objects()
+    share = f"{fields['val_known_share']:.0%} of the held-out text is in the training text too"
+    assert share in result.err
+    assert 0.5 < fields["val_known_share"] < 1
+
+
+def test_a_folder_in_the_place_of_a_bundled_corpus_is_named(run: Run, folder: Path) -> None:
+    (folder / "hello").mkdir()
+    (folder / "hello" / "a.txt").write_text("mine")
+    first, second, *_ = run("train", "hello", "--dry-run").err.splitlines()
+    assert first.startswith("reading the folder hello here; the bundled corpus of that name is ")
+    assert second.startswith("hello: 4 characters")
+    path = first.rpartition(" ")[2]
+    first, *_ = run("train", path, "--dry-run").err.splitlines()
+    assert first.startswith("hello: 5 characters (4 different) in 1 line;")
 
 
 def test_quiet_is_silent(run: Run) -> None:

@@ -22,6 +22,7 @@ from charrnn.text import reading
 from charrnn.text.corpus import (
     MIN_VALIDATION_CHARS,
     Corpus,
+    mark_documents,
     read_corpus,
     read_documents,
     split_corpus,
@@ -154,14 +155,6 @@ def test_bundled_corpora_have_names_and_are_lines() -> None:
     assert contents(read_corpus([])) == contents(read_corpus(["stories"]))
 
 
-def test_a_file_comes_before_a_bundled_corpus_of_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    written(tmp_path, "hello", "mine")
-    assert contents(read_corpus(["hello"])) == ("hello", ["mine"], WHOLE)
-
-
 def test_bundled_beside_a_file_is_whole(tmp_path: Path) -> None:
     found = read_corpus(["hello", written(tmp_path, "a.txt", "x\ny")])
     assert found.separator == WHOLE
@@ -210,38 +203,6 @@ def test_standard_input_without_text_is_called_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     with pytest.raises(CorpusError, match="there is no text in standard input"):
         read_corpus(["-"])
-
-
-def test_a_folder_without_text_files_is_an_error(tmp_path: Path) -> None:
-    written(tmp_path, "a.md", "text")
-    with pytest.raises(
-        CorpusError, match=r"holds no \*\.txt file, but 1 \*\.md; give them by name"
-    ):
-        read_corpus([str(tmp_path)])
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [
-        ([], "no *.txt file"),
-        ([".hidden.md", ".git/a.md", "Makefile"], "no *.txt file"),
-        (["b.md", "c.md", "a.py"], "no *.txt file, but 2 *.md; give them by name: my notes'/*.md"),
-        (
-            ["in/b.md", "in/x/c.md"],
-            "no *.txt file, but 2 *.md; give them by name: my notes/in'/*.md",
-        ),
-        (["a.pdf"], "no *.txt file, but 1 *.pdf, which look like a PDF"),
-    ],
-)
-def test_a_folder_without_text_files_says_what_to_type(
-    tmp_path: Path, files: list[str], words: str
-) -> None:
-    (tmp_path / "my notes").mkdir()
-    for name in files:
-        written(tmp_path / "my notes", name, "%PDF-1" if name.endswith("pdf") else "text")
-    with pytest.raises(CorpusError) as error:
-        read_corpus([str(tmp_path / "my notes")])
-    assert str(error.value).replace(f"'{tmp_path}/", "").endswith(words)
 
 
 def test_a_url_is_to_be_downloaded_first() -> None:
@@ -329,6 +290,29 @@ def test_a_document_begins_and_ends_where_the_separator_does() -> None:
 def test_a_separator_cuts_files_and_joins_none(tmp_path: Path) -> None:
     paths = [written(tmp_path, name, name) for name in ("a;b.txt", "c;;d.txt")]
     assert [*read_corpus(paths, separator=";").documents] == ["a", "b.txt", "c", "d.txt"]
+
+
+def test_a_field_of_each_record_is_a_document(tmp_path: Path) -> None:
+    lines = written(tmp_path, "a.jsonl", '{"t": "one"}\n{"t": ""}\n{"t": "two\\r\\n"}\n')
+    table = written(tmp_path, "b.csv", "n,t\n1,three\n")
+    found = read_corpus([lines, table], field="t", separator=WHOLE)
+    assert contents(found) == ("a+1", ["one", "two", "three"], LINES)
+    assert found.chars == len("onetwo\nthree")
+    assert found.sha256 == corpus_of(["one", "two\n", "three"], lines=False).sha256
+    found = read_corpus([written(tmp_path, "c.csv", 't\n"a\nb"\n')], field="t")
+    assert (contents(found), found.count_eos) == (("c", ["a\nb"], "\n\n"), True)
+    with pytest.raises(CorpusError, match=r"there is no text in field t of .*d\.csv"):
+        read_corpus([written(tmp_path, "d.csv", "t\n\n")], field="t")
+
+
+def test_many_documents_are_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"text {number}" + "\n" * (number % 3) for number in range(50)]
+    expected = corpus_of([text for text in texts if text], lines=False)
+    for size in (1, 30, 1 << 18):
+        monkeypatch.setattr(module, "_PART", size)
+        found = Corpus.collect("x", mark_documents(texts), LINES)
+        assert [*found.documents] == [*expected.documents]
+        assert (found.chars, found.sha256) == (expected.chars, expected.sha256)
 
 
 # A corpus to a split

@@ -120,6 +120,33 @@ def test_where_a_text_is_cut() -> None:
     assert separator(None, None) is None
     assert (separator(True, None), separator(False, None)) == (LINES, WHOLE)
     assert separator(None, "\r\n\r\n") == "\n\n"
-    for lines, split_on in ((True, "x"), (None, "")):
-        with pytest.raises(ConfigError, match="split_on"):
-            separator(lines, split_on)
+    for lines, split_on, field, words in (
+        (True, "x", None, "split_on cannot be combined with lines"),
+        (None, "", None, "split_on must be a text"),
+        (False, None, "text", "field cannot be combined with lines"),
+        (None, "x", "text", "field cannot be combined with split_on"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            separator(lines, split_on, field)
+    assert separator(None, None, "text") is None
+
+
+def test_fields_and_globs_are_for_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"t": "one"}\n{"t": "two"}\n', encoding="utf-8")
+    for source in (tmp_path, tmp_path / "a.jsonl", [tmp_path / "a.jsonl"]):
+        corpus = read_source(source, None, field="t")
+        assert [*corpus.documents] == ["one", "two"]
+    assert [*split_source(corpus, tmp_path, None, field="t", glob="*.jsonl").val] == ["one", "two"]
+    assert [*split_source(corpus, ["text"], None, field="t").val] == ["text"]
+    assert split_source(corpus, tmp_path, None, glob="*.jsonl").val[0] == '{"t": "one"}'
+    for field, glob in (("t", None), (None, "*.md")):
+        with pytest.raises(ConfigError, match=r"is for files: give a pathlib\.Path"):
+            read_source(["text"], None, field=field, glob=glob)
+
+
+def test_a_name_means_the_bundled_corpus_whatever_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hello").mkdir()
+    assert [*read_source("hello", None).documents] == ["hello"]

@@ -1,0 +1,195 @@
+"""The texts in one field of JSON Lines, of a JSON array, or of CSV or TSV with a header."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from charrnn.errors import CorpusError, did_you_mean
+from charrnn.text.compression import plain_name
+from charrnn.text.reading import as_read, lines_of, name_of, read_pieces
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+_TABLES = {".csv": ",;\t", ".tsv": "\t"}  # the delimiters to try
+_DELIMITERS = ",\t;"  # of a table whose name does not say it
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_LONGEST_CELL = (1 << 31) - 1  # characters, as many as Python's reader can be told
+_MOST_NAMES, _LONGEST_NAME = 12, 40  # fields in an error, and characters of one
+_DEEPEST = 3  # objects in objects whose fields an error names
+_KINDS = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
+
+Numbered = Iterator[tuple[int, str]]  # the lines of a file
+
+
+def read_field(
+    file: Path | str, field: str, encoding: str = "utf-8", max_size: int | None = None
+) -> Iterator[str]:
+    """The texts in a field, one for each record of a file, as `decode` would return them.
+
+    A name in .csv or .tsv, or else the first character, tells a table from JSON. Cells of CSV may
+    be quoted, and then hold newlines; in TSV a line is a record, as many tools quote nothing there.
+
+    Args:
+        file: "-" is standard input; see `charrnn.text.reading.read_pieces`.
+        field: the name of a column or of a field; in JSON, `a.b` is field b of the object in a.
+
+    Raises:
+        CorpusError: the file cannot be read, or a line is broken or has no text in this field.
+    """
+    source = name_of(file)
+    pieces = read_pieces(file, encoding, max_size, compose=False)
+    lines: Numbered = enumerate(lines_of(pieces), start=1)
+    number, first = next(((number, line) for number, line in lines if line.strip()), (0, ""))
+    if not first:
+        return
+    suffix = Path(plain_name(source)).suffix.lower()
+    lines = chain([(number, first)], lines)
+    if suffix not in _TABLES and first.lstrip()[0] in "[{":
+        found = _of_objects(lines, first.lstrip()[0] == "[", field, source)
+    else:
+        found = _of_table(lines, first, field, source, _TABLES.get(suffix, _DELIMITERS))
+    for where, text in found:
+        try:
+            document = as_read(text)
+        except CorpusError:
+            raise CorpusError(f"{where} has half a surrogate pair in {field!r}") from None
+        yield document
+
+
+def _of_objects(
+    lines: Numbered, in_array: bool, field: str, source: str
+) -> Iterator[tuple[str, str]]:
+    """The texts of objects, one a line or all in one array, each after where it stands."""
+    if in_array:
+        number, first = next(lines)
+        whole = "\n".join(chain([first], (line for _, line in lines)))
+        for place, record in enumerate(_parsed(whole, number, source), start=1):
+            where = f"item {place} of {source}"
+            yield where, _text(record, field, where)
+        return
+    for number, line in lines:
+        if line.strip():
+            where = f"line {number} of {source}"
+            yield where, _text(_parsed(line, number, source), field, where)
+
+
+def _parsed(text: str, number: int, source: str) -> Any:
+    """What JSON that begins in this line of a file holds."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {number + error.lineno - 1} of {source}"
+        raise CorpusError(
+            f"{where} is not JSON: {error.msg} at column {error.colno}; JSON Lines have an object "
+            "in every line"
+        ) from None
+    except (ValueError, RecursionError):  # a number of 5,000 digits, a thousand brackets
+        raise CorpusError(f"line {number} of {source} is JSON that cannot be read") from None
+
+
+def _text(record: Any, field: str, where: str) -> str:
+    """The text in a field of an object.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    if not isinstance(record, dict):
+        raise CorpusError(f"{where} is not an object with fields")
+    found: Any = record
+    for name in [field] if field in record else field.split("."):
+        if not isinstance(found, dict) or name not in found:
+            fields = _listed([*_names(record)], field)
+            raise CorpusError(f"{where} has no field {field!r}; {fields}")
+        found = found[name]
+    if not isinstance(found, str):
+        kind = _KINDS.get(type(found), "a number")
+        texts = ", ".join([*_names(record, texts=True)][:_MOST_NAMES]) or "none"
+        raise CorpusError(f"{where} has {kind} in {field!r}; fields with text: {texts}")
+    return found
+
+
+def _names(record: dict[str, Any], before: str = "", *, texts: bool = False) -> Iterator[str]:
+    """The fields of an object and of those in it, or only those with a text."""
+    for name, value in record.items():
+        if isinstance(value, dict) and before.count(".") < _DEEPEST:
+            yield from _names(value, f"{before}{name}.", texts=texts)
+        elif isinstance(value, str) or not texts:
+            yield before + name
+
+
+def _listed(names: Sequence[str], meant: str = "") -> str:
+    """The end of an error: which fields there are, and the one that was meant."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return f"the fields are {', '.join(shown[:_MOST_NAMES])}{more}{did_you_mean(meant, names)}"
+
+
+def _of_table(
+    lines: Numbered, first: str, field: str, source: str, delimiters: str
+) -> Iterator[tuple[str, str]]:
+    """The cells of a column, each after where its row begins.
+
+    Of the delimiters, the one that makes this column is taken.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    rows = {each: next(csv.reader([first], delimiter=each)) for each in delimiters}
+    widest = max(delimiters, key=lambda each: len(rows[each]))
+    delimiter = next((each for each in delimiters if field in _stripped(rows[each])), widest)
+    table = (_rows_of_tsv if delimiter == "\t" else _rows_of_csv)(lines, delimiter, source)
+    where, header = next(table)
+    names = _stripped(header)
+    if field not in names:
+        raise CorpusError(f"{where} has no column {field!r}; {_listed(names, field)}")
+    column = names.index(field)
+    for where, row in table:
+        if len(row) < len(names) or any(row[len(names) :]):
+            raise CorpusError(
+                f"{where} has {len(row)} columns, the header {len(names)}; {_listed(names)}"
+            )
+        yield where, row[column]
+
+
+def _stripped(names: Sequence[str]) -> list[str]:
+    return [name.strip() for name in names]
+
+
+def _rows_of_tsv(lines: Numbered, delimiter: str, source: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table in which a line is one, each after where it stands."""
+    for number, line in lines:
+        if line.strip():
+            cells = line.split(delimiter)
+            yield f"line {number} of {source}", [*map(_unquoted, cells)]
+
+
+def _unquoted(cell: str) -> str:
+    """A cell without the quotes around all of it, if they are of CSV and not of the text."""
+    found = _QUOTED.fullmatch(cell)
+    return found[1].replace('""', '"') if found else cell
+
+
+def _rows_of_csv(lines: Numbered, delimiter: str, source: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table whose quoted cells may hold newlines, each after where it begins."""
+    begun = 0  # the line in which a row does
+
+    def ended() -> Iterator[str]:
+        nonlocal begun
+        for number, line in lines:
+            begun = begun or number
+            yield f"{line}\n"
+
+    reader = csv.reader(ended(), delimiter=delimiter, strict=True)
+    while True:
+        begun = 0
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            open_quote = "end of data" in str(error)
+            reason = "opens a quote and never closes it" if open_quote else f"is not CSV: {error}"
+            raise CorpusError(f"line {begun} of {source} {reason}") from None
+        if row is None:
+            return
+        if row:
+            yield f"line {begun} of {source}", row
