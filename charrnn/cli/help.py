@@ -62,13 +62,13 @@ GROUPS = {
     "score": {
         "Model": "checkpoints part",
         "Data": "files lines split_on field labels encoding max_size",
-        "Scoring": "eos context reset streams adapt",
+        "Scoring": "eos streams adapt",
         "Output": "per_char total tsv sort fail_over html svg as_json",
     },
     "inspect": {
         "Model": "checkpoints everything",
         "Training": "plot over",
-        "Text": "neuron neurons gradient_flow encoding max_size",
+        "Text": "neuron neurons memory context reset gradient_flow encoding max_size",
         "Output": "html as_json",
     },
 }
@@ -81,7 +81,7 @@ MAIN = {
     "sample": "checkpoint interactive length temperature top_p num_samples seed "
     "next_character novel as_json",
     "score": "checkpoints files lines eos per_char html total sort as_json",
-    "inspect": "checkpoints everything plot neuron neurons gradient_flow html as_json",
+    "inspect": "checkpoints everything plot neuron neurons memory gradient_flow html as_json",
 }
 _HELP_ROWS = [
     ("-h, --help", "Show the main options and exit."),

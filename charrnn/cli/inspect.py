@@ -4,18 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from charrnn.cli import inspect_options as option
+from charrnn.cli.inspect_memory import Memory, show_memory
 from charrnn.cli.inspect_neurons import read_for_units, show_neuron, show_neurons
 from charrnn.cli.options import (
     AsJson,
     Encoding,
     MaxSize,
     as_line,
-    models,
-    one_of,
     refuse_together,
     typed,
 )
@@ -24,92 +24,32 @@ from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
+    from charrnn.text.documents import Documents
 
 _DISTANCE, _POSITIONS = 100, 256  # characters a gradient is followed back, and from how many places
-
-
-_VIEWS = ("--list", "--plot", "--neuron", "--neurons", "--gradient-flow")
+_VIEWS = ("--list", "--plot", "--neuron", "--neurons", "--memory", "--gradient-flow")
 _GOES_WITHOUT = {view: _VIEWS[:place] for place, view in enumerate(_VIEWS)}
+_NEEDS = {  # options of some views
+    "--html": ("--neuron", "--neurons"),
+    "--context": ("--memory",),
+    "--reset": ("--memory",),
+}
 
 
 def inspect(
-    context: typer.Context,
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Model: a name or an .npz file; for --neuron, a text file comes last.  [default: "
-            "see --checkpoint]",
-            autocompletion=models,
-            show_default=False,
-        ),
-    ] = None,
-    checkpoints: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--checkpoint",
-            "-c",
-            metavar="<path>",
-            help="Model, as MODEL; --plot takes several.  [default: the newest in ./checkpoints, "
-            "else everyday]",
-            autocompletion=models,
-            show_default=False,
-        ),
-    ] = None,
-    everything: Annotated[
-        bool,
-        typer.Option(
-            "--list",
-            help="List the models and corpora at hand.",
-        ),
-    ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="<path>",
-            help="Draw learning curves to an .svg or .png file; needs matplotlib.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    over: Annotated[
-        str,
-        typer.Option(
-            help="Horizontal axis of --plot: steps or time.",
-            autocompletion=one_of(("steps", "time")),
-        ),
-    ] = "steps",
-    neuron: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[LAYER.]UNIT",
-            help="Colour a text by the activation of this unit.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    neurons: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Find units that track quotes, brackets, words or lines.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="<path>",
-            help="Write --neuron or --neurons to a web page.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    gradient_flow: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="<path>",
-            help="Show how far the gradient flows back on a text.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
+    ctx: typer.Context,
+    names: option.Names = None,
+    checkpoints: option.Checkpoints = None,
+    everything: option.Everything = False,
+    plot: option.Plot = None,
+    over: option.Over = "steps",
+    neuron: option.Neuron = None,
+    neurons: option.Neurons = None,
+    memory: option.Memory = None,
+    context: option.Context = None,
+    reset: option.Reset = None,
+    html: option.Html = None,
+    gradient_flow: option.GradientFlow = None,
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
     as_json: AsJson = False,
@@ -120,15 +60,16 @@ def inspect(
 
     --neuron takes UNIT of the top layer, or LAYER.UNIT, counted from 0; in a pipe, it prints a line
     a token. --neurons finds units that track quotes, brackets, the position in the line and in the
-    word, indentation and capitals. --gradient-flow shows the median norm of the gradient of a loss
-    with respect to the state k characters before.
+    word, indentation and capitals. --memory prints bits per character by how many tokens before
+    each the model sees. --gradient-flow shows the median norm of the gradient of a loss with
+    respect to the state k characters before.
     """
     from charrnn.storage import checkpoint
 
-    _check_together(typed(context))
+    _check_together(typed(ctx))
     named, file = _apart(names or [], neuron)
     checkpoints = [*(checkpoints or []), *named]
-    inputs = [name for name in (file, neurons, gradient_flow, *checkpoints) if name]
+    inputs = [name for name in (file, neurons, memory, gradient_flow, *checkpoints) if name]
     _check_outputs(html, plot, inputs)
     if everything:
         _list(as_json)
@@ -141,7 +82,10 @@ def inspect(
     path = checkpoint.locate(checkpoints[0] if checkpoints else None)
     loaded = checkpoint.load(path)
     read = partial(read_for_units, loaded, neurons or file or "", encoding, max_size)
-    if neuron is not None:
+    if memory is not None:
+        seen = Memory.of(context, reset)
+        show_memory(path, loaded, _documents(loaded, memory, encoding, max_size), seen, as_json)
+    elif neuron is not None:
         show_neuron(path, loaded, neuron, read, html, as_json)
     elif neurons is not None:
         show_neurons(path, loaded, read, html, as_json)
@@ -149,6 +93,14 @@ def inspect(
         _show_flow(path, _flow(loaded, gradient_flow, encoding, max_size), as_json)
     else:
         _show(path, loaded, as_json)
+
+
+def _documents(loaded: "Checkpoint", file: str, encoding: str, max_size: int | None) -> "Documents":
+    """A text cut as the model was trained."""
+    from charrnn.text.corpus import read_corpus
+
+    cut = loaded.separator
+    return read_corpus([file], separator=cut, encoding=encoding, max_size=max_size).documents
 
 
 def _apart(names: Sequence[str], neuron: str | None) -> tuple[list[Path], str | None]:
@@ -162,9 +114,10 @@ def _apart(names: Sequence[str], neuron: str | None) -> tuple[list[Path], str | 
 
 def _check_together(options: Collection[str]) -> None:
     """Raise ConfigError where options do not go together."""
-    refuse_together(options, _GOES_WITHOUT)
-    if "--html" in options and not {"--neuron", "--neurons"} & {*options}:
-        raise ConfigError("--html needs --neuron or --neurons")
+    refuse_together(options, {**_GOES_WITHOUT, "--context": ("--reset",)})
+    for name, views in _NEEDS.items():
+        if name in options and not {*views} & {*options}:
+            raise ConfigError(f"{name} needs {' or '.join(views)}")
 
 
 def _check_outputs(html: Path | None, plot: Path | None, inputs: Sequence[Path | str]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -28,8 +28,8 @@ from charrnn.cli.options import (
 from charrnn.cli.score_classify import classify_texts
 from charrnn.cli.score_input import Given, Sources, texts_and_files, unless_typed
 from charrnn.cli.score_models import Scorer
-from charrnn.config import LINES, WHOLE, check_int
-from charrnn.errors import ConfigError, setting
+from charrnn.config import LINES, WHOLE
+from charrnn.errors import ConfigError
 from charrnn.parallel import processes
 
 if TYPE_CHECKING:
@@ -38,24 +38,20 @@ if TYPE_CHECKING:
 _PER_CHAR = "Show log P and bits of every character, in colour on a terminal."
 _EXCEEDED = 3  # exit code of --fail-over
 _MOST = 200_000  # characters in a picture
-_SUMS = ("--total", "--context", "--reset")
 _PICTURES = ("--html", "--svg")
 _GOES_WITHOUT = {
-    "--per-char": ("--context", "--reset"),
-    "--context": ("--reset", "--streams", "--adapt"),
-    "--reset": ("--eos", "--streams", "--adapt"),
     "--adapt": ("--per-char", "--streams"),
     "--streams": ("--per-char",),
-    "--html": (*_SUMS, "--streams", "--adapt"),
-    "--svg": (*_SUMS, "--streams", "--adapt"),
+    "--html": ("--total", "--streams", "--adapt"),
+    "--svg": ("--total", "--streams", "--adapt"),
     "--field": ("--lines", "--whole", "--split-on", "--streams", *_PICTURES, "TEXT"),
-    "--tsv": ("--json", "--per-char", *_SUMS, "--adapt"),
-    "--sort": ("--per-char", *_SUMS, "--adapt"),
+    "--tsv": ("--json", "--per-char", "--total", "--adapt"),
+    "--sort": ("--per-char", "--total", "--adapt"),
     "--fail-over": ("--adapt",),
     "--labels": ("TEXT", "--file", "--lines", "--whole", "--split-on"),
 }
 _ONE_MODEL = (
-    "--per-char", *_PICTURES, *_SUMS, "--streams", "--adapt", "--part", "--field", "--tsv",
+    "--per-char", *_PICTURES, "--total", "--streams", "--adapt", "--part", "--field", "--tsv",
     "--sort", "--fail-over",
 )  # fmt: skip
 
@@ -64,8 +60,6 @@ _ONE_MODEL = (
 class Method:
     """How to score texts: each as a whole, unless one of these is set."""
 
-    contexts: Sequence[int] = ()  # tokens that each token is predicted from
-    resets: Sequence[int] = ()  # characters after which the state is reset
     streams: int = 1  # parts of a whole file to score in parallel
     adapt: bool = False
 
@@ -147,23 +141,6 @@ def score(
         ),
     ] = None,
     total: Annotated[bool, typer.Option("--total", help="Print one total over all texts.")] = False,
-    context: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N[,N]...",
-            help="Predict each token from only the N before it; print one sum for each N.  "
-            "[default: all before it]",
-            show_default=False,
-        ),
-    ] = None,
-    reset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N[,N]...",
-            help="Reset the state every N characters; print one sum for each N.  [default: never]",
-            show_default=False,
-        ),
-    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -243,7 +220,7 @@ def score(
     output = Output(as_json, tsv, sort, per_char and not total, total, html, svg)
     output.check([*files, *(checkpoints or [])])
     watch = Watch(fail_over)
-    method = Method(_numbers("context", context), _numbers("reset", reset), streams, adapt)
+    method = Method(streams, adapt)
     if not world.speaks:
         if adapt or html or svg or several:
             return  # rank 0 does these by itself
@@ -273,20 +250,6 @@ def _check_together(options: Collection[str], several: bool) -> None:
     refuse_together(options, _GOES_WITHOUT)
 
 
-def _numbers(name: str, text: str | None) -> list[int]:
-    """The numbers of a list with commas; none where it is not given."""
-    if text is None:
-        return []
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        needed = "must be whole numbers with commas"
-        raise ConfigError(f"{setting(name)} {needed}, not {text!r}") from None
-    for number in found:
-        check_int(name, number, 1)
-    return found
-
-
 def _print_scores(scorer: Scorer, sources: Sources, method: Method, printer: "Printer") -> None:
     """Score the texts and print the scores.
 
@@ -294,14 +257,7 @@ def _print_scores(scorer: Scorer, sources: Sources, method: Method, printer: "Pr
         typer.Exit: with code 3, if a score is above the limit.
     """
     output, world = printer.output, scorer.world
-    if method.contexts:
-        contexts = method.contexts
-        printer.sums("context", contexts, scorer.in_contexts(sources, contexts))
-    elif method.resets:
-        sizes, given = method.resets, [*sources.read()]
-        found = ((size, score) for size in sizes for _, score in scorer.in_parts(given, size))
-        printer.sums("reset", sizes, found)
-    elif method.adapt:
+    if method.adapt:
         printer.adapted(scorer.adapted(sources.read()))
     elif output.html or output.svg:
         printer.pictures(scorer.surprises(_limited(sources.read())))

@@ -1,7 +1,7 @@
 """Score the texts of `charrnn score`, by the method that its options choose."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,46 +46,6 @@ class Scorer:
 
             for block, found in self.world.map(scores, blocks(texts)):
                 yield from zip(block, found, strict=True)
-
-    def in_contexts(
-        self, sources: Sources, contexts: Sequence[int]
-    ) -> Iterator[tuple[int, "Score | Tally"]]:
-        """Scores with each context of so many tokens, in pairs with it."""
-        from charrnn.inference.scoring import score, score_windows
-        from charrnn.parallel.threads import Workers
-
-        texts, files = sources.apart()
-        with Workers(self.threads, self.world) as workers:
-
-            def scores(block: list[Given]) -> "list[tuple[int, Score]]":
-                wanted = [given.text for given in block]
-                return [
-                    (context, found)
-                    for context in contexts
-                    for found in score(
-                        self.model, wanted, eos=self.eos, context=context, workers=workers
-                    )
-                ]
-
-            for _, found in self.world.map(scores, blocks(texts)):
-                yield from found
-            for file in files:
-                pieces = sources.pieces(file)
-                tallies = score_windows(self.model, pieces, contexts, eos=self.eos, workers=workers)
-                if not _is_nothing(file, tallies[0]):
-                    yield from zip(contexts, tallies, strict=True)
-
-    def in_parts(self, texts: Iterable[Given], size: int) -> Iterator[tuple[Given, "Score"]]:
-        """Scores of the texts cut after every so many characters in NFC; no end counts."""
-        from charrnn.text.unicode import normalize
-
-        composed = (replace(given, text=normalize(given.text)) for given in texts)
-        parts = (
-            replace(given, text=given.text[start : start + size])
-            for given in composed
-            for start in range(0, len(given.text), size)
-        )
-        return replace(self, eos=False).each(parts)
 
     def whole(self, sources: Sources, streams: int) -> Iterator[tuple[Given, "Tally"]]:
         """Yield scores of whole files of any length, the same in all MPI processes."""

@@ -145,26 +145,6 @@ class Printer:
         self.watch.limit(total.bits_per_char)
         self._figures(_sums(total))
 
-    def sums(
-        self, name: str, numbers: Sequence[int], scored: Iterable[tuple[int, "Score | Tally"]]
-    ) -> None:
-        """Print an object or a line for all scores that come with one of the numbers."""
-        from charrnn.inference.scores import Total
-        from charrnn.render.display import unknown
-
-        totals = {number: Total() for number in numbers}
-        for number, score in scored:
-            totals[number].add([score])
-            if number == numbers[0]:
-                self.watch.see(score)
-        for number, total in totals.items():
-            self.watch.limit(total.bits_per_char)
-            if self.output.as_json:
-                print(as_line({name: number} | _sums(total)))
-            else:
-                bits = _number(total.bits_per_char)
-                print(as_row(f"{name} {number}", bits, unknown(total.unk)))
-
     def adapted(self, scored: Iterable[tuple[Given, "Tally", "Tally"]]) -> None:
         """Print static and adapted scores of each text, or their total, as JSON or lines."""
         from charrnn.inference.scores import Total

@@ -19,6 +19,12 @@ ALIASES = {
     "score": _OF_MODELS,
     "inspect": _OF_MODELS,
 }
+_MOVED = {  # options that a command had once, and what to type now
+    "score": {
+        "--context": "charrnn inspect --memory FILE --context N",
+        "--reset": "charrnn inspect --memory FILE --reset N",
+    },
+}
 _DASHES = "put -- before an argument that begins with -"
 
 
@@ -34,6 +40,8 @@ def problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     if context is None or not hasattr(error, "possibilities"):
         return error.format_message()
     name: str = getattr(error, "option_name", "")
+    if now := _MOVED.get(context.command.name, {}).get(name.partition("=")[0]):
+        return f"{name} has moved: {now}"
     inside = rf"-[^-]*{re.escape(name[1:])}" if len(name) == 2 else re.escape(name)
     word = next((word for word in arguments if re.match(inside, word)), name)
     is_file = "." in word.partition("=")[0] or os.path.exists(word)

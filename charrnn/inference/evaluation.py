@@ -193,8 +193,6 @@ def window_log_probs(
     sequences: Sequence[Array],
     context: int,
     workers: Workers,
-    *,
-    skip: int = 0,
 ) -> list[Array]:
     """Compute log P of every token given only the last `context` tokens, from zero state.
 
@@ -205,10 +203,9 @@ def window_log_probs(
         sequences: arrays (N,) of ids.
         context: tokens that each prediction sees.
         workers: threads that share the work.
-        skip: tokens at the start of the first sequence to read but not predict.
 
     Returns:
-        A float64 array of nats for each sequence, without skipped tokens.
+        A float64 array of nats for each sequence.
     """
     if not sequences:
         return []
@@ -234,8 +231,8 @@ def window_log_probs(
         log_probs, _ = unrolled.log_probs(inputs(last, context), tokens[places][None], state)
         return np.asarray(log_probs[0], np.float64)
 
-    found = workers.map(run, range(skip, len(tokens), columns))
-    return np.split(np.concatenate([np.empty(0), *found]), ends[:-1] - skip)
+    found = workers.map(run, range(0, len(tokens), columns))
+    return np.split(np.concatenate([np.empty(0), *found]), ends[:-1])
 
 
 def stream_chunks(edges: Array, steps: int, burn_in: int) -> Iterator[tuple[Array, Array]]:

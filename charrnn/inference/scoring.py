@@ -129,38 +129,6 @@ def score_pieces(
     return tally
 
 
-def score_windows(
-    checkpoint: Checkpoint,
-    pieces: Iterable[str],
-    contexts: Sequence[int],
-    *,
-    eos: bool | None,
-    workers: Workers,
-) -> list[Tally]:
-    """Score one long text in constant memory, once for each of several context lengths.
-
-    Args:
-        checkpoint: the model.
-        pieces: the text in NFC, in pieces of any size.
-        contexts: numbers of tokens that each prediction sees.
-        eos: as for `score`.
-        workers: threads that share the work.
-
-    Raises:
-        ConfigError: the model is an n-gram model.
-    """
-    model = _windowed(checkpoint)
-    tallies = [Tally(checkpoint.count_eos if eos is None else eos) for _ in contexts]
-    before = np.empty(0, np.int64)  # context of the next piece
-    for tokens in _encoded(checkpoint.vocabulary, pieces, tallies):
-        read = np.concatenate([before, tokens])
-        for context, tally in zip(contexts, tallies, strict=True):
-            found = window_log_probs(model, [read], context, workers, skip=len(before))
-            tally.add(tokens, found[0])
-        before = read[-max(contexts) :]
-    return tallies
-
-
 def _windowed(checkpoint: Checkpoint) -> Network | Mixed:
     if isinstance(checkpoint.model, NGram):
         raise ConfigError(f"{setting('context')} needs a network; this is an n-gram model")

@@ -210,6 +210,20 @@ def show_gradient_flow(norms: Mapping[str, Sequence[float]]) -> None:
             print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
 
 
+def show_by_sight(name: str, bits: Mapping[int | None, float | None]) -> None:
+    """Print bits per character by how much of a text is seen; a column of a bar is an eighth.
+
+    Args:
+        name: what the numbers are.
+        bits: by the number, None for all of the text; None where there is nothing to predict.
+    """
+    print(f"{name:>7}  bits/char")
+    for number, value in bits.items():
+        shown = "-" if value is None else f"{value:.4f}"
+        bar = "█" * min(_BAR, round(8 * (value or 0)))
+        print(f"{'all' if number is None else number:>7}  {shown:>9}  {bar}".rstrip())
+
+
 def has_colours() -> bool:
     """Return whether stdout is a terminal with colours, and NO_COLOR is not set."""
     console = Console()

@@ -1,6 +1,5 @@
 """`charrnn score`: probabilities, sums, contexts, parts of a model and adaptation."""
 
-import json
 import math
 import shutil
 import sys
@@ -169,23 +168,12 @@ def test_a_text_with_many_unknown_characters_is_named(run: Run, trained: Path) -
         ([more], "2 of 10 characters"),
         ([known, tenth, more, "XX"], "4 of 12 characters in 2 of 4 texts"),
     ):
-        for options in ((), ("--json",), ("--total",), ("--context", "1,2"), ("--adapt",)):
+        for options in ((), ("--json",), ("--total",), ("--adapt",)):
             result = run("score", *texts, "-c", trained, *options)
             assert result.err == (warning.format(what) if what else "")
 
 
-# Contexts, parts and adaptation
-
-
-def test_context_prints_bits_by_context(run: Run, trained: Path) -> None:
-    args = ("score", "hello world", "the old well", "", "-c", trained)
-    found = run(*args, "--context", "1,3,50", "--json").objects()
-    assert [item["context"] for item in found] == [1, 3, 50]
-    (whole,) = run(*args, "--total", "--json").objects()
-    assert found[-1]["bits_per_char"] == pytest.approx(whole["bits_per_char"], abs=1e-5)
-    assert {item["chars"] for item in found} == {whole["chars"]}
-    lines = run(*args, "--context", "1,3").out.splitlines()
-    assert [line.split("\t")[0] for line in lines] == ["context 1", "context 3"]
+# Parts and adaptation
 
 
 @pytest.fixture(scope="session")
@@ -195,30 +183,6 @@ def with_ngram(trained: Path) -> Path:
     command = ("train", "corpus.txt", "--whole", *sizes, "-o", "both.npz")
     call(*command, cwd=trained.parent)
     return trained.with_name("both.npz")
-
-
-def test_a_text_is_cut_in_nfc_wherever_it_comes_from(run: Run, trained: Path) -> None:
-    command, text = ("score", "-c", trained, "--reset", "1", "--json"), "he\u0301e\u0301"
-    line = json.dumps({"text": text})
-    found = [
-        run(*command, text).objects(),
-        run(*command, stdin=text.encode()).objects(),
-        run(*command, "--field", "text", stdin=line.encode()).objects(),
-    ]
-    assert found[0] == found[1] == found[2]
-    assert found[0][0]["chars"] == 3
-
-
-@pytest.mark.slow
-def test_reset_cuts_texts_after_so_many_characters(run: Run, with_ngram: Path) -> None:
-    args = ("score", "hello world", "the", "", "-c", with_ngram)
-    found = run(*args, "--reset", "4,99", "--json").objects()
-    assert [item["reset"] for item in found] == [4, 99]
-    cut = run("score", "hell", "o wo", "rld", "the", "-c", with_ngram, "--total", "--json")
-    assert found[0]["log_prob"] == pytest.approx(cut.objects()[0]["log_prob"], abs=1e-4)
-    (whole,) = run(*args, "--total", "--json").objects()
-    assert found[1]["log_prob"] == pytest.approx(whole["log_prob"], abs=1e-4)
-    assert_one_line(run(*args, "--reset", "4,x"), 2, "reset must be whole numbers")
 
 
 def test_a_part_of_a_network_with_ngrams_is_scored_alone(run: Run, with_ngram: Path) -> None:
@@ -285,8 +249,8 @@ def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: 
     [
         "a --field text", "--field text --lines", "--field text --split-on ;", "a --tsv --json",
         "a --tsv --per-char", "a --sort --total", "a --fail-over 1 --adapt", "a --html x --total",
-        "a --svg x --context 3", "a --fail-over -1", "a --fail-over nan", "a --fail-over inf",
-        "a --adapt --context 3", "a --context 3 --reset 3", "--field text --html x",
+        "a --svg x --total", "a --fail-over -1", "a --fail-over nan", "a --fail-over inf",
+        "--field text --html x",
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_wrong_usage(run: Run, trained: Path, options: str) -> None:

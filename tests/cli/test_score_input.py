@@ -149,7 +149,6 @@ def test_json_lines_from_a_packed_file_and_with_other_outputs(
         len(text) + 1 for text in TEXTS
     ]
     assert len(run(*command, "--adapt").objects()) == len(TEXTS)
-    assert len(run(*command, "--context", "1,2").objects()) == 2
 
 
 GOOD = '{"text": "fine"}\n'

@@ -6,7 +6,7 @@ import pytest
 
 from charrnn.cli.score_input import Given, Sources
 from charrnn.cli.score_models import Scorer
-from charrnn.config import LINES, WHOLE
+from charrnn.config import WHOLE
 from charrnn.inference.scoring import score
 from charrnn.parallel.processes import ALONE
 from charrnn.parallel.threads import Workers
@@ -38,23 +38,6 @@ def test_each_text_has_its_own_score_in_the_order_given(scorer: Scorer, workers:
     assert [one.log_prob for _, one in found] == pytest.approx(
         [other.log_prob for other in expected], rel=1e-5
     )
-
-
-def test_contexts_are_scored_in_pairs_with_their_size(scorer: Scorer, folder: Path) -> None:
-    (folder / "a.txt").write_text("\n".join(TEXTS))
-    (whole,) = (item for _, item in scorer.whole(sources("a.txt"), 1))
-    long, short = scorer.in_contexts(sources("a.txt"), [10_000, 2])
-    assert (long[0], short[0]) == (10_000, 2)
-    assert long[1].log_prob == pytest.approx(whole.log_prob, rel=1e-5)
-    assert short[1].log_prob != pytest.approx(whole.log_prob, rel=1e-5)
-    lines = [*scorer.in_contexts(sources("a.txt", separator=LINES), [1, 2])]
-    assert [context for context, _ in lines] == [1] * 4 + [2] * 4
-
-
-def test_parts_add_up_to_the_characters_and_have_no_end(scorer: Scorer) -> None:
-    found = [*scorer.in_parts(given("the old well"), 5)]
-    assert [item.text for item, _ in found] == ["the o", "ld we", "ll"]
-    assert [one.chars for _, one in found] == [5, 5, 2]
 
 
 def test_streams_score_a_file_as_a_whole_does(scorer: Scorer, folder: Path) -> None:

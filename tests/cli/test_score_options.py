@@ -32,8 +32,6 @@ OPTIONS = {  # and what is typed
     "--html": ("--html", "x.html"),
     "--svg": ("--svg", "x.svg"),
     "--total": ("--total",),
-    "--context": ("--context", "1,2"),
-    "--reset": ("--reset", "2"),
     "--labels": ("--labels", "labels.tsv"),
     "--streams": ("--streams", "2"),
     "--adapt": ("--adapt",),
@@ -48,8 +46,8 @@ SCORE = typer.main.get_command(cli.app).commands["score"]  # type: ignore[attr-d
 # Pairs of which one alone says as much.
 SAYS_AS_MUCH = {
     ("TEXT", "--whole"), ("TEXT", "--split-on"),  # which say how files are cut
-    ("--field", "--json"), ("--no-eos", "--reset"),  # the first is meant by the second
-    ("--per-char", "--total"), ("--total", "--context"), ("--total", "--reset"),  # a sum
+    ("--field", "--json"),  # the first is meant by the second
+    ("--per-char", "--total"),  # a sum
     ("--whole", "--streams"),  # which are faster
     ("--whole", "--sort"), ("--split-on", "--sort"),  # of one text
 }  # fmt: skip

@@ -85,8 +85,6 @@ SAMPLE: dict[str, Draw] = {
     "--seed": one_of(0, 2**63 - 1),
 }
 SCORE: dict[str, Draw] = {
-    "--context": one_of("1", "1,2,3", "0", "1000000"),
-    "--reset": one_of("1", "3,7", "0"),
     "--streams": one_of(1, 3, 1000),
     "--part": one_of("all", "network", "ngram"),
     "--fail-over": one_of(0, 3, 1e308, -1, "nan"),

@@ -13,7 +13,6 @@ from charrnn.inference.scoring import (
     score,
     score_in_streams,
     score_pieces,
-    score_windows,
 )
 from charrnn.parallel.threads import Workers
 from charrnn.text.documents import END, Documents
@@ -230,22 +229,6 @@ def test_a_split_is_evaluated_as_its_documents_are_scored(
     found = evaluate(checkpoint.model, split, workers, count_eos=checkpoint.count_eos)
     assert (found.chars, found.unk, found.tokens) == (total.chars, total.unk, total.num_tokens)
     assert found.nats == pytest.approx(-total.token_log_prob)
-
-
-@pytest.mark.parametrize("contexts", [[1], [1, 5, 300]])
-@pytest.mark.parametrize("eos", [True, False])
-def test_windows_of_a_text_in_pieces_are_those_of_the_whole(
-    make_checkpoint: MakeCheckpoint, workers: Workers, contexts: list[int], eos: bool
-) -> None:
-    checkpoint, text = make_checkpoint(), "abcabΩcabc" * 20
-    pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
-    found = score_windows(checkpoint, pieces, contexts, eos=eos, workers=workers)
-    for context, tally in zip(contexts, found, strict=True):
-        (whole,) = score(checkpoint, [text], eos=eos, context=context, workers=workers)
-        assert tally.log_prob == pytest.approx(whole.log_prob, rel=1e-6)
-        assert (tally.chars, tally.num_tokens) == (whole.chars, whole.num_tokens)
-        assert (tally.unk, tally.eos) == (20, eos)
-    assert len({tally.log_prob for tally in found}) == len(contexts)
 
 
 LONG = "abcab cabc\n" * 150 + "bca"

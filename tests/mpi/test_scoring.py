@@ -14,7 +14,6 @@ MODES = {
     "lines": (),
     "sorted": ("--sort", "--tsv"),
     "per character": ("--per-char", "--json"),
-    "context": ("--context", "1"),
 }
 
 
