@@ -61,6 +61,8 @@ def show_memory(
 ) -> None:
     """Print the bits per character by what the model sees, at last those with all of it.
 
+    Each comes as soon as it is known, as large contexts take long.
+
     Raises:
         ConfigError: contexts are asked of an n-gram model, which has its own.
     """
@@ -75,12 +77,12 @@ def show_memory(
         )
     with Workers() as workers:
         totals = _totals(loaded, documents, memory, workers)
-    if as_json:
-        for number, total in totals.items():
-            print(as_line({"checkpoint": str(path), memory.name: number} | _fields(total)))
-    else:
-        bits = {number: total.bits_per_char for number, total in totals.items()}
-        show_by_sight(memory.name, bits)
+        if as_json:
+            for number, total in totals:
+                fields = {"checkpoint": str(path), memory.name: number} | _fields(total)
+                print(as_line(fields), flush=True)
+        else:
+            show_by_sight(memory.name, totals)
 
 
 def _fields(total: "Total") -> dict[str, object]:
@@ -94,7 +96,7 @@ def _fields(total: "Total") -> dict[str, object]:
 
 def _totals(
     loaded: "Checkpoint", documents: "Documents", memory: Memory, workers: "Workers"
-) -> "dict[int | None, Total]":
+) -> "Iterator[tuple[int | None, Total]]":
     """The figures of all documents by how much the model sees of them; None: all."""
     from charrnn.inference.scores import Total
     from charrnn.inference.scoring import score
@@ -105,10 +107,11 @@ def _totals(
             found.add(score(loaded, block, eos=eos, context=context, workers=workers))
         return found
 
-    if memory.resets:  # a part of a text has no end that could count
-        sizes = (*memory.resets, None)
-        return {size: total(_parts(documents, size), None, eos=False) for size in sizes}
-    return {context: total(documents, context, None) for context in (*memory.contexts, None)}
+    for number in (*(memory.resets or memory.contexts), None):
+        if memory.resets:  # a part of a text has no end that could count
+            yield number, total(_parts(documents, number), None, eos=False)
+        else:
+            yield number, total(documents, number, None)
 
 
 def _parts(documents: "Documents", size: int | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from charrnn.config import LINES, WHOLE, ModelConfig
 from charrnn.inference.neurons import Document, Finding, as_read, shades, signed
+from charrnn.inference.scores import Total
 from charrnn.mixing.mixed import Mixed
 from charrnn.mixing.trust import trust
 from charrnn.render import display
@@ -210,18 +211,20 @@ def show_gradient_flow(norms: Mapping[str, Sequence[float]]) -> None:
             print(f"{k:>10}   {norm:8.2e}  {'█' * max(0, round(3 * decades))}")
 
 
-def show_by_sight(name: str, bits: Mapping[int | None, float | None]) -> None:
+def show_by_sight(name: str, totals: Iterable[tuple[int | None, Total]]) -> None:
     """Print bits per character by how much of a text is seen; a column of a bar is an eighth.
 
     Args:
         name: what the numbers are.
-        bits: by the number, None for all of the text; None where there is nothing to predict.
+        totals: after the number, None for all of the text; printed as they come.
     """
     print(f"{name:>7}  bits/char")
-    for number, value in bits.items():
-        shown = "-" if value is None else f"{value:.4f}"
-        bar = "█" * min(_BAR, round(8 * (value or 0)))
-        print(f"{'all' if number is None else number:>7}  {shown:>9}  {bar}".rstrip())
+    for number, total in totals:
+        bits = total.bits_per_char
+        figure = "-" if bits is None else f"{bits:.4f}"
+        bar = "█" * min(_BAR, round(8 * (bits or 0)))
+        shown = f"{'all' if number is None else number:>7}  {figure:>9}  {bar}"
+        print(f"{shown}  {display.unknown(total.unk)}".rstrip(), flush=True)
 
 
 def has_colours() -> bool:
