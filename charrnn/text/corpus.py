@@ -104,9 +104,14 @@ def read_corpus(
             separator = LINES if bundled else WHOLE
         marked = (_marked(file, separator, encoding, max_size) for file in files)
         texts = chain.from_iterable(marked)
-    corpus = Corpus.collect(corpus_name(sources), texts, separator)
+    try:
+        corpus = Corpus.collect(corpus_name(sources), texts, separator)
+    except CorpusError as error:
+        if glob is None:
+            raise
+        raise CorpusError(f"{error.message}; a narrower {setting('glob')} leaves it out") from None
     if not corpus.documents:
-        where = f"{setting('field')} {field} of " if field is not None else ""
+        where = f"field {field!r} of " if field is not None else ""
         raise CorpusError(f"there is no text in {where}{', '.join(map(name_of, sources))}")
     if field is not None and "\n" in corpus.documents.characters:
         return replace(corpus, separator=PARAGRAPHS)

@@ -146,9 +146,10 @@ def _of_table(
     column = names.index(field)
     for where, row in table:
         if len(row) < len(names) or any(row[len(names) :]):
-            raise CorpusError(
-                f"{where} has {len(row)} columns, the header {len(names)}; {_listed(names)}"
-            )
+            count = f"{len(row)} columns instead of {len(names)}"
+            if len(row) < len(names):
+                count = f"{len(row)} of {len(names)} columns"
+            raise CorpusError(f"{where} has {count}; {_listed(names)}")
         yield where, row[column]
 
 

@@ -18,6 +18,7 @@ DEFAULT_CORPUS = "stories"
 _MOST_NEIGHBOURS = 1000  # files that an error looks at to name a similar one
 _MOST_SUFFIXES = 4  # in an error
 _HEAD = 512  # bytes that tell what a file is
+_NO_TEXT = {*range(8), *range(14, 27)}  # bytes that a text in no common encoding has
 
 
 def find(
@@ -174,6 +175,15 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (file for file in files if file.is_file())
 
 
+def _head(file: Path) -> bytes:
+    """The first bytes of a file, none where it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_HEAD)
+    except OSError:
+        return b""
+
+
 def _instead(files: Sequence[Path], field: str | None) -> str:
     """The end of an error: what a folder holds without what was wanted, and what to type for it."""
     if not files:
@@ -187,14 +197,14 @@ def _instead(files: Sequence[Path], field: str | None) -> str:
     advice = ""
     for suffix, _ in suffixes.most_common():
         file = next(file for file in files if _unpacked(file).suffix == suffix)
-        with file.open("rb") as opened:
-            head = opened.read(_HEAD)
+        head = _head(file)
         kind = kind_of(head, file.name)
-        if kind is None or file != _unpacked(file):
+        if file != _unpacked(file) or not (kind or {*head} & _NO_TEXT):
             if suffix in SUFFIXES and field is None:
                 advice = f"try {setting('field')} NAME, the field with the text"
             else:
                 advice = f"try {setting('glob')} {shlex.quote('*' + suffix)}"
             break
-        advice = advice or f"{file.name} looks like {kind[0]}: {kind[1]}"
-    return f": {', '.join(counts)}{more}; {advice}"
+        if kind and not advice:
+            advice = f"{file.name} looks like {kind[0]}: {kind[1]}"
+    return f": {', '.join(counts)}{more}" + f"; {advice}" * bool(advice)

@@ -301,7 +301,7 @@ def test_a_field_of_each_record_is_a_document(tmp_path: Path) -> None:
     assert found.sha256 == corpus_of(["one", "two\n", "three"], lines=False).sha256
     found = read_corpus([written(tmp_path, "c.csv", 't\n"a\nb"\n')], field="t")
     assert (contents(found), found.count_eos) == (("c", ["a\nb"], "\n\n"), True)
-    with pytest.raises(CorpusError, match=r"there is no text in field t of .*d\.csv"):
+    with pytest.raises(CorpusError, match=r"there is no text in field 't' of .*d\.csv"):
         read_corpus([written(tmp_path, "d.csv", "t\n\n")], field="t")
 
 

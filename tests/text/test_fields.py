@@ -122,11 +122,11 @@ def test_of_nothing_comes_nothing(data: str) -> None:
         ('{"x": ' + '{"a":' * 50 + "1" + "}" * 51, "line 1 of standard input has no field 'text'"),
         ('{"x": ' + "1" * 5000 + "}", "line 1 of standard input is JSON that cannot be read"),
         ("id,txt\n1,a\n", "line 1 of standard input has no column 'text'; the fields are id, txt"),
-        ("id,text\n1,a\n2\n", "line 3 of standard input has 1 columns, the header 2; the fields"),
-        ('id,text\n1,"a\nb"\n2,a,b\n', "line 4 of standard input has 3 columns, the header 2"),
+        ("id,text\n1,a\n2\n", "line 3 of standard input has 1 of 2 columns; the fields are"),
+        ('id,text\n1,"a\nb"\n2,a,b\n', "line 4 of standard input has 3 columns instead of 2"),
         ('id,text\n1,"a" b\n', "line 2 of standard input is not CSV: ',' expected after '\"'"),
         ('id,text\n1,a\n2,"b\nc\nd\n', "line 3 of standard input opens a quote and never closes"),
-        ("id\ttext\n1\ta\n2\n", "line 3 of standard input has 1 columns, the header 2"),
+        ("id\ttext\n1\ta\n2\n", "line 3 of standard input has 1 of 2 columns"),
     ],
 )  # fmt: skip
 def test_what_is_broken_is_named_by_its_line(data: str, message: str) -> None:

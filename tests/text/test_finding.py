@@ -97,6 +97,8 @@ def test_a_folder_without_texts_says_what_to_type(names: list[str], message: str
 def test_what_is_no_text_is_not_suggested() -> None:
     written("n/a.pdf", "n/b.pdf", data=b"%PDF-1")
     assert failed("n").endswith(": 2 .pdf; a.pdf looks like a PDF: save it as plain text first")
+    written("m/a.bin", data=bytes(range(256)))
+    assert failed("m") == "no .txt in m/: 1 .bin"
     written("n/c.md")
     assert failed("n") == "no .txt in n/: 2 .pdf, 1 .md; try glob '*.md'"
     assert failed("n", "*.rst").startswith("no *.rst in n/: 2 .pdf, 1 .md;")
