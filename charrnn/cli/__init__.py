@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from charrnn.cli import inspect, sample, score, train
+from charrnn.cli import export, inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.cli.usage import ALIASES, problem
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (train.train, sample.sample, score.score, inspect.inspect):
+for command in (train.train, sample.sample, score.score, inspect.inspect, export.export):
     app.command(cls=Command)(command)
 
 

@@ -18,6 +18,7 @@ ALIASES = {
     "sample": {"temp": "temperature", "chars": "length", **_OF_MODELS},
     "score": _OF_MODELS,
     "inspect": _OF_MODELS,
+    "export": _OF_MODELS,
 }
 _DASHES = "put -- before an argument that begins with -"
 
