@@ -47,11 +47,9 @@ def charrnn(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:
-    """A character-level language model that learns, writes and scores text.
-
-    COMMAND --help shows the main options of a command, COMMAND --help-all shows all of them.
-    Results go to stdout, messages to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 above
-    --fail-over, 130 or 143 interrupted.
+    """A character-level language model that learns, writes and scores text. COMMAND --help shows
+    the main options of a command, --help-all all of them. Exit codes: 0 done, 1 error, 2 usage, 3
+    above --fail-over, 130 stopped.
     """
     if context.invoked_subcommand not in _SHARED and not processes.world().speaks:
         raise typer.Exit  # rank 0 does it by itself

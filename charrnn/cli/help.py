@@ -41,7 +41,7 @@ EXAMPLES = {
     ),
     "export": (
         "charrnn export -c names.npz -o names.html",
-        "charrnn export -c everyday -o - | gzip > everyday.html.gz",
+        "charrnn export -c everyday",
     ),
 }
 _INDENT = 11  # columns before the summary of a command

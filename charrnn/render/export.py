@@ -10,6 +10,7 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -26,7 +27,7 @@ from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import ResidualRNN
 from charrnn.render.display import quantity, visible
 from charrnn.render.shading import SHADES
-from charrnn.storage.checkpoint import Checkpoint
+from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.storage.files import MARK
 from charrnn.text.vocabulary import Vocabulary, word_classes
 
@@ -45,6 +46,9 @@ def page(checkpoint: Checkpoint, name: str) -> str:
 
     Args:
         name: of the model, as its heading.
+
+    Raises:
+        CheckpointError: the model's weights are not finite.
     """
     style, scripts = source("page.css"), [source(f"{script}.js") for script in SCRIPTS]
     policy = (
@@ -112,10 +116,15 @@ def in_16_bits(weight: Array) -> tuple[Array, Array]:
     """A matrix (R, C) as a scale for each row (R,) and whole numbers (R, C).
 
     float16 takes as many bits and is several times less exact.
+
+    Raises:
+        CheckpointError: it holds numbers that are not finite.
     """
-    scale = np.abs(weight).max(axis=1) / np.float32(_MOST)
+    largest = np.abs(weight).max(axis=1)
+    check_finite(float(largest.max()))
+    scale = (largest / _MOST).astype(np.float32)
     numbers = weight / np.where(scale > 0, scale, 1)[:, None]
-    return scale.astype(np.float32), np.rint(numbers).astype(np.int16)
+    return scale, np.rint(numbers).clip(-_MOST, _MOST).astype(np.int16)
 
 
 def _header(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
@@ -123,7 +132,7 @@ def _header(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     found = {
         "name": visible(name),
         "about": about(checkpoint),
-        "config": vars(model.config),
+        "config": asdict(model.config),
         "vocabulary": _vocabulary(checkpoint.vocabulary),
         "countEos": checkpoint.count_eos,
         "lines": checkpoint.separator == LINES,

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from charrnn.config import LINES, WHOLE, ModelConfig, SampleConfig
+from charrnn.errors import CheckpointError
 from charrnn.ids import EOS, NUM_SPECIAL
 from charrnn.inference.sampling import Sample, complete
 from charrnn.inference.scoring import score
@@ -172,6 +173,9 @@ def test_16_bits_hold_weights_of_any_size() -> None:
     assert numbers.dtype == np.int16
     error = np.abs(numbers * scale[:, None] - weight)
     assert (error <= scale[:, None] * 0.51).all()
+    for wrong in (np.inf, np.nan):
+        with pytest.raises(CheckpointError, match="predicts nothing"):
+            in_16_bits(np.array([[0, wrong]], np.float32))
 
 
 # Its scripts, in Node.js

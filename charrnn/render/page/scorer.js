@@ -85,7 +85,7 @@ class Scorer {
     const before = this.view;
     this.view = view;
     if (before !== view) before?.select(null);
-    view.root.after(this.panel);
+    view.root.parentNode.append(this.panel);
     const share = percent(group.logProb);
     const heading = `${group.name}: ${bits(group.logProb).toFixed(2)} bits, P ${share}`;
     showChoices(this.panel, heading, group.places, this.model.vocabulary);
