@@ -38,7 +38,6 @@ _JAMO = VocabularyConfig(normalize="nfd")
 _COMMANDS = [
     ("inspect",),
     ("inspect", "--json"),
-    ("export", "--output", "-"),
     ("sample", "ab", "--length", "20", "--seed", "1"),
     ("sample", "ab", "--next"),
     ("score", "ab \uac01"),
