@@ -15,7 +15,10 @@ class Matrix {
     const scale = arrays[`${name}.scale`];
     this.rows = scale.length;
     this.columns = arrays[name].length / this.rows;
-    this.numbers = Float32Array.from(arrays[name], (number, i) => number * scale[Math.floor(i / this.columns)]);
+    this.numbers = Float32Array.from(arrays[name]);
+    for (let row = 0, i = 0; row < this.rows; row++) {
+      for (let column = 0; column < this.columns; column++) this.numbers[i++] *= scale[row];
+    }
   }
 
   row(number) {
@@ -50,7 +53,8 @@ class Matrix {
       out[row + 3] += d;
     }
     for (; row < stop; row++) {
-      for (let i = 0, at = row * columns + first; i < size; i++) out[row] += numbers[at + i] * vector[i];
+      const at = row * columns + first;
+      for (let i = 0; i < size; i++) out[row] += numbers[at + i] * vector[i];
     }
   }
 }

@@ -69,7 +69,7 @@ class Scorer {
     const figures = [
       `log P ${logProb.toFixed(2).replace("-", "−")}`,
       `${bitsPerChar.toFixed(3)} bits per character`,
-      number ? `${Number(ratio.toPrecision(3))} times the best` : "",
+      number ? `${ratio < 1e-3 ? ratio.toExponential(2) : ratio.toPrecision(3)} times the best` : "",
       unknown ? `${unknown} unknown` : "",
     ];
     item.append(text, element("p", "figures", figures.filter(Boolean).join(" · ")));

@@ -90,7 +90,7 @@ class TextView {
     span.id = `${this.root.id}-${this.groups.length}`;
     span.setAttribute("role", "option");
     span.setAttribute("aria-selected", "false");
-    const first = this.groups.reduce((sum, { places }) => sum + places.length, 0);
+    const first = last ? last.first + last.places.length : 0;
     this.groups.push({ span, first, places: [place], isGiven });
     this.root.append(span);
     this.draw(this.groups.at(-1));
