@@ -180,5 +180,4 @@ def about(checkpoint: Checkpoint) -> str:
         said += ", beside n-grams and a memory of what it has read"
     elif isinstance(model, ResidualRNN):
         said += ", beside n-grams"
-    reads = f"It reads and writes {unit} by {unit}"
-    return f"{said}. {reads}, in this page: nothing is sent anywhere."
+    return f"{said}. It reads and writes {unit} by {unit}, in this page alone."
