@@ -46,7 +46,7 @@ def test_a_terminal_gets_no_page(folder: Path, trained: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("export -c nothing", 1, "cannot read nothing"),
+        ("export -c nothing", 1, "no model named nothing"),
         ("export -c everydya", 1, "did you mean 'everyday'?"),
         ("export -o page.txt", 2, "must end in .html or .htm, not 'page.txt'"),
         ("export -c text.txt", 1, "text.txt"),

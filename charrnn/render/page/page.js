@@ -33,7 +33,9 @@ async function start() {
   const model = await Model.load($("model").textContent);
   $("name").textContent = model.header.name;
   $("about").textContent = model.header.about;
-  if (!Number.isFinite(new Reader(model).logProbs[EOS])) throw new Error("the model predicts nothing");
+  if (!Number.isFinite(new Reader(model).logProbs[EOS])) {
+    throw new Error("the model's predictions are not finite");
+  }
   makeTabs([$("tab-write"), $("tab-score")]);
   new Writer(model);
   new Scorer(model);
