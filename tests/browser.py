@@ -4,16 +4,29 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 EXECUTABLE = next(filter(None, map(shutil.which, NAMES)), None)
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-    "--remote-debugging-pipe", "--window-size=800,600",
+    "--remote-debugging-pipe", "--window-size=800,600", "--disable-quic", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
+
+
+def with_a_browser(test: Test) -> Test:
+    """Mark a test that needs Chromium."""
+    skipped: Test = pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")(test)
+    marked: Test = pytest.mark.browser(skipped)
+    return marked
 
 
 class Browser:
@@ -67,8 +80,10 @@ class Browser:
             self._receive()
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression in the page, or of the promise that it is."""
+        found = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 

@@ -39,6 +39,10 @@ EXAMPLES = {
         "charrnn inspect names.npz --json",
         "charrnn inspect --list",
     ),
+    "export": (
+        "charrnn export -c names.npz -o names.html",
+        "charrnn export -c everyday",
+    ),
 }
 _INDENT = 11  # columns before the summary of a command
 OTHERS = "Other"  # the group of all options without a group
@@ -71,6 +75,7 @@ GROUPS = {
         "Text": "neuron neurons memory context reset gradient_flow encoding max_size",
         "Output": "html as_json",
     },
+    "export": {"Model": "checkpoint", "Output": "output as_json"},
 }
 
 
@@ -82,6 +87,7 @@ MAIN = {
     "next_character novel as_json",
     "score": "checkpoints files lines eos per_char html total sort as_json",
     "inspect": "checkpoints everything plot neuron neurons memory gradient_flow html as_json",
+    "export": "checkpoint output",
 }
 _HELP_ROWS = [
     ("-h, --help", "Show the main options and exit."),

@@ -18,6 +18,7 @@ ALIASES = {
     "sample": {"temp": "temperature", "chars": "length", **_OF_MODELS},
     "score": _OF_MODELS,
     "inspect": _OF_MODELS,
+    "export": _OF_MODELS,
 }
 _MOVED = {  # options that a command had once, and what to type now
     "score": {

@@ -60,8 +60,8 @@ DISCOUNT = 0.6  # D
 MATCH = (1 - DISCOUNT) / DISCOUNT  # (n - D) / (D · d) for n = d = 1
 TINY = 1e-9  # smallest probability to divide by
 # Levels, how much an input knows:
-_DIFFERENT = np.array([1, 2, 3, 5])  # bounds by the number of different tokens that followed,
-_TOTALS = np.array([1.5, 3.5, 7.5, 16])  # bounds by the number of occurrences,
+DIFFERENT = np.array([1, 2, 3, 5])  # bounds by the number of different tokens that followed,
+TOTALS = np.array([1.5, 3.5, 7.5, 16])  # bounds by the number of occurrences,
 PER_NAT = 5  # levels per nat of entropy of a dense input
 AGREEING = 16  # ways in which histories agree or not
 
@@ -213,8 +213,8 @@ def _entropy_levels(log_probs: Array) -> Array:
 
 def levels_of(sizes: Array, totals: Array) -> Array:
     """Return how much is known: 0 for nothing, else by different tokens and occurrences."""
-    different = _DIFFERENT.searchsorted(sizes, "right")
-    level = 1 + (different - 1) * (len(_TOTALS) + 1) + _TOTALS.searchsorted(totals)
+    different = DIFFERENT.searchsorted(sizes, "right")
+    level = 1 + (different - 1) * (len(TOTALS) + 1) + TOTALS.searchsorted(totals)
     return np.where(sizes == 0, 0, np.minimum(level, LEVELS - 1))
 
 

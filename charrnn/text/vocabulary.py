@@ -48,11 +48,22 @@ def split_words(text: str) -> list[str]:
 
 @cache
 def _word() -> re.Pattern[str]:
-    characters = [*map(chr, range(CODE_POINTS))]
-    marks = _JOINERS + _ranges(char for char in characters if unicodedata.category(char)[0] == "M")
-    letters = _ranges(filter(_is_in_words, characters))
+    found = word_classes()
+    letters, marks = found["letters"], found["marks"]
     word = rf"[{letters}][{letters}{marks}]*+(?:['’][{letters}{marks}]++)*+"
     return re.compile(rf"\n|[^\S\n]*+(?:{word}|\S[{marks}]*+)|[^\S\n]++")
+
+
+@cache
+def word_classes() -> dict[str, str]:
+    """What words are made of, as character classes: letters, marks on them, spaces but newlines."""
+    characters = [*map(chr, range(CODE_POINTS))]
+    marks = _ranges(char for char in characters if unicodedata.category(char)[0] == "M")
+    return {
+        "letters": _ranges(filter(_is_in_words, characters)),
+        "marks": _JOINERS + marks,
+        "spaces": _ranges(char for char in characters if char.isspace() and char != "\n"),
+    }
 
 
 def _is_in_words(char: str) -> bool:

@@ -5,6 +5,7 @@ from typing import NamedTuple, get_type_hints
 
 import pytest
 
+from charrnn.cli.export import export
 from charrnn.cli.inspect import inspect
 from charrnn.cli.sample import sample
 from charrnn.cli.score import score
@@ -17,6 +18,7 @@ INPUTS = {
     *(("score", name) for name in ("checkpoints", "files", "labels")),
     *(("sample", name) for name in ("checkpoint", "prompts")),
     *(("inspect", name) for name in ("checkpoints", "gradient_flow")),
+    ("export", "checkpoint"),
 }
 
 
@@ -39,6 +41,7 @@ EACH = {
     "score --svg": Output(("score", "-f", "text.txt", "-c", "model.npz", "--svg"), ".svg"),
     "inspect --html": Output((*UNITS, "--neuron", "0", "text.txt", "--html"), ".html"),
     "inspect --html of --neurons": Output((*UNITS, "--neurons", "text.txt", "--html"), ".html"),
+    "export --output": Output(("export", "-c", "model.npz", "--output"), ".html"),
     "inspect --plot": Output((*UNITS, "--plot"), ".svg"),
     "inspect --plot of pixels": Output((*UNITS, "--plot"), ".png"),
 }
@@ -59,7 +62,7 @@ def output(request: pytest.FixtureRequest) -> Output:
 
 def test_every_option_that_takes_a_path_is_known_here() -> None:
     found = set()
-    for command in (train, sample, score, inspect):
+    for command in (train, sample, score, inspect, export):
         for name, kind in get_type_hints(command).items():
             if "Path" in str(kind):
                 found.add((command.__name__, name))

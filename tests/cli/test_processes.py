@@ -97,6 +97,7 @@ def test_a_reader_that_leaves_is_no_error(endless: Path, option: str) -> None:
     "command",
     [
         "sample h --length 3 -c {}", "score h -c {}", "inspect --json -c {}", "--help",
+        "export -o - -c {}",
         "train hello --steps 2 --json -o h.npz",
     ],
 )  # fmt: skip
@@ -109,7 +110,9 @@ def test_closed_streams_are_no_error(trained: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("command", ["sample h --length 3", "score h --json", "inspect"])
+@pytest.mark.parametrize(
+    "command", ["sample h --length 3", "score h --json", "inspect", "export -o -"]
+)
 def test_a_full_disk_is_one_line(trained: Path, command: str) -> None:
     with open("/dev/full", "w") as full:
         result = finish(start(*command.split(), "-c", trained, stdout=full))

@@ -76,6 +76,8 @@ ALONE = {
     "inspect --neuron of no file": ["inspect", "--neuron", "0", f"no{NAME}"],
     "inspect --list": ["inspect", "--list"],
     "inspect --list --json": ["inspect", "--list", "--json"],
+    "export": ["export", "-c", f"{NAME}.npz", "-o", f"{NAME}.html"],
+    "export to no page": ["export", "-c", "m.npz", "-o", NASTY],
     "inspect of no model": ["inspect", "-c", f"{NAME}.txt"],
     "an option": ["train", f"--{NASTY}"],
     "a command": [NASTY],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charrnn.inference.surprise import Surprise, surprise
 from charrnn.render.pictures import html_page, svg_picture
 from charrnn.render.shading import SHADES
-from tests.browser import EXECUTABLE, Browser
+from tests.browser import Browser, with_a_browser
 from tests.conftest import JAMO, WORDS, MakeCheckpoint
 
 HOSTILE = (
@@ -22,7 +22,6 @@ HOSTILE = (
     "]]><!-- <![CDATA[ --> \x00\x1b[2J\ufffe\uffff\u202e\ud7ff\U0010ffff\n\ta"
 )
 SVG = "{http://www.w3.org/2000/svg}"
-with_a_browser = pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 
 
 class Page(HTMLParser):
