@@ -207,7 +207,7 @@ def test_a_list_of_what_is_at_hand(run: Run, folder: Path) -> None:
     assert "unusable" in rows["checkpoints/cut.npz"]
     assert "lstm 1x8" in rows["checkpoints/mine.npz"]
     assert "1.2775" in rows["everyday"]
-    assert "144,092 characters in 5,450 lines" in rows["korean"]
+    assert "189,755 characters in 7,561 lines" in rows["korean"]
     objects = run("inspect", "--list", "--json").objects()
     assert [each.get("model") or each["corpus"] for each in objects][2:] == [
         "everyday", "ilsang", "english", "hello", "korean", "stories",
