@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from charrnn.errors import DivergedError as DivergedError
     from charrnn.inference.sampling import Sample as Sample
     from charrnn.inference.scores import Score as Score
+    from charrnn.inference.state import State as State
     from charrnn.storage.checkpoint import Checkpoint as Checkpoint
     from charrnn.training.progress import Progress as Progress
 
@@ -44,6 +45,7 @@ _HOMES = {
     "Sample": "inference.sampling",
     "SampleConfig": "config",
     "Score": "inference.scores",
+    "State": "inference.state",
     "TrainConfig": "config",
     "VocabularyConfig": "config",
     "load": "api",

@@ -17,6 +17,7 @@ from charrnn.errors import ConfigError, did_you_mean
 from charrnn.inference.sampling import Sample, complete, next_tokens
 from charrnn.inference.scores import Score
 from charrnn.inference.scoring import score
+from charrnn.inference.state import State
 from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
@@ -159,30 +160,45 @@ class Model:
         with one_blas_thread():
             return next_tokens(self.checkpoint, prompt)
 
-    def score(self, text: str, *, eos: bool | None = None) -> Score:
+    def state(self) -> State:
+        """Begin to read a text in steps: `feed` it, ask what comes `next`, `copy` it to branch."""
+        return State(self.checkpoint)
+
+    def score(self, text: str, *, given: str = "", eos: bool | None = None) -> Score:
         """Score how probable a text is, as `charrnn score` does; see `scores`."""
         _check_text("text", text, "scores")
-        return self.scores([text], eos=eos)[0]
+        _check_text("given", given, "scores")
+        return self.scores([text], given=given, eos=eos)[0]
 
-    def scores(self, texts: Sequence[str], *, eos: bool | None = None) -> list[Score]:
+    def scores(
+        self, texts: Sequence[str], *, given: str | Sequence[str] = "", eos: bool | None = None
+    ) -> list[Score]:
         """Score how probable texts are, each by itself.
 
         Unknown characters share the probability of <UNK>, so that texts and models compare;
         `Score.token_log_prob` counts P(<UNK>) itself.
 
         Args:
+            given: what the texts continue, one for all or one for each: log P is that of the
+                continuation alone. A word that it begins and the text ends counts as a whole where
+                the model reads words.
             eos: whether the end of each counts; None means unless the model was trained on whole
                 files.
 
         Raises:
-            ConfigError: `texts` is not a list of strings, or `eos` has another value.
+            ConfigError: `texts` is not a list of strings, or another value is wrong.
             CorpusError: a text is not valid Unicode.
         """
         texts = _checked_texts("texts", texts, "score")
+        if not isinstance(given, str):
+            given = _checked_texts("given", given)
+            if len(given) != len(texts):
+                counts = f"not {len(given)} for {len(texts)} texts"
+                raise ConfigError(f"given must be one string, or one for each text, {counts}")
         if eos not in (None, True, False):
             raise ConfigError(f"eos must be True, False or None, not {eos!r}")
         with _working(self.threads) as workers:
-            return score(self.checkpoint, texts, eos=eos, workers=workers)
+            return score(self.checkpoint, texts, given=given, eos=eos, workers=workers)
 
     def save(self, path: str | Path) -> None:
         """Write the model to an .npz file, whole or not at all.
@@ -310,11 +326,11 @@ def _check_text(name: str, text: object, several: str = "") -> None:
     raise ConfigError(f"{name} must be a string, not {_kind(text)}{hint}")
 
 
-def _checked_texts(name: str, texts: object, single: str) -> list[str]:
+def _checked_texts(name: str, texts: object, single: str = "") -> list[str]:
     """A list of texts.
 
     Args:
-        single: the method for one of them.
+        single: the method for one of them; empty where this one takes one too.
 
     Raises:
         ConfigError: it is something else.
@@ -322,7 +338,8 @@ def _checked_texts(name: str, texts: object, single: str) -> list[str]:
     if isinstance(texts, str):
         raise ConfigError(f"{name} must be a list of strings; {single}() takes one string")
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise ConfigError(f"{name} must be a list of strings, not {_kind(texts)}")
+        kind = "a list of strings" if single else "a string or a list of strings"
+        raise ConfigError(f"{name} must be {kind}, not {_kind(texts)}")
     found = [*texts]
     for number, text in enumerate(found):
         _check_text(f"{name}[{number}]", text)

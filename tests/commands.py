@@ -25,7 +25,7 @@ SCORE_FIELDS = [
     "text", "log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos",
     "token_log_prob",
 ]  # fmt: skip
-MODEL_LINE = re.compile(r"^(?:\x1b\[2m)?model: .*\r?\n", re.MULTILINE)  # which model answers
+MODEL_LINE = re.compile(r"^(?:\x1b\[2m)?models?: .*\r?\n", re.MULTILINE)  # which model answers
 TINY = ("--steps", "3", "--hidden-size", "4", "--threads", "1")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from charrnn.config import LINES, WHOLE, ModelConfig, VocabularyConfig
 from charrnn.ids import EOS, NUM_SPECIAL
+from charrnn.inference.surprise import Surprise, surprises
 from charrnn.network.model import CharRNN
 from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage.checkpoint import Checkpoint, save
@@ -86,6 +87,12 @@ def make_checkpoint() -> MakeCheckpoint:
         return Checkpoint(model, Vocabulary(tokens, kind), separator)
 
     return make
+
+
+def surprise(checkpoint: Checkpoint, text: str, **options: Any) -> Surprise:
+    """How one text surprises a model."""
+    with Workers(1) as workers:
+        return surprises(checkpoint, [text], workers=workers, **options)[0]
 
 
 @pytest.fixture

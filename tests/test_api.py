@@ -53,6 +53,8 @@ def test_types_are_known(model: charrnn.Model) -> None:
     assert_type(model.next("a"), list[tuple[str, float]])
     assert_type(model.scores(["a"]), list[charrnn.Score])
     assert_type(model.samples(["a"])[0].stop, str | None)
+    assert_type(model.state().copy(), charrnn.State)
+    assert_type(model.state().feed("a").per_word, list[tuple[str, float]])
     assert_type(charrnn.train("hello", steps=1), charrnn.Model)
 
 
@@ -88,11 +90,10 @@ def test_a_program_and_the_command_line_do_the_same(folder: Path) -> None:
         for name, array in trained.checkpoint.model.arrays.items():
             assert (other.checkpoint.model.arrays[name] == array).all(), name
     assert call("sample", "h", "--seed", "3", "-c", "m.npz") == (loaded.sample("h", seed=3) + "\n")
-    (scored,) = [json.loads(call("score", "held", "-c", "m.npz", "--json", "--per-char"))]
+    (scored,) = [json.loads(call("score", "held", "-c", "m.npz", "--json"))]
     found = loaded.score("held")
     for name in ("log_prob", "prob", "bits_per_char", "perplexity", "chars", "unk", "eos"):
         assert scored[name] == getattr(found, name), name
-    assert [(each["char"], each["log_prob"]) for each in scored["per_char"]] == found.per_char
 
 
 # Writing and scoring
@@ -144,6 +145,26 @@ def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
     assert model.score("", eos=False).bits_per_char is None
 
 
+def test_a_text_is_read_in_steps(model: charrnn.Model) -> None:
+    state = model.state()
+    assert dict(state.next()) == pytest.approx(dict(model.next()))
+    state.feed("ab")
+    other = state.copy()
+    other.feed("ca")
+    assert [token for token, _ in state.next()] == [token for token, _ in model.next("ab")]
+    assert other.log_prob == pytest.approx(model.score("abca", eos=False).log_prob, abs=1e-5)
+    rest = model.score("ca", given="ab", eos=False).log_prob
+    assert other.log_prob - state.log_prob == pytest.approx(rest, abs=1e-5)
+
+
+def test_what_texts_continue_is_one_for_all_or_one_for_each(model: charrnn.Model) -> None:
+    alike = model.scores(["b", "c"], given="a")
+    assert [score.text for score in alike] == ["b", "c"]
+    apart = model.scores(["b", "c"], given=["a", ""])
+    assert apart[0].log_prob == pytest.approx(alike[0].log_prob, abs=1e-5)
+    assert apart[1].log_prob == pytest.approx(model.score("c").log_prob, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -160,6 +181,10 @@ def test_scores_are_those_of_each_text_alone(model: charrnn.Model) -> None:
         (lambda model: model.scores("abc"), r"list of strings; score\(\) takes one string"),
         (lambda model: model.scores(5), "texts must be a list of strings, not int"),
         (lambda model: model.scores(["a", 5]), r"texts\[1\] must be a string, not int"),
+        (lambda model: model.scores(["a"], given=5), "given must be a string or a list of strings"),
+        (lambda model: model.scores(["a"], given=["b", "c"]), "for each text, not 2 for 1 texts"),
+        (lambda model: model.score("a", given=["b"]), r"given must be .*; scores\(\) takes a list"),
+        (lambda model: model.state().feed(["a"]), "text must be a string, not list"),
         (lambda model: model.sample(["a"]), r"prompt must be .*; samples\(\) takes a list"),
         (lambda model: model.samples("ab"), r"prompts must be .*; sample\(\) takes one string"),
         (lambda model: model.samples([None]), r"prompts\[0\] must be a string, not None"),

@@ -146,7 +146,7 @@ def options(command: str) -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "score", "inspect", "export"])
+@pytest.mark.parametrize("command", ["train", "sample", "score", "classify", "inspect", "export"])
 def test_every_option_is_in_the_guide(command: str) -> None:
     assert f"charrnn {command}" in read("README.md")
     found = options(command)

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from charrnn.cli import export, inspect, sample, score, train
+from charrnn.cli import classify, export, inspect, sample, score, train
 from charrnn.cli.help import Command, Group
 from charrnn.cli.options import Terminated
 from charrnn.cli.usage import ALIASES, problem
@@ -28,7 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (train.train, sample.sample, score.score, inspect.inspect, export.export):
+for command in (
+    *(train.train, sample.sample, score.score, classify.classify),
+    *(inspect.inspect, export.export),
+):
     app.command(cls=Command)(command)
 
 
@@ -47,10 +50,7 @@ def charrnn(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:
-    """A character-level language model that learns, writes and scores text. COMMAND --help shows
-    the main options of a command, --help-all all of them. Exit codes: 0 done, 1 error, 2 usage, 3
-    above --fail-over, 130 stopped.
-    """
+    """A character-level language model. COMMAND --help and --help-all list options."""
     if context.invoked_subcommand not in _SHARED and not processes.world().speaks:
         raise typer.Exit  # rank 0 does it by itself
 

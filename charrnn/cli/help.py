@@ -32,7 +32,11 @@ EXAMPLES = {
     "score": (
         'charrnn score "a pear salad" "a pair salad"',
         "charrnn score --file novel.txt --total",
-        'charrnn score -c a.npz -c b.npz "Which of the two is it from?"',
+        "charrnn score -c a.npz -c b.npz --file novel.txt --total",
+    ),
+    "classify": (
+        'charrnn classify -c a.npz -c b.npz "Which of the two is it from?"',
+        "charrnn classify -c a.npz -c b.npz --labels labelled.tsv",
     ),
     "inspect": (
         "charrnn inspect everyday",
@@ -65,9 +69,15 @@ GROUPS = {
     },
     "score": {
         "Model": "checkpoints part",
-        "Data": "files lines split_on field labels encoding max_size",
-        "Scoring": "eos streams adapt",
-        "Output": "per_char total tsv sort fail_over html svg as_json",
+        "Data": "files lines split_on field encoding max_size",
+        "Scoring": "prefix eos streams adapt",
+        "Output": "per_char per_word total tsv sort fail_over html svg as_json",
+    },
+    "classify": {
+        "Models": "checkpoints",
+        "Data": "files labels lines split_on encoding max_size",
+        "Scoring": "eos",
+        "Output": "as_json",
     },
     "inspect": {
         "Model": "checkpoints everything",
@@ -85,7 +95,8 @@ MAIN = {
     "dry_run quiet",
     "sample": "checkpoint interactive length temperature top_p num_samples seed "
     "next_character novel as_json",
-    "score": "checkpoints files lines eos per_char html total sort as_json",
+    "score": "checkpoints files lines prefix eos per_char per_word html total sort as_json",
+    "classify": "checkpoints files labels lines eos as_json",
     "inspect": "checkpoints everything plot neuron neurons memory gradient_flow html as_json",
     "export": "checkpoint output",
 }

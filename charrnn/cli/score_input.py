@@ -14,8 +14,10 @@ from charrnn.config import LINES, WHOLE
 from charrnn.errors import CharRNNError, ConfigError, CorpusError
 
 _DEEP = 100  # brackets in an object that may be nested deeply
-_CHARS = 1 << 20  # characters in a block, unless one text has more
-_FIRST, _MOST = 64, 4096  # texts in the first block, which is soon ready, and in the largest
+# Texts and characters in the first block, which is soon ready, and how many times as many are in
+# the largest. A single text may have more characters.
+_TEXTS, _CHARS, _TIMES = 64, 1 << 12, 64
+_SMALL = 1 << 15  # most bytes of files that are scored in a moment
 STDIN = Path("-")
 
 
@@ -76,7 +78,7 @@ class Sources:
         return (given for given in self.arriving() if given is not None)
 
     def arriving(self) -> Iterator[Given | None]:
-        """Yield the same, with None where standard input has to be read first."""
+        """Yield the same, with None where more of a pipe has to be read first."""
         for text in self.texts:
             yield Given(text, text)
         for file in self.files:
@@ -95,19 +97,20 @@ class Sources:
         return strip_pieces(read_pieces(file, self.encoding, self.max_size))
 
     def _of_file(self, file: Path) -> Iterator[Given | None]:
-        from charrnn.text.corpus import read_documents
+        from charrnn.text.corpus import mark
+        from charrnn.text.documents import END
         from charrnn.text.reading import lines_in, read_pieces, read_text, strip_last_newline
 
         if self.field is not None:
             yield from _objects(file, self.field, self.encoding, self.max_size)
-        elif self.separator == LINES:  # the empty ones too
-            for lines in lines_in(read_pieces(file, self.encoding, self.max_size)):
-                for line in lines:
-                    yield Given(line, line, num_bytes=_size(line))
+        elif self.separator != WHOLE:  # of lines the empty ones too
+            pieces = read_pieces(file, self.encoding, self.max_size)
+            is_line = self.separator == LINES
+            ended = lines_in(pieces) if is_line else lines_in(mark(pieces, self.separator), END)
+            for texts in ended:
+                for text in texts:
+                    yield Given(text, text, num_bytes=_size(text))
                 yield from _pause(file)
-        elif self.separator != WHOLE:
-            for document in read_documents(file, self.separator, self.encoding, self.max_size):
-                yield Given(document, document, num_bytes=_size(document))
         else:
             text = strip_last_newline(read_text(file, self.encoding, self.max_size))
             if text or file != STDIN:  # an empty file is shown by name
@@ -120,6 +123,12 @@ class Sources:
         plain = all(file.is_file() and not compression(str(file)) for file in self.files)
         return (sum(file.stat().st_size for file in self.files) or None) if plain else None
 
+    @property
+    def is_small(self) -> bool:
+        """Whether all scores are there in a moment; of a whole file there is only one."""
+        size = self.num_bytes() if self.files else 0
+        return self.separator == WHOLE or (size is not None and size <= _SMALL)
+
 
 def _size(line: str) -> int:
     """Return the bytes of a line with its end."""
@@ -127,7 +136,8 @@ def _size(line: str) -> int:
 
 
 def _pause(file: Path) -> list[None]:
-    return [None] * (file == STDIN)
+    """None where more of a pipe has to come first."""
+    return [None] * (_must_wait() if file == STDIN else not file.is_file())
 
 
 def _must_wait() -> bool:
@@ -139,21 +149,22 @@ def _must_wait() -> bool:
 
 
 def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
-    """Yield blocks of texts to score in parallel.
+    """Yield blocks of texts to score in parallel, the first ones small.
 
     A block ends before an error and before a wait for more input.
     """
     block: list[Given] = []
-    chars, most = 0, _FIRST
+    chars, times = 0, 1
     try:
         for text in texts:
             if text is not None:
                 block.append(text)
                 chars += len(text.text)
-            if len(block) == most or chars > _CHARS or (text is None and block and _must_wait()):
+            is_full = len(block) >= times * _TEXTS or chars >= times * _CHARS
+            if is_full or (text is None and block):
                 yield block
                 sys.stdout.flush()  # for a program that reads the results as they come
-                most = min(2 * most, _MOST) if len(block) == most else most
+                times = min(2 * times, _TIMES) if is_full else times
                 block, chars = [], 0
     except CharRNNError:
         if block:

@@ -1,9 +1,9 @@
 """Score the texts of `charrnn score`, by the method that its options choose."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from charrnn.cli.score_input import STDIN, Given, Sources, blocks
 from charrnn.config import WHOLE
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from charrnn.inference.surprise import Surprise
     from charrnn.storage.checkpoint import Checkpoint
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -23,12 +25,14 @@ class Scorer:
         eos: whether the end of a text counts; None: unless the model was trained on whole files.
         threads: most cores to use; None: all.
         world: the MPI processes that share the work.
+        given: the prefix that each text continues.
     """
 
     model: "Checkpoint"
     eos: bool | None
     threads: int | None
     world: World
+    given: str = ""
 
     def each(self, texts: Iterable[Given | None]) -> Iterator[tuple[Given, "Score"]]:
         """Yield scores in input order; the texts of a block are scored in parallel.
@@ -36,16 +40,29 @@ class Scorer:
         MPI processes share the blocks, and rank 0 gets all scores.
         """
         from charrnn.inference.scoring import score
+
+        return self._in_blocks(texts, score)
+
+    def surprises(self, texts: Iterable[Given | None]) -> Iterator[tuple[Given, "Surprise"]]:
+        """How each text surprises the model, character by character; see `each`."""
+        from charrnn.inference.surprise import surprises
+
+        return self._in_blocks(texts, surprises)
+
+    def _in_blocks(
+        self, texts: Iterable[Given | None], function: Callable[..., list[T]]
+    ) -> Iterator[tuple[Given, T]]:
+        """What the function finds in each text; it is called with the texts of a block."""
         from charrnn.parallel.threads import Workers
 
         with Workers(self.threads, self.world) as workers:
 
-            def scores(block: list[Given]) -> "list[Score]":
+            def found(block: list[Given]) -> list[T]:
                 wanted = [given.text for given in block]
-                return score(self.model, wanted, eos=self.eos, workers=workers)
+                return function(self.model, wanted, given=self.given, eos=self.eos, workers=workers)
 
-            for block, found in self.world.map(scores, blocks(texts)):
-                yield from zip(block, found, strict=True)
+            for block, results in self.world.map(found, blocks(texts)):
+                yield from zip(block, results, strict=True)
 
     def whole(self, sources: Sources, streams: int) -> Iterator[tuple[Given, "Tally"]]:
         """Yield scores of whole files of any length, the same in all MPI processes."""
@@ -76,13 +93,6 @@ class Scorer:
                 for adapt in (False, True)
             )
             yield given, static, adapted
-
-    def surprises(self, texts: Iterable[Given]) -> Iterator[tuple[Given, "Surprise"]]:
-        """Yield how surprising each character of each text is."""
-        from charrnn.inference.surprise import surprise
-
-        for given in texts:
-            yield given, surprise(self.model, given.text, eos=self.eos)
 
 
 def _is_nothing(file: Path, found: "Tally") -> bool:

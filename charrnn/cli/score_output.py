@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
 from charrnn.cli.options import as_line, as_row, printable
 from charrnn.cli.score_input import Given, Sources
-from charrnn.cli.score_per_char import (
+from charrnn.cli.score_surprise import (
     fields_of_each,
+    header_of_each,
     lines_of_each,
+    rows_of_each,
     show_surprise,
+    show_words,
     write_pictures,
 )
 from charrnn.config import VocabularyConfig, check_float
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from charrnn.inference.surprise import Surprise
 
     Figures = tuple[Given, Score | Tally]
+
+T = TypeVar("T")
 
 BAR_DELAY = 2.0  # seconds until the bar shows
 _ROWS = 1000  # most rows of a table
@@ -91,7 +96,7 @@ class Output:
     as_json: bool = False  # one object per text
     tsv: bool = False  # columns with a header
     sort: bool = False  # the most surprising first; holds all of them until the end
-    per_char: bool = False  # every character
+    unit: str = ""  # "char" or "word": show every one
     total: bool = False  # one total instead of each text
     html: Path | None = None
     svg: Path | None = None
@@ -118,12 +123,16 @@ class Printer:
     output: Output
     watch: Watch
 
-    def each(self, scored: Iterable["Figures"]) -> None:
-        """Print every text in input order or sorted; on a terminal, a few as a table."""
+    def each(self, scored: Iterable["Figures"], *, soon: bool = True) -> None:
+        """Print every text in input order or sorted; on a terminal, a few as a table.
+
+        Args:
+            soon: whether all scores are ready in a moment; if not, each is printed as it comes.
+        """
         scored = self._watched(scored)
         output = self.output
-        plain = not (output.as_json or output.tsv or output.sort or output.per_char)
-        if plain and sys.stdout.isatty():
+        plain = not (output.as_json or output.tsv or output.sort)
+        if plain and soon and sys.stdout.isatty():
             first = list(islice(scored, _ROWS + 1))
             if 0 < len(first) <= _ROWS:
                 _show(first)
@@ -166,20 +175,38 @@ class Printer:
         """Write the coloured texts as pictures, and print the scores."""
         found = [*found]
         write_pictures([surprise for _, surprise in found], self.output.html, self.output.svg)
-        if self.output.per_char and not self.output.as_json and sys.stdout.isatty():
-            self.coloured(found)
+        if self.output.unit:
+            self.each_place(found)
         else:
             self.each((given, surprise.score) for given, surprise in found)
 
-    def coloured(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
-        """Print texts coloured by their surprise."""
-
-        def watched() -> "Iterator[Surprise]":
+    def each_place(self, found: Iterable[tuple[Given, "Surprise"]]) -> None:
+        """Print every character or word of each text, in colours on a terminal."""
+        output, found = self.output, self._watched_places(found)
+        name = output.unit if self.tokens.tokens == "char" else "word"
+        if output.as_json:
+            for given, surprise in found:
+                fields = self._fields(given, surprise.score)
+                print(as_line(fields | fields_of_each(surprise, output.unit, self.tokens)))
+        elif output.tsv:
+            print(header_of_each(name))
+            for place, (_, surprise) in enumerate(found, 1):
+                for row in rows_of_each(place, surprise, output.unit):
+                    print(row)
+        elif sys.stdout.isatty():
+            show = show_words if output.unit == "word" else show_surprise
+            show(surprise for _, surprise in found)
+        else:
             for _, surprise in found:
-                self._watch(surprise.score)
-                yield surprise
+                for line in lines_of_each(surprise, output.unit):
+                    print(line)
 
-        show_surprise(watched())
+    def _watched_places(
+        self, found: Iterable[tuple[Given, "Surprise"]]
+    ) -> Iterator[tuple[Given, "Surprise"]]:
+        for given, surprise in found:
+            self._watch(surprise.score)
+            yield given, surprise
 
     def _watch(self, score: "Score | Tally") -> None:
         self.watch.see(score)
@@ -202,12 +229,7 @@ class Printer:
     def _line(self, pair: "Figures") -> str:
         given, score = pair
         if self.output.as_json:
-            fields = self._fields(given, score)
-            if self.output.per_char:
-                fields |= fields_of_each(score, self.tokens)  # type: ignore[arg-type]
-            return as_line(fields)
-        if self.output.per_char:
-            return "\n".join(lines_of_each(score, self.tokens))  # type: ignore[arg-type]
+            return as_line(self._fields(given, score))
         return _columns(given, score) if self.output.tsv else _short_line(given, score)
 
     def _fields(self, given: Given, score: "Score | Tally") -> dict[str, Any]:
@@ -230,8 +252,8 @@ class Printer:
 
         bits, learned_bits = score.bits_per_char, learned.bits_per_char
         if not self.output.as_json:
-            figures = f"{score.log_prob:.6f}", _number(bits), _number(learned_bits)
-            return as_row(*figures, _name(given), unknown(score.unk))
+            figures = f"{score.log_prob:.6f}", rounded(bits), rounded(learned_bits)
+            return as_row(*figures, name_of(given), unknown(score.unk))
         fields = given.object | {"log_prob": score.log_prob, "bits_per_char": bits}
         fields |= {"adapted_log_prob": learned.log_prob, "adapted_bits_per_char": learned_bits}
         return as_line(fields | {"chars": score.chars, "unk": score.unk, "eos": score.eos})
@@ -242,7 +264,7 @@ class Printer:
             print(as_line(fields))
             return
         for name, value in fields.items():
-            print(f"{name}\t{_number(value)}")
+            print(f"{name}\t{rounded(value)}")
 
 
 def _sums(total: "Total") -> dict[str, Any]:
@@ -261,25 +283,27 @@ def _sums(total: "Total") -> dict[str, Any]:
 def _short_line(given: Given, score: "Score | Tally") -> str:
     from charrnn.render.display import unknown
 
-    bits = _number(score.bits_per_char)
-    return as_row(f"{score.log_prob:.6f}", bits, _name(given), unknown(score.unk))
+    bits = rounded(score.bits_per_char)
+    return as_row(f"{score.log_prob:.6f}", bits, name_of(given), unknown(score.unk))
 
 
 def _columns(given: Given, score: "Score | Tally") -> str:
     """Return the columns of --tsv; a missing value is empty."""
     values = (score.bits_per_char, score.perplexity)
-    figures = ("" if value is None else _number(value) for value in values)
+    figures = ("" if value is None else rounded(value) for value in values)
     counts = (score.chars, score.unk, int(score.eos))
-    return "\t".join([f"{score.log_prob:.6f}", *figures, *map(str, counts), _name(given)])
+    return "\t".join([f"{score.log_prob:.6f}", *figures, *map(str, counts), name_of(given)])
 
 
-def _name(given: Given) -> str:
+def name_of(given: Given) -> str:
+    """What a text is called, on one line."""
     from charrnn.render.display import spelled_out
 
     return printable(spelled_out(given.name))
 
 
-def _number(value: float | None) -> str:
+def rounded(value: float | None) -> str:
+    """A figure, or a dash where there is none."""
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -295,8 +319,8 @@ def _show(scored: list["Figures"]) -> None:
 
 
 def with_bar(
-    scored: Iterable[tuple[Given, "Score"]], sources: Sources, printed: bool
-) -> Iterator[tuple[Given, "Score"]]:
+    scored: Iterable[tuple[Given, T]], sources: Sources, printed: bool
+) -> Iterator[tuple[Given, T]]:
     """Yield the scores while a bar shows how many bytes are done.
 
     Args:

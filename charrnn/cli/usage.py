@@ -17,6 +17,7 @@ ALIASES = {
     "train": {"lr": "learning-rate"},
     "sample": {"temp": "temperature", "chars": "length", **_OF_MODELS},
     "score": _OF_MODELS,
+    "classify": _OF_MODELS,
     "inspect": _OF_MODELS,
     "export": _OF_MODELS,
 }

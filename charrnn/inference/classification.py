@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from charrnn.inference.scores import Score
 from charrnn.inference.scoring import score
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
@@ -32,13 +33,13 @@ class Classification:
         return max(self.log_probs, key=self.log_probs.__getitem__)
 
 
-def classify(
+def compare(
     checkpoints: Mapping[str, Checkpoint],
     texts: Sequence[str],
     *,
     eos: bool | None = None,
     workers: Workers,
-) -> list[Classification]:
+) -> list[dict[str, Score]]:
     """Score texts under every model, with equal treatment of the end of each text.
 
     Unknown characters cost what `Vocabulary.unknown_nats` says.
@@ -47,23 +48,37 @@ def classify(
         checkpoints: models by label.
         eos: whether the end counts; None means if no model was trained on whole files.
 
+    Returns:
+        The scores of each text, by label.
+
     Raises:
         CorpusError: a text is not valid Unicode.
     """
     if eos is None:
         eos = all(checkpoint.count_eos for checkpoint in checkpoints.values())
-    scores = {
-        label: score(checkpoint, texts, eos=eos, workers=workers)
-        for label, checkpoint in checkpoints.items()
-    }
+    found = [
+        score(checkpoint, texts, eos=eos, workers=workers) for checkpoint in checkpoints.values()
+    ]
+    return [dict(zip(checkpoints, scores, strict=True)) for scores in zip(*found, strict=True)]
+
+
+def classify(
+    checkpoints: Mapping[str, Checkpoint],
+    texts: Sequence[str],
+    *,
+    eos: bool | None = None,
+    workers: Workers,
+) -> list[Classification]:
+    """Say which model each text comes from; see `compare`."""
+    compared = compare(checkpoints, texts, eos=eos, workers=workers)
     return [
         Classification(
             text,
-            {label: found[place].log_prob for label, found in scores.items()},
-            eos,
-            {label: found[place].unk for label, found in scores.items()},
+            {label: found.log_prob for label, found in scores.items()},
+            any(found.eos for found in scores.values()),
+            {label: found.unk for label, found in scores.items()},
         )
-        for place, text in enumerate(texts)
+        for text, scores in zip(texts, compared, strict=True)
     ]
 
 

@@ -268,10 +268,14 @@ def next_tokens(checkpoint: Checkpoint, prompt: str) -> list[tuple[str, float]]:
     with np.errstate(all="ignore"):
         log_probs = log_softmax(logits[0, :, 0].astype(np.float64))
     check_finite(float(log_probs.sum()))
+    return ranked(checkpoint.vocabulary, log_probs)
+
+
+def ranked(vocabulary: Vocabulary, log_probs: Array) -> list[tuple[str, float]]:
+    """Name all tokens with their log P (V,), the likeliest first."""
     order = np.argsort(-log_probs, kind="stable")
-    names = [EOS_NAME, UNK_NAME, *checkpoint.vocabulary.tokens]
-    ranked = map(names.__getitem__, order.tolist())
-    return list(zip(ranked, log_probs[order].tolist(), strict=True))
+    names = [EOS_NAME, UNK_NAME, *vocabulary.tokens]
+    return list(zip(map(names.__getitem__, order.tolist()), log_probs[order].tolist(), strict=True))
 
 
 def read_prompts(checkpoint: Checkpoint, prompts: Sequence[str]) -> tuple[Array, Array]:

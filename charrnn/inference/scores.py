@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from charrnn.ids import IGNORE, UNK
 from charrnn.inference.units import bits, perplexity
 from charrnn.storage.checkpoint import check_finite
 from charrnn.text.unicode import sum_composed
-from charrnn.text.vocabulary import EOS_NAME
+from charrnn.text.vocabulary import EOS_NAME, split_words
 
 _TERMS = 4096  # of a sum that are kept
 
@@ -107,6 +108,18 @@ class Score(Figures):
             ValueError: the tokens are words.
         """
         return self._named(self.text, self._by_char(self.log_probs))
+
+    @property
+    def per_word(self) -> list[tuple[str, float]]:
+        """Each word, see `split_words`, at last <EOS> where it counts, with its log P in nats.
+
+        That a word ends where it does is part of what follows it.
+        """
+        if not isinstance(self.tokens, str):
+            return self.per_token
+        log_probs, words = iter(self._by_char(self.log_probs)), split_words(self.text)
+        sums = [math.fsum(islice(log_probs, len(word))) for word in words]
+        return self._named(words, [*sums, *log_probs])
 
     @property
     def unknown_tokens(self) -> list[bool]:

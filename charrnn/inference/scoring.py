@@ -6,6 +6,7 @@ Letters: T steps, B streams side by side, N tokens.
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from charrnn.errors import ConfigError, setting
 from charrnn.ids import EOS, IGNORE, UNK
 from charrnn.inference.adaptation import Adaptive, check_learns
+from charrnn.inference.continuations import each_log_prob, look_at
 from charrnn.inference.evaluation import (
     BURN_IN,
     chunk_shape,
@@ -42,6 +44,7 @@ def score(
     checkpoint: Checkpoint,
     texts: Sequence[str],
     *,
+    given: str | Sequence[str] = "",
     eos: bool | None = None,
     context: int | None = None,
     workers: Workers,
@@ -51,8 +54,9 @@ def score(
     Args:
         checkpoint: the model.
         texts: the texts.
+        given: prefix that the texts continue, one for all or one for each; see `Excerpt`.
         eos: whether the end of each text counts; None: unless the model was trained on whole files.
-        context: tokens that each prediction sees; None for all tokens before.
+        context: tokens that each prediction sees, without a prefix; None for all tokens before.
         workers: threads that share the work.
 
     Raises:
@@ -61,44 +65,82 @@ def score(
         CheckpointError: the model's predictions are not finite.
     """
     eos = checkpoint.count_eos if eos is None else eos
-    texts = [normalize(text) for text in texts]
-    tokens = [checkpoint.vocabulary.split(text) for text in texts]
-    ids = [checkpoint.vocabulary.ids([split]) for split in tokens]
-    targets = [np.append(own, EOS) for own in ids] if eos else ids
-    if context is None:
-        found = token_log_probs(checkpoint.model, targets, workers)
-    else:
+    excerpts = excerpts_of(checkpoint.vocabulary, texts, given)
+    targets = [excerpt.targets(eos) for excerpt in excerpts]
+    if context is not None:
         found = window_log_probs(_windowed(checkpoint), targets, context, workers)
-    read = zip(texts, tokens, ids, found, strict=True)
-    return [scored(checkpoint.vocabulary, *each, eos) for each in read]
+    elif any(len(excerpt.past) for excerpt in excerpts):
+        pasts = [excerpt.past for excerpt in excerpts]
+        looked = look_at(checkpoint.model, pasts, targets, each_log_prob, workers)
+        found = [log_probs for (log_probs,) in looked]
+    else:
+        found = token_log_probs(checkpoint.model, targets, workers)
+    pairs = zip(excerpts, found, strict=True)
+    return [excerpt.score(checkpoint.vocabulary, own, eos) for excerpt, own in pairs]
 
 
-def scored(
-    vocabulary: Vocabulary,
-    text: str,
-    tokens: Sequence[str],
-    ids: np.ndarray,
-    log_probs: np.ndarray,
-    eos: bool,
-) -> Score:
-    """Return the score of a text, with the cost of unknown characters.
+@dataclass(frozen=True)
+class Excerpt:
+    """The tokens of a text that continues a prefix.
 
-    Args:
-        vocabulary: of the model.
-        text: in NFC.
-        tokens: (N,) its tokens.
-        ids: (N,) their ids.
-        log_probs: (N,) nats, or (N + 1,) if the end counts; overwritten.
-        eos: whether the end counts.
-
-    Raises:
-        CheckpointError: the model's predictions are not finite.
+    Prefix and text are tokenized together. A word, or a composed character, that begins in the
+    prefix and ends in the text counts as a whole.
     """
-    check_finite(float(log_probs.sum()))
-    cost = vocabulary.unknown_nats(tokens, ids)
-    log_probs[: len(ids)] -= cost
-    unk = int(np.count_nonzero(ids == UNK))
-    return Score(text, tokens, log_probs, unk, eos, cost)
+
+    text: str  # in NFC
+    tokens: Sequence[str]  # (N,) its own
+    ids: np.ndarray  # (N,) theirs
+    past: np.ndarray  # ids of what is given
+
+    @classmethod
+    def read(cls, vocabulary: Vocabulary, text: str, given: str = "") -> "Excerpt":
+        """Cut a text into tokens.
+
+        Raises:
+            CorpusError: one of both is not valid Unicode.
+        """
+        if not given:
+            text = normalize(text)
+            tokens = vocabulary.split(text)
+            return cls(text, tokens, vocabulary.ids([tokens]), np.empty(0, vocabulary.dtype))
+        before, whole = (vocabulary.split(normalize(each)) for each in (given, given + text))
+        start = _common(before, whole)
+        ids, tokens = vocabulary.ids([whole]), whole[start:]
+        return cls(normalize("".join(tokens)), tokens, ids[start:], ids[:start])
+
+    def targets(self, eos: bool) -> np.ndarray:
+        """The ids to predict."""
+        return np.append(self.ids, EOS) if eos else self.ids
+
+    def score(self, vocabulary: Vocabulary, log_probs: np.ndarray, eos: bool) -> Score:
+        """The score of the text.
+
+        Args:
+            log_probs: nats of each token, and of the end if it counts; overwritten.
+
+        Raises:
+            CheckpointError: the model predicts nothing.
+        """
+        check_finite(float(log_probs.sum()))
+        cost = vocabulary.unknown_nats(self.tokens, self.ids)
+        log_probs[: len(self.ids)] -= cost
+        unk = int(np.count_nonzero(self.ids == UNK))
+        return Score(self.text, self.tokens, log_probs, unk, eos, cost)
+
+
+def excerpts_of(
+    vocabulary: Vocabulary, texts: Sequence[str], given: str | Sequence[str]
+) -> list[Excerpt]:
+    """Each text after what is given, one for all or one for each."""
+    before = [given] * len(texts) if isinstance(given, str) else given
+    return [Excerpt.read(vocabulary, *pair) for pair in zip(texts, before, strict=True)]
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many tokens two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    shorter = min(len(one), len(other))
+    return next((place for place, (a, b) in pairs if a != b), shorter)
 
 
 def score_pieces(

@@ -1,31 +1,34 @@
-"""Surprisal: the bits of every character of a text, and which tokens were likelier there.
+"""Surprisal: bits, entropy and rank of every character of a text, and which tokens were likelier.
 
-Letters: T steps, V vocabulary size, N tokens of a text, K likeliest tokens at each of them.
+Letters: T steps, B texts side by side, V vocabulary size, N tokens of a text, K likeliest tokens at
+each of them.
 """
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from charrnn.ids import EOS, UNK
 from charrnn.inference.choosing import log_softmax
+from charrnn.inference.continuations import look_at
 from charrnn.inference.scores import Score
-from charrnn.inference.scoring import scored
+from charrnn.inference.scoring import excerpts_of
 from charrnn.inference.units import bits
+from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
-from charrnn.text.unicode import normalize, places_of_parts
-from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary
+from charrnn.text.unicode import places_of_parts
+from charrnn.text.vocabulary import EOS_NAME, UNK_NAME, Vocabulary, split_words
 
 Array = np.ndarray
 
 LIKELIEST = 5  # K, tokens named at each place
 _BEFORE = 40  # characters shown before a place
-_STEPS = 128  # steps of a chunk
-_MAX_LOGITS = 1 << 21  # logits of a chunk; a large vocabulary gets shorter chunks
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,15 @@ class Step:
     token: str
     known: bool  # whether it is in the vocabulary; else what is predicted is <UNK>
     log_prob: float  # nats, with what spelling out an unknown token costs
+    entropy: float  # of the prediction, in nats: how surprising a token is on average
     rank: int  # of the token, or of <UNK>: 1 where no token was likelier
-    likeliest: Sequence[tuple[str, float]]  # tokens with log P, the likeliest first
+    # What `likeliest` is, for when it is asked for.
+    expected: Callable[[], Sequence[tuple[str, float]]] = field(compare=False, repr=False)
+
+    @property
+    def likeliest(self) -> Sequence[tuple[str, float]]:
+        """Tokens with log P in nats, the likeliest first."""
+        return self.expected()
 
     @property
     def likelier(self) -> list[tuple[str, float]]:
@@ -49,7 +59,7 @@ class Place:
     """A character of a text, or a word, or the end."""
 
     text: str
-    steps: Sequence[Step]  # several where the model composes the character
+    steps: Sequence[Step]  # several where the model composes it
 
     @property
     def log_prob(self) -> float:
@@ -60,6 +70,21 @@ class Place:
     def bits(self) -> float:
         """How surprising it is: -log2 P."""
         return bits(-self.log_prob)
+
+    @property
+    def entropy(self) -> float:
+        """How surprising the model expected it to be, in bits: the sum over its steps."""
+        return bits(math.fsum(step.entropy for step in self.steps))
+
+    @property
+    def rank(self) -> int:
+        """The highest rank of its steps: 1 where the model would have guessed each of them."""
+        return max(step.rank for step in self.steps)
+
+    @property
+    def known(self) -> bool:
+        """Whether all of it is in the vocabulary."""
+        return all(step.known for step in self.steps)
 
     @property
     def hardest(self) -> Step:
@@ -74,6 +99,7 @@ class Surprise:
     score: Score
     vocabulary: Vocabulary
     ids: Array  # (N,)
+    entropies: Array  # (N,) nats
     ranks: Array  # (N,)
     likeliest: Array  # (N, K) ids
     log_probs: Array  # (N, K) nats, of the likeliest
@@ -85,6 +111,23 @@ class Surprise:
     def places(self) -> Iterator[Place]:
         """Every place of the text in its order."""
         return map(self.place, range(len(self)))
+
+    def tokens(self) -> Iterator[Place]:
+        """A place for each token that the model reads, and for the end where it counts."""
+        for index in range(len(self.score.log_probs)):
+            step = self._step(index)
+            yield Place(step.token, [step])
+
+    def words(self) -> Iterator[Place]:
+        """A place for each word, see `split_words`, and for the end where it counts."""
+        places = self.places()
+        if not isinstance(self.score.tokens, str):
+            yield from places
+            return
+        for word in split_words(self.score.text):
+            own = islice(places, len(word))
+            yield Place(word, [step for place in own for step in place.steps])
+        yield from places
 
     def place(self, index: int) -> Place:
         """One place of the text."""
@@ -128,63 +171,66 @@ class Surprise:
 
     def _step(self, index: int) -> Step:
         tokens = self.score.tokens
-        likeliest = zip(self.likeliest[index], self.log_probs[index], strict=True)
         return Step(
             tokens[index] if index < len(tokens) else EOS_NAME,
-            bool(self.ids[index] != UNK),
-            float(self.score.log_probs[index]),
-            int(self.ranks[index]),
-            [(self._name(int(token)), float(log_prob)) for token, log_prob in likeliest],
+            self.ids.item(index) != UNK,
+            self.score.log_probs.item(index),
+            self.entropies.item(index),
+            self.ranks.item(index),
+            partial(self._expected, index),
         )
+
+    def _expected(self, index: int) -> list[tuple[str, float]]:
+        names = map(self._name, self.likeliest[index].tolist())
+        return list(zip(names, self.log_probs[index].tolist(), strict=True))
 
     def _name(self, token: int) -> str:
         return {EOS: EOS_NAME, UNK: UNK_NAME}.get(token) or self.vocabulary.token(token)
 
 
-def surprise(checkpoint: Checkpoint, text: str, *, eos: bool | None = None) -> Surprise:
-    """Score a text, and keep what the model expected at each of its tokens.
+def surprises(
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    *,
+    given: str | Sequence[str] = "",
+    eos: bool | None = None,
+    workers: Workers,
+) -> list[Surprise]:
+    """Score texts, and keep what the model expected at each of their tokens.
 
     Args:
+        given: what stands before the texts, as for `score`.
         eos: whether the end counts; None means unless the model was trained on whole files.
 
     Raises:
-        CorpusError: the text is not valid Unicode.
+        CorpusError: a text is not valid Unicode.
         CheckpointError: the model predicts nothing.
     """
-    model, vocabulary = checkpoint.model, checkpoint.vocabulary
-    eos = checkpoint.count_eos if eos is None else eos
-    text = normalize(text)
-    tokens = vocabulary.split(text)
-    read = vocabulary.ids([tokens])
-    ids = np.append(read, EOS) if eos else read
-    inputs = np.append(EOS, ids[:-1])
-    T = max(1, min(_STEPS, _MAX_LOGITS // len(vocabulary)))
-    unrolled, state = model.unroll(T, 1), model.zero_state(1)
-    K = min(LIKELIEST, len(vocabulary))
-    parts = [(np.empty(0), np.empty(0, int), np.empty((0, K), int), np.empty((0, K)))]
-    for start in range(0, len(ids), T):
-        part = slice(start, start + T)
-        logits, state = unrolled.forward(inputs[part, None], state)
-        parts.append(_look(logits[:, :, 0], ids[part]))
-    own, *expected = map(np.concatenate, zip(*parts, strict=True))
-    score = scored(vocabulary, text, tokens, read, own, eos)
-    return Surprise(score, vocabulary, ids, *expected)
+    vocabulary, eos = checkpoint.vocabulary, checkpoint.count_eos if eos is None else eos
+    excerpts = excerpts_of(vocabulary, texts, given)
+    targets = [excerpt.targets(eos) for excerpt in excerpts]
+    pasts = [excerpt.past for excerpt in excerpts]
+    found = look_at(checkpoint.model, pasts, targets, _look, workers)
+    return [
+        Surprise(excerpt.score(vocabulary, own, eos), vocabulary, ids, *expected)
+        for excerpt, ids, (own, *expected) in zip(excerpts, targets, found, strict=True)
+    ]
 
 
-def _look(logits: Array, ids: Array) -> tuple[Array, Array, Array, Array]:
-    """log P (T,) and rank (T,) of the tokens that came, and ids and log P (T, K) of the likeliest.
-
-    Args:
-        logits: (T, V).
-        ids: (T,) of the tokens that came.
-    """
+def _look(unrolled: Any, inputs: Array, targets: Array, state: Array) -> tuple[list[Array], Array]:
+    """log P, entropy in nats and rank (T, B) of the targets, and ids and log P (T, B, K) of the
+    likeliest; see `continuations.Look`."""
+    logits, state = unrolled.forward(inputs, state)  # (T, V, B)
     with np.errstate(all="ignore"):
-        log_probs = log_softmax(logits.T.astype(np.float64)).T
+        log_probs = log_softmax(logits.transpose(1, 0, 2).astype(np.float64))  # (V, T, B)
+        log_probs = np.ascontiguousarray(log_probs.transpose(1, 2, 0))
     check_finite(float(log_probs.sum()))
-    own = np.take_along_axis(log_probs, ids[:, None].astype(int), axis=1)
-    K = min(LIKELIEST, log_probs.shape[1])
-    best = np.sort(np.argpartition(-log_probs, K - 1, axis=1)[:, :K], axis=1)
-    found = np.take_along_axis(log_probs, best, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    ranks = 1 + (log_probs > own).sum(axis=1)
-    return own[:, 0], ranks, *(np.take_along_axis(a, order, axis=1) for a in (best, found))
+    entropies = -np.einsum("tbv,tbv->tb", np.exp(log_probs), log_probs)
+    own = np.take_along_axis(log_probs, np.maximum(targets, 0)[..., None], axis=-1)
+    K = min(LIKELIEST, log_probs.shape[-1])
+    best = np.sort(np.argpartition(-log_probs, K - 1, axis=-1)[..., :K], axis=-1)
+    found = np.take_along_axis(log_probs, best, axis=-1)
+    order = np.argsort(-found, axis=-1, kind="stable")
+    ranks = 1 + (log_probs > own).sum(axis=-1)
+    likeliest = [np.take_along_axis(each, order, axis=-1) for each in (best, found)]
+    return [own[..., 0], entropies, ranks, *likeliest], state

@@ -7,6 +7,7 @@ missing. A stream remembers the last L tokens of its document, with <EOS> at the
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -164,6 +165,12 @@ class Index:
             if newer >= oldest:
                 found.append((tokens[older + 1] if older >= oldest else NONE, tokens[newer + 1]))
         return found
+
+    def copy(self) -> "Index":
+        """Return an index that reads on independently."""
+        other = copy(self)
+        other._tokens, other._places = [*self._tokens], {**self._places}
+        return other
 
     def last(self, number: int) -> list[int]:
         """Return the last `number` tokens, the very last first, padded with IGNORE."""

@@ -1,6 +1,7 @@
 """Any language model, mixtures included, reading one text token by token, for sampling."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
@@ -39,6 +40,12 @@ class MixedStream:
         longest = sum(node != NONE for node in self.base.ngram.state)
         dense = base, self.base.log_probs
         return logits(self.model, dense, self.index.last(TAIL), found, longest)
+
+    def copy(self) -> "MixedStream":
+        """See `Stream`."""
+        other = copy(self)
+        other.base, other.index = self.base.copy(), self.index.copy()
+        return other
 
 
 def stream_of(model: LanguageModel, state: Array) -> Stream:

@@ -12,8 +12,9 @@ The equations are those of `charrnn.network.cells`; `charrnn.network.unrolled` i
 """
 
 from abc import ABC, abstractmethod
+from copy import copy
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -39,6 +40,9 @@ class Stream(Protocol):
             token: an id; <EOS> only as the first token of a document.
         """
 
+    def copy(self) -> Self:
+        """Return a stream that reads on independently; weights are shared."""
+
 
 class GeneralStream:
     """A stream of any network, by way of `Unrolled`.
@@ -56,6 +60,10 @@ class GeneralStream:
         logits, self.state = self.unrolled.forward(np.array([[token]]), self.state)
         found: Array = logits[0, :, 0]
         return found
+
+    def copy(self) -> "GeneralStream":
+        """See `Stream`; both serve one thread at a time."""
+        return GeneralStream(self.unrolled, self.state)
 
 
 class Layer(ABC):
@@ -76,12 +84,30 @@ class Layer(ABC):
         self._matrix = np.zeros((rows + len(above), 1 + H), W.dtype, order="F")
         self._matrix[:rows, 1:] = W[:rows, -H:]
         self._matrix[rows:] = above
-        self._read = np.ones(1 + H, W.dtype)  # [1; h]
+        self.start(state)
+        self.multiply()
+
+    def start(self, state: Array) -> None:
+        """Allocate what a step writes to; the state is that before the next one."""
+        dtype, H = self._matrix.dtype, state.shape[1]
+        self._read = np.ones(1 + H, dtype)  # [1; h]
         self.h = self._read[1:]
         self.h[:] = state[0]
-        self._product = np.empty(len(self._matrix), W.dtype)
+        self._product = np.empty(len(self._matrix), dtype)
+        rows = self.summed * H
         self.sums, self._above = self._product[:rows], self._product[rows:]
-        self.multiply()
+
+    @property
+    def state(self) -> Array:
+        """The state (num_states, H) after the last step."""
+        return self.h[None]
+
+    def copy(self) -> Self:
+        """Return a layer that goes on independently with the same weights."""
+        other = copy(self)
+        other.start(self.state)
+        other._product[:] = self._product
+        return other
 
     def multiply(self) -> Array:
         """Multiply the new h by all weights that read it; return the input term above (N,)."""
@@ -117,16 +143,21 @@ class LSTMLayer(Layer):
 
     summed = 4
 
-    def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
-        super().__init__(config, W, above, state)
+    def start(self, state: Array) -> None:
+        super().start(state)
         # C lies next to the gates, so that i * g and f * C take one call.
-        blocks: Array = np.empty((5, config.hidden_size), W.dtype)  # i, f, o, g, C
+        blocks: Array = np.empty((5, state.shape[1]), self.h.dtype)  # i, f, o, g, C
         self.gates, self.ifo = blocks[:4].reshape(-1), blocks[:3].reshape(-1)
         self.i_f, self.o, self.g_C, self.C = blocks[:2], blocks[2], blocks[3:], blocks[4]
         self.products = np.empty_like(self.i_f)
         self.ig, self.fC = self.products
-        self.half = np.array(0.5, W.dtype)  # an array, because NumPy converts a float in each call
+        self.half = np.array(0.5, self.h.dtype)  # NumPy converts a float in each call
         self.C[:] = state[1]
+
+    @property
+    def state(self) -> Array:
+        """h and C (2, H) after the last step."""
+        return np.stack([self.h, self.C])
 
     def step(self, received: Array) -> Array:
         np.add(self.sums, received, out=self.gates)
@@ -148,11 +179,14 @@ class GRULayer(Layer):
     def __init__(self, config: ModelConfig, W: Array, above: Array, state: Array) -> None:
         super().__init__(config, W, above, state)
         H = config.hidden_size
-        self.zr = self.sums
-        self.z, self.r = self.zr.reshape(2, H)
         self.candidate_weights = np.asfortranarray(W[2 * H :, -H:])
-        self.reset_h, self.candidate = np.empty((2, H), W.dtype)
-        self.half = np.array(0.5, W.dtype)
+
+    def start(self, state: Array) -> None:
+        super().start(state)
+        self.zr = self.sums
+        self.z, self.r = self.zr.reshape(2, -1)
+        self.reset_h, self.candidate = np.empty((2, state.shape[1]), self.h.dtype)
+        self.half = np.array(0.5, self.h.dtype)
 
     def step(self, received: Array) -> Array:
         np.add(self.zr, received[: self.zr.size], out=self.zr)
@@ -201,6 +235,12 @@ class NetworkStream:
         for layer in self.layers:
             received = layer.step(received)
         return received
+
+    def copy(self) -> "NetworkStream":
+        """See `Stream`."""
+        other = copy(self)
+        other.layers = [layer.copy() for layer in self.layers]
+        return other
 
 
 def _halved(parameters: Parameters, layer: int) -> Array:

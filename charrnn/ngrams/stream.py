@@ -8,6 +8,7 @@ For a single context, plain Python on a few numbers is faster than NumPy calls o
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
@@ -56,6 +57,10 @@ class NGramStream:
         if sum(first_child[node + 1] - first_child[node] for node in longer) <= _FEW:
             return self._with_few(dense, longer)
         return self._with_many(dense, longer)
+
+    def copy(self) -> "NGramStream":
+        """See `Stream`."""
+        return copy(self)
 
     def _after(self, token: int) -> list[int]:
         """Return the state after a token."""
@@ -127,6 +132,13 @@ class ResidualStream:
         np.multiply(self.log_probs, self.scale, out=self.logits)
         np.add(self.network.step(token), self.logits, out=self.logits)
         return self.logits
+
+    def copy(self) -> "ResidualStream":
+        """See `Stream`."""
+        other = copy(self)
+        other.network, other.ngram = self.network.copy(), self.ngram.copy()
+        other.logits = self.logits.copy()
+        return other
 
 
 def residual_stream(model: ResidualRNN, state: Array) -> ResidualStream:

@@ -151,6 +151,24 @@ def score_table(scores: Sequence[tuple[str, "Score | Tally"]]) -> None:
     print_table(shown)
 
 
+def comparison_table(
+    labels: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]
+) -> None:
+    """The bits per character of texts by model, on stdout; the lowest stands out."""
+    table = Table(box=None, pad_edge=False)
+    for label in labels:
+        table.add_column(Text(visible(label)), justify="right", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    for name, bits in rows:
+        best = min((value for value in bits if value is not None), default=None)
+        shown = (
+            Text("-" if value is None else f"{value:.3f}", "bold" if value == best else "")
+            for value in bits
+        )
+        table.add_row(*shown, Text(visible(name)))
+    print_table(table)
+
+
 def confusion_table(confusions: "Confusions", labels: Sequence[str]) -> None:
     """Print the accuracy and the confusion matrix on stdout."""
     accuracy = confusions.accuracy

@@ -95,7 +95,7 @@ def _parts(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 
 
 def _as_they_come(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the bytes of a pipe as they arrive."""
+    """Yield the bytes of a file or a pipe as they arrive."""
     read = file.read1 if isinstance(file, io.BufferedIOBase) else file.read
     while part := read(_PART):
         yield part
@@ -105,7 +105,7 @@ def _unpacked(file: BinaryIO, source: str, max_size: int | None) -> Iterator[byt
     """Yield the bytes of a file, unpacked if its name has a suffix of compressed files."""
     suffix = compression(source)
     if not suffix:
-        return _limited(_parts(file), source, max_size)
+        return _limited(_as_they_come(file), source, max_size)
     if max_size is None:
         max_size = max(_UNPACKED, _RATIO * os.fstat(file.fileno()).st_size // _MB)
     return _limited(unpack(_parts(file, _PACKED_PART), suffix, source), source, max_size)
@@ -266,11 +266,15 @@ def lines_of(pieces: Iterable[str]) -> Iterator[str]:
     return chain.from_iterable(lines_in(pieces))
 
 
-def lines_in(pieces: Iterable[str]) -> Iterator[list[str]]:
-    """Yield lists of lines: those that end in each piece, then a last one without an end."""
+def lines_in(pieces: Iterable[str], end: str = "\n") -> Iterator[list[str]]:
+    """Yield lists of lines: those that end in each piece, then a last one without an end.
+
+    Args:
+        end: the character that ends a line.
+    """
     begun: list[str] = []  # a line that has not ended
     for piece in pieces:
-        first, *others = piece.split("\n")
+        first, *others = piece.split(end)
         begun.append(first)
         if others:
             yield ["".join(begun), *others[:-1]]

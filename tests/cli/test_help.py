@@ -44,7 +44,7 @@ def titles(text: str) -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert list(COMMANDS) == ["train", "sample", "score", "inspect", "export"]
+    assert list(COMMANDS) == ["train", "sample", "score", "classify", "inspect", "export"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

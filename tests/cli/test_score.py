@@ -19,6 +19,7 @@ from tests.commands import (
     posix,
     type_in,
 )
+from tests.rounding import log_prob_tolerance
 
 pytestmark = pytest.mark.figures
 
@@ -100,6 +101,25 @@ def test_score_per_char(run: Run, trained: Path) -> None:
     assert [line.split("\t")[3:] for line in lines[:3]] == [[], ["unknown"], []]
 
 
+def test_a_text_is_scored_as_a_continuation(run: Run, trained: Path) -> None:
+    whole, start = run("score", "he held", "he ", "-c", trained, "--no-eos", "--json").objects()
+    command = ("score", "held", "door", "-c", trained, "--given", "he ", "--no-eos", "--json")
+    found = run(*command).objects()
+    assert [(each["text"], each["chars"]) for each in found] == [("held", 4), ("door", 4)]
+    tolerance = log_prob_tolerance(7, 100)
+    rest = whole["log_prob"] - start["log_prob"]
+    assert found[0]["log_prob"] == pytest.approx(rest, abs=tolerance)
+    for option in ("--per-char", "--per-word"):
+        assert run(*command, option).objects()[0]["log_prob"] == pytest.approx(rest, abs=tolerance)
+    (total,) = run(*command, "--total").objects()
+    assert total["log_prob"] == pytest.approx(sum(each["log_prob"] for each in found))
+    Path("held.txt").write_text("held")
+    options = ("--given", r"he\u0020", "--no-eos", "--json", "-f", "held.txt")
+    for option in ("--lines", "--whole"):
+        (each,) = run("score", "-c", trained, *options, option).objects()
+        assert each["log_prob"] == pytest.approx(rest, abs=tolerance)
+
+
 UNREADABLE, READABLE = "日本語のテキスト", "The cqt sat"
 
 
@@ -120,7 +140,7 @@ def test_what_no_model_can_read_ranks_last_by_one_figure(run: Run) -> None:
         "warning: the model does not know 8 of 8 characters in 1 of 2 texts; try another model\n"
         in result.err
     )
-    rows = run("score", *texts, "-c", "everyday", "-c", "ilsang").out.splitlines()
+    rows = run("classify", *texts, "-c", "everyday", "-c", "ilsang").out.splitlines()
     assert [row.split("\t")[2:] for row in rows] == [[UNREADABLE, "8 unknown"], [READABLE]]
 
 
@@ -248,7 +268,9 @@ def test_a_whole_file_is_scored_in_streams_nearly_as_in_one(run: Run, tmp_path: 
     "options",
     [
         "a --field text", "--field text --lines", "--field text --split-on ;", "a --tsv --json",
-        "a --tsv --per-char", "a --sort --total", "a --fail-over 1 --adapt", "a --html x --total",
+        "a --per-word --per-char", "a --given b --adapt", "a --per-word --html x",
+        "a --sort --total", "a --sort --per-word", "a --given b --streams 2",
+        "a --fail-over 1 --adapt", "a --html x --total",
         "a --svg x --total", "a --fail-over -1", "a --fail-over nan", "a --fail-over inf",
         "--field text --html x",
     ],

@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
+import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from charrnn import cli
+from charrnn.cli.score_input import Given, Sources, blocks
+from charrnn.config import LINES
 from charrnn.parallel import threads
 from tests.commands import TEXTS, Run, assert_one_line, finish, on_a_terminal, posix, start
 
@@ -103,6 +107,53 @@ def test_more_texts_than_a_block(run: Run, trained: Path) -> None:
     lines = [f"hello {number}" for number in range(4_100)]
     result = run("score", "-c", trained, "--threads", "1", stdin="\n".join(lines).encode())
     assert [line.split("\t")[2] for line in result.out.splitlines()] == lines
+
+
+def test_blocks_begin_small_and_hold_what_has_come() -> None:
+    text, wait = Given("ab", "ab"), None
+    sizes = [len(block) for block in blocks([text] * 20_000)]
+    assert sizes[:4] == [64, 128, 256, 512]
+    assert max(sizes) == 4096
+    assert sum(sizes) == 20_000
+    assert [len(block) for block in blocks([text, text, wait, wait, text])] == [2, 1]
+    long = Given("", "a" * 1000)
+    assert [len(block) for block in blocks([long] * 30)] == [5, 9, 16]
+    assert [len(block) for block in blocks([])] == []
+
+
+@posix
+@pytest.mark.parametrize("separator", [LINES, ";"])
+def test_a_named_pipe_gives_what_has_come(folder: Path, separator: str) -> None:
+    os.mkfifo("pipe")
+    written = threading.Event()
+
+    def write() -> None:
+        with Path("pipe").open("w", buffering=1) as pipe:
+            pipe.write(f"a{separator}b{separator} rest\n")
+            written.wait(60)
+            pipe.write(f"c{separator}")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    arriving = blocks(Sources([], [Path("pipe")], separator, "utf-8", None).arriving())
+    assert next(arriving)[0].text == "a"  # before the rest is written
+    written.set()
+    assert [given.text for block in arriving for given in block][-1].endswith("c")
+    writer.join()
+
+
+@posix
+@pytest.mark.slow
+def test_a_terminal_gets_a_table_of_what_is_there_soon_and_lines_of_the_rest(
+    trained: Path, folder: Path
+) -> None:
+    (folder / "few").write_text("hello\n" * 3)
+    (folder / "many").write_text(("hello" * 800 + "\n") * 9)
+    command = ("score", "-c", trained, "--threads", "1", "-f")
+    assert "of the best" in on_a_terminal(*command, "few")
+    shown = on_a_terminal(*command, "many").splitlines()
+    assert len(shown) == 9
+    assert all(line.count("\t") == 2 for line in shown)
 
 
 # JSON Lines

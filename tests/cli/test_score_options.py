@@ -28,11 +28,12 @@ OPTIONS = {  # and what is typed
     "--split-on": ("--split-on", ";"),
     "--eos": ("--eos",),
     "--no-eos": ("--no-eos",),
+    "--given": ("--given", "he "),
     "--per-char": ("--per-char",),
+    "--per-word": ("--per-word",),
     "--html": ("--html", "x.html"),
     "--svg": ("--svg", "x.svg"),
     "--total": ("--total",),
-    "--labels": ("--labels", "labels.tsv"),
     "--streams": ("--streams", "2"),
     "--adapt": ("--adapt",),
     "--part": ("--part", "network"),
@@ -47,7 +48,7 @@ SCORE = typer.main.get_command(cli.app).commands["score"]  # type: ignore[attr-d
 SAYS_AS_MUCH = {
     ("TEXT", "--whole"), ("TEXT", "--split-on"),  # which say how files are cut
     ("--field", "--json"),  # the first is meant by the second
-    ("--per-char", "--total"),  # a sum
+    ("--per-char", "--total"), ("--per-word", "--total"),  # a sum
     ("--whole", "--streams"),  # which are faster
     ("--whole", "--sort"), ("--split-on", "--sort"),  # of one text
 }  # fmt: skip
@@ -75,7 +76,6 @@ def outcome(
         (folder / model.name).symlink_to(model)
     lines = [f'{{"text": "{line}"}}\n' for line in TEXT.splitlines()]
     (folder / "text.txt").write_text("".join(lines[1:]))
-    (folder / "labels.tsv").write_text("hello\tmodel\nheld\tother\n")
     (folder / "stdin").write_text("".join(lines))
     monkeypatch.setattr(checkpoint, "load", cache(checkpoint.load))
     inputs = {*folder.iterdir()}

@@ -22,7 +22,10 @@ from tests.commands import Run, assert_one_line
         ("train --temp 1", "No such option: --temp (see charrnn train"),
         ("train --xyzzy", "No such option: --xyzzy (see charrnn train"),
         ("train -n 3", "No such option: -n; it is an option of charrnn sample (see charrnn train"),
-        ("train -c a", "No such option: -c; it is an option of charrnn sample, score, inspect, export ("),
+        (
+            "train -c a",
+            "-c; it is an option of charrnn sample, score, classify, inspect, export (",
+        ),
         ("sample --stop", "requires an argument. (see charrnn sample"),
         ("score -x", "No such option: -x (see charrnn score"),
         ("score -5", "No such option: -5; put -- before an argument that begins with -"),

@@ -87,11 +87,15 @@ SAMPLE: dict[str, Draw] = {
 SCORE: dict[str, Draw] = {
     "--streams": one_of(1, 3, 1000),
     "--part": one_of("all", "network", "ngram"),
+    "--given": one_of("", "he", "안", " "),
     "--fail-over": one_of(0, 3, 1e308, -1, "nan"),
     "--html": one_of("x.html"),
     "--svg": one_of("x.svg"),
 }
-SWITCHES = ("--adapt", "--per-char", "--total", "--eos", "--no-eos", "--json", "--tsv", "--sort")
+SWITCHES = (
+    *("--adapt", "--per-char", "--per-word", "--total", "--eos", "--no-eos", "--json", "--tsv"),
+    "--sort",
+)
 
 
 def command(rng: Rng) -> list[list[str]]:

@@ -20,6 +20,7 @@ from charrnn.text.tokens import encode_documents
 from charrnn.text.unicode import CHARACTERS as CHARACTERS_OF_UNICODE
 from charrnn.text.vocabulary import UNK_CHARACTER
 from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, documents_of
+from tests.rounding import log_prob_tolerance
 
 pytestmark = pytest.mark.figures
 
@@ -284,3 +285,66 @@ def test_a_text_of_nothing_has_no_figures_in_pieces_or_streams_either(
             assert tally.chars == tally.num_tokens == eos
             if not eos:
                 assert tally.bits_per_char is tally.perplexity is None
+
+
+# What is given before a text
+
+
+def test_what_is_given_is_not_scored(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    for kind, tokens in ((CHARACTERS, "abc "), (JAMO, "abc "), (WORDS, ["a", " b", " c"])):
+        checkpoint = make_checkpoint(tokens, kind)
+        (before,) = score(checkpoint, ["a b"], eos=False, workers=workers)
+        for eos in (True, False):
+            (whole,) = score(checkpoint, ["a b c"], eos=eos, workers=workers)
+            (found,) = score(checkpoint, [" c"], given="a b", eos=eos, workers=workers)
+            assert found.text == " c"
+            assert found.chars == 2 + eos
+            rest = whole.log_prob - before.log_prob
+            assert found.log_prob == pytest.approx(rest, abs=log_prob_tolerance(6, 100))
+
+
+def test_every_text_may_have_its_own(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    checkpoint, texts, given = make_checkpoint(), ["b", "c", ""], ["a", "", "bc"]
+    together = score(checkpoint, texts, given=given, workers=workers)
+    for found, text, before in zip(together, texts, given, strict=True):
+        (alone,) = score(checkpoint, [text], given=before, workers=workers)
+        assert found.log_prob == pytest.approx(alone.log_prob, abs=log_prob_tolerance(4, 100))
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "given", "text", "counted"),
+    [
+        (WORDS, ["The", " cat"], "The c", "at.", " cat."),
+        (WORDS, ["The", " cat"], "The ", "cat", " cat"),
+        (CHARACTERS, "aé", "ae", "\u0301a", "éa"),
+        (CHARACTERS, "하한", "하", "\u11ab", "한"),
+        (JAMO, "ᄒ\u1161\u11ab", "하", "\u11ab", "\u11ab"),
+    ],
+)
+def test_a_token_that_begins_in_what_is_given_counts_as_a_whole(
+    make_checkpoint: MakeCheckpoint,
+    workers: Workers,
+    kind: VocabularyConfig,
+    tokens: Sequence[str],
+    given: str,
+    text: str,
+    counted: str,
+) -> None:
+    checkpoint = make_checkpoint(tokens, kind)
+    (found,) = score(checkpoint, [text], given=given, workers=workers)
+    assert found.text == counted
+    assert checkpoint.vocabulary.split(found.text) == found.tokens
+
+
+def test_words_add_up_to_the_text(make_checkpoint: MakeCheckpoint, workers: Workers) -> None:
+    text = "The cat’s 각,\n고양이 e\u0301! 猫は"
+    words = ["The", " cat’s", " 각", ",", "\n", "고양이", " é", "!", " 猫", "は", "<EOS>"]
+    for kind in (CHARACTERS, JAMO, WORDS):
+        tokens = ["The", " é"] if kind is WORDS else "Thecat "
+        (found,) = score(make_checkpoint(tokens, kind), [text], workers=workers)
+        assert [word for word, _ in found.per_word] == words
+        sums = [log_prob for _, log_prob in found.per_word]
+        assert math.fsum(sums) == pytest.approx(found.log_prob)
+        if kind is CHARACTERS:
+            characters = [log_prob for _, log_prob in found.per_char]
+            assert sums[1] == pytest.approx(math.fsum(characters[3:9]))

@@ -10,12 +10,11 @@ from charrnn.errors import CheckpointError, CorpusError
 from charrnn.ids import EOS
 from charrnn.inference.sampling import next_tokens
 from charrnn.inference.scoring import score
-from charrnn.inference.surprise import surprise
 from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint
 from charrnn.text.vocabulary import Vocabulary
-from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint
+from tests.conftest import CHARACTERS, JAMO, WORDS, MakeCheckpoint, surprise
 
 pytestmark = pytest.mark.figures
 
@@ -58,6 +57,42 @@ def test_the_likeliest_are_those_that_may_come_next(make_checkpoint: MakeCheckpo
         assert step.rank == 1 + names.index(place.text)
         assert step.likelier == list(step.likeliest)[: step.rank - 1]
         assert place.bits == pytest.approx(-dict(ranked)[place.text] / math.log(2), abs=1e-5)
+
+
+def test_entropy_is_the_surprise_that_is_expected(make_checkpoint: MakeCheckpoint) -> None:
+    model = lively(make_checkpoint("abcdefgh"))
+    for index, place in enumerate(surprise(model, "badge").places()):
+        log_probs = np.array([log_prob for _, log_prob in next_tokens(model, "badge"[:index])])
+        expected = -(np.exp(log_probs) * log_probs).sum() / math.log(2)
+        assert place.entropy == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_given_is_seen_and_not_told(make_checkpoint: MakeCheckpoint) -> None:
+    model = lively(make_checkpoint("abc"))
+    whole, found = surprise(model, "abcab"), surprise(model, "ab", given="abc")
+    assert found.score.text == "ab"
+    pairs = zip([*whole.places()][3:], found.places(), strict=True)
+    for expected, place in pairs:
+        assert (place.text, place.rank) == (expected.text, expected.rank)
+        assert place.bits == pytest.approx(expected.bits, abs=1e-4)
+
+
+def test_a_word_sums_up_its_characters(make_checkpoint: MakeCheckpoint) -> None:
+    text = "ab 한국, e\u0301z"
+    for kind, tokens in ((CHARACTERS, "ab 한,"), (JAMO, "ab \u1112\u1161\u11ab"), (WORDS, ["ab"])):
+        found = surprise(lively(make_checkpoint(tokens, kind)), text)
+        words, steps = [*found.words()], [step for place in found.places() for step in place.steps]
+        assert [word.text for word in words] == ["ab", " 한국", ",", " éz", "<EOS>"]
+        assert [step for word in words for step in word.steps] == steps
+        names, log_probs = zip(*found.score.per_word, strict=True)
+        assert [word.text for word in words] == [*names]
+        assert [word.log_prob for word in words] == pytest.approx(log_probs)
+        assert sum(word.entropy for word in words) == pytest.approx(
+            sum(place.entropy for place in found.places())
+        )
+        assert words[1].rank == max(step.rank for step in words[1].steps)
+        assert [word.known for word in words[:2]] == [True, False]
+        assert len([*found.tokens()]) == found.score.num_tokens
 
 
 def test_an_ngram_model_has_them_too() -> None:

@@ -14,6 +14,7 @@ MODES = {
     "lines": (),
     "sorted": ("--sort", "--tsv"),
     "per character": ("--per-char", "--json"),
+    "per word": ("--per-word", "--tsv"),
 }
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charrnn.inference.surprise import Surprise, surprise
+from charrnn.inference.surprise import Surprise
 from charrnn.render.pictures import html_page, svg_picture
 from charrnn.render.shading import SHADES
 from tests.browser import Browser, with_a_browser
-from tests.conftest import JAMO, WORDS, MakeCheckpoint
+from tests.conftest import JAMO, WORDS, MakeCheckpoint, surprise
 
 HOSTILE = (
     "</title></style></span><script>document.title = 'owned'</script>"

@@ -20,7 +20,8 @@ from charrnn.render.shading import (
 
 
 def place(text: str, bits: float = 0.0) -> Place:
-    return Place(text, [Step(text, True, -bits * math.log(2), 2, [("a", -0.5), (text, -1.0)])])
+    likeliest = [("a", -0.5), (text, -1.0)]
+    return Place(text, [Step(text, True, -bits * math.log(2), 1.0, 2, lambda: likeliest)])
 
 
 def lines(text: str, width: int) -> list[str]:

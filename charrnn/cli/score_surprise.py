@@ -1,60 +1,105 @@
-"""`charrnn score --per-char`: every character in colours, lines, JSON or a picture."""
+"""`charrnn score --per-char` and `--per-word`: colours, columns, JSON and pictures."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from charrnn.cli.options import printable
 from charrnn.config import VocabularyConfig
-from charrnn.inference.units import bits
+from charrnn.render.display import spelled_out
 
 if TYPE_CHECKING:
-    from charrnn.inference.scores import Score
     from charrnn.inference.surprise import Place, Surprise
     from charrnn.render.shading import Glyph, Shade
 
     Worst = list[tuple[str, Place]]
 
 _WORST = 8  # most surprising places to list
+_CHARS_OF_WORD = 4  # a word has the shade of a character with a quarter of its bits
 
 
-def fields_of_each(score: "Score", tokens: VocabularyConfig) -> dict[str, Any]:
-    """Return the fields that --per-char adds: `per_char`, and `per_token` for other tokens."""
-    fields: dict[str, Any] = {}
+def fields_of_each(
+    surprise: "Surprise", unit: str, tokens: VocabularyConfig
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the fields that JSON gets: `per_word`, or `per_char` and `per_token`."""
+    if unit == "word":
+        return {"per_word": [*map(_word, surprise.words())]}
+    fields = {}
     if tokens.tokens == "char":
-        fields["per_char"] = _objects("char", score.per_char, score.unknown_chars)
+        fields["per_char"] = [_object("char", place) for place in surprise.places()]
     if tokens.unit != "character":
-        fields["per_token"] = _objects("token", score.per_token, score.unknown_tokens)
+        fields["per_token"] = [_object("token", place) for place in surprise.tokens()]
     return fields
 
 
-def _objects(
-    unit: str, pairs: Iterable[tuple[str, float]], unknown: Iterable[bool]
-) -> list[dict[str, Any]]:
-    """Return one object per character or token, marked if it is unknown."""
-    return [
-        {unit: name, "log_prob": log_prob} | ({"unk": True} if is_unknown else {})
-        for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True)
-    ]
+def _word(place: "Place") -> dict[str, Any]:
+    return _object("word", replace(place, text=_name("word", place)))
 
 
-def lines_of_each(score: "Score", tokens: VocabularyConfig) -> Iterator[str]:
+def _object(unit: str, place: "Place") -> dict[str, Any]:
+    """Return the figures of a place, marked if it is unknown."""
+    fields = {unit: place.text, "log_prob": place.log_prob, "bits": place.bits}
+    fields |= {"entropy": place.entropy, "rank": place.rank}
+    return fields if place.known else fields | {"unk": True}
+
+
+def _name(unit: str, place: "Place") -> str:
+    """Return the text of a place, without the spaces before a word."""
+    return (place.text.strip() if unit == "word" else "") or place.text
+
+
+def _places(surprise: "Surprise", unit: str) -> Iterator["Place"]:
+    return surprise.words() if unit == "word" else surprise.places()
+
+
+def header_of_each(unit: str) -> str:
+    """Return the header of `rows_of_each`."""
+    return "\t".join(["text_id", unit, "log_prob", "bits", "entropy", "rank", "unk"])
+
+
+def rows_of_each(number: int, surprise: "Surprise", unit: str) -> Iterator[str]:
+    """Yield tab-separated columns for each character or word, the number of the text first."""
+    for place in _places(surprise, unit):
+        name = printable(spelled_out(_name(unit, place)))
+        figures = f"{place.log_prob:.6f}\t{place.bits:.6g}\t{place.entropy:.6g}\t{place.rank}"
+        yield f"{number}\t{name}\t{figures}\t{int(not place.known)}"
+
+
+def lines_of_each(surprise: "Surprise", unit: str) -> Iterator[str]:
     """Yield one line per character or word, then an empty line."""
-    from charrnn.render.display import spelled_out
-
-    if tokens.tokens == "char":
-        pairs, unknown = score.per_char, score.unknown_chars
-    else:
-        pairs, unknown = score.per_token, score.unknown_tokens
-    for (name, log_prob), is_unknown in zip(pairs, unknown, strict=True):
-        shown, mark = printable(spelled_out(name)), "\tunknown" * is_unknown
-        yield f"{shown}\t{log_prob:.6f}\t{bits(-log_prob):.3f}{mark}"
+    for place in _places(surprise, unit):
+        shown, mark = printable(spelled_out(_name(unit, place))), "\tunknown" * (not place.known)
+        yield f"{shown}\t{place.log_prob:.6f}\t{place.bits:.3f}{mark}"
     yield ""
+
+
+def show_words(surprises: Iterable["Surprise"]) -> None:
+    """Print the words of each text as a table, coloured by their surprise."""
+    from charrnn.render import display
+    from charrnn.render.shading import SHADES, figure, shade_of
+
+    console = display.console()
+    for number, surprise in enumerate(surprises):
+        if number:
+            _print(console, Text())
+        table = Table(box=None, pad_edge=False)
+        for column in ("bits", "entropy", "rank"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("word", overflow="fold")
+        for place in surprise.words():
+            name = display.visible(spelled_out(_name("word", place)))
+            style = _style(console, SHADES[shade_of(place.bits / _CHARS_OF_WORD)])
+            figures = f"{place.bits:.2f}", f"{place.entropy:.2f}", f"{place.rank:,}"
+            table.add_row(*figures, Text(name, style))
+        display.print_table(table)
+        _print(console, Text(figure(surprise)))
 
 
 def show_surprise(surprises: Iterable["Surprise"]) -> None:

@@ -1,5 +1,6 @@
-"""What `charrnn score` shows of every character: colours, marks below the text, pictures."""
+"""What `charrnn score` shows of every character or word: colours, marks, columns, pictures."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,72 @@ def test_without_colours_marks_stand_below_the_text(
         if low <= first
     )[1]
     assert lines[3].startswith(mark * 2)  # a wide character has two
+
+
+TEXTS = ("The well, 한국 고양이", "", "he held")
+WORDS = [["The", "well", ",", "한국", "고양이", "<EOS>"], ["<EOS>"], ["he", "held", "<EOS>"]]
+
+
+def test_words_have_their_figures(run: Run, trained: Path) -> None:
+    command = ("score", *TEXTS, "-c", trained)
+    found = run(*command, "--per-word", "--json").objects()
+    by_char = run(*command, "--per-char", "--json").objects()
+    assert [[word["word"] for word in each["per_word"]] for each in found] == WORDS
+    for each, other in zip(found, by_char, strict=True):
+        assert "per_char" not in each
+        assert "per_word" not in other
+        words, characters = each["per_word"], other["per_char"]
+        for name in ("log_prob", "bits", "entropy"):
+            whole = math.fsum(word[name] for word in words)
+            assert whole == pytest.approx(math.fsum(char[name] for char in characters))
+        assert math.fsum(word["log_prob"] for word in words) == pytest.approx(each["log_prob"])
+        assert max(word["rank"] for word in words) == max(char["rank"] for char in characters)
+    unknown = [word["word"] for word in found[0]["per_word"] if "unk" in word]
+    assert unknown == ["The", ",", "한국", "고양이"]
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_columns_of_characters_and_words_are_those_of_json(
+    run: Run, trained: Path, unit: str
+) -> None:
+    command = ("score", *TEXTS, "a\tb\n", "-c", trained, f"--per-{unit}")
+    header, *rows = run(*command, "--tsv").out.splitlines()
+    names = header.split("\t")
+    assert names == ["text_id", unit, "log_prob", "bits", "entropy", "rank", "unk"]
+    found = [dict(zip(names, row.split("\t"), strict=True)) for row in rows]
+    expected = [
+        (number, place)
+        for number, each in enumerate(run(*command, "--json").objects(), 1)
+        for place in each[f"per_{unit}"]
+    ]
+    for fields, (number, place) in zip(found, expected, strict=True):
+        assert fields["text_id"] == str(number)
+        assert fields[unit] == place[unit].replace("\n", "\\n").replace("\t", "\\t")
+        assert int(fields["rank"]) == place["rank"]
+        assert int(fields["unk"]) == place.get("unk", 0)
+        for name in ("log_prob", "bits", "entropy"):
+            assert float(fields[name]) == pytest.approx(place[name], abs=1e-3)
+    lines = run(*command).out.splitlines()
+    assert [line.split("\t")[0] for line in lines if line] == [each[unit] for each in found]
+    empty = run("score", "", "--no-eos", "-c", trained, f"--per-{unit}", "--tsv")
+    assert empty.out == header + "\n"
+
+
+@posix
+@pytest.mark.slow
+def test_a_terminal_gets_a_table_of_words_in_colours(trained: Path) -> None:
+    command = ("score", TEXTS[0], "h\x1b[2J", "-c", trained, "--per-word")
+    shown = on_a_terminal(*command, TERM="xterm-256color", NO_COLOR="")
+    assert "48;5;" in shown
+    plain = COLOUR.sub("", shown).replace("\r", "")
+    assert r"\x1b[2J" not in plain  # signs are words
+    assert "\x1b" not in plain
+    rows = [line.split() for line in plain.splitlines()]
+    assert rows[0] == ["bits", "entropy", "rank", "word"]
+    assert [row[3] for row in rows[1:7]] == WORDS[0]
+    without = on_a_terminal(*command, NO_COLOR="1")
+    assert "48;5;" not in without
+    assert plain == COLOUR.sub("", without).replace("\r", "")
 
 
 def test_pictures_are_written_beside_the_usual_output(run: Run, trained: Path) -> None:
