@@ -1,5 +1,6 @@
 """Where models and corpora lie: those that come with charrnn, and those trained here."""
 
+import filecmp
 import sys
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def bundled_corpus(name: str) -> Path | None:
 def bundled_model(name: str = BUNDLED_MODELS[0]) -> Path:
     """The file of a pre-trained model."""
     return _folder("checkpoints") / f"{name}.npz"
+
+
+def is_bundled(file: Path) -> bool:
+    """Whether a file is a bundled model, or a copy of one under its name."""
+    try:
+        return file.stem in BUNDLED_MODELS and filecmp.cmp(
+            file, bundled_model(file.stem), shallow=False
+        )
+    except OSError:
+        return False
 
 
 def trained_models(folder: Path = FOLDER) -> list[Path]:

@@ -40,6 +40,7 @@ from charrnn.ngrams.residual import ResidualRNN
 from charrnn.resources import (
     BUNDLED_MODELS,
     bundled_model,
+    is_bundled,
     is_short_name,
     named_model,
     trained_models,
@@ -181,6 +182,8 @@ def _is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def locate(path: Path | None = None) -> Path:
     """Find the model to use: `path`, else the newest in ./checkpoints, else the bundled one.
 
+    A bundled model that lies in ./checkpoints, as in the source tree, is not the newest.
+
     Args:
         path: a file, or a short name: of a bundled model, or NAME for ./checkpoints/NAME.npz or
             ./NAME.npz.
@@ -191,7 +194,8 @@ def locate(path: Path | None = None) -> Path:
     if path is not None:
         is_file = os.path.exists(path) and not os.path.isdir(path)
         return path if is_file else _by_name(path)
-    return next(iter(newest_first()), None) or bundled_model()
+    trained = (file for file in newest_first() if not is_bundled(file))
+    return next(trained, None) or bundled_model()
 
 
 def newest_first() -> list[Path]:

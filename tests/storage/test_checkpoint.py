@@ -15,7 +15,7 @@ from charrnn.network.model import CharRNN
 from charrnn.ngrams.kneser_ney import count_ngrams, fit
 from charrnn.ngrams.ngram import NGram
 from charrnn.ngrams.residual import ResidualRNN, ngram_config
-from charrnn.resources import bundled_model
+from charrnn.resources import BUNDLED_MODELS, bundled_model
 from charrnn.storage.archive import VERSION
 from charrnn.storage.checkpoint import (
     KIND,
@@ -465,6 +465,23 @@ def test_where_nothing_can_be_written_is_said_before_the_work(path: Path) -> Non
 
 
 # Which one to use
+
+
+def test_a_copy_of_a_bundled_model_is_not_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source tree has the bundled models in ./checkpoints, as a fresh clone of any order."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in BUNDLED_MODELS:
+        (folder / f"{name}.npz").write_bytes(bundled_model(name).read_bytes())
+    assert locate() == bundled_model()
+    (folder / "own.npz").touch()
+    os.utime(folder / "own.npz", ns=(0, 0))
+    assert locate().resolve() == folder / "own.npz"
+    (folder / "ilsang.npz").write_bytes(b"trained again")
+    assert locate().resolve() == folder / "ilsang.npz"
 
 
 def test_the_newest_model_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
