@@ -84,7 +84,12 @@ class SampleSettings(TypedDict, total=False):
     temperature: float  # 0.8 unless given; 1 is the model's own distribution, 0 the likeliest
     top_k: int | None  # draw from the k likeliest tokens only
     top_p: float  # nucleus sampling: the smallest set of tokens with this total probability
+    min_p: float  # draw from tokens at least this share as probable as the likeliest
     stop: str | Sequence[str]  # end before this text, or before the first of several
+    keep_stop: bool  # end after it instead
+    ban: str  # characters that are not drawn
+    no_repeat: int | None  # write no stretch of so many characters twice, the prompt included
+    regex: str | None  # what the whole continuation matches
     allow_unk: bool  # draw <UNK> too, as U+FFFD
 
 
@@ -119,7 +124,7 @@ class Model:
                 distribution.
 
         Raises:
-            ConfigError: a value is out of range.
+            ConfigError: a value is out of range, or nothing that can be written matches.
             CorpusError: the prompt is not valid Unicode.
         """
         _check_text("prompt", prompt, "samples")

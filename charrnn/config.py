@@ -221,6 +221,11 @@ class SampleConfig:
     top_p: float = 1.0  # nucleus sampling: the smallest set of tokens with this probability
     stop: str | Sequence[str] = ()  # stop before this text, or before any of these
     allow_unk: bool = False  # whether <UNK> may be drawn
+    min_p: float = 0.0  # keep tokens at least this share as probable as the most probable one
+    keep_stop: bool = False  # stop after the stop text instead
+    ban: str = ""  # characters that are never written
+    no_repeat: int | None = None  # length of stretches that are never repeated, prompt included
+    regex: str | None = None  # pattern of the whole continuation, as for `re.fullmatch`
 
     def __post_init__(self) -> None:
         check_int("length", self.length, 0, 10**12)
@@ -228,7 +233,18 @@ class SampleConfig:
         if self.top_k is not None:
             check_int("top_k", self.top_k, 1, 10**9)
         check_float("top_p", self.top_p, 0, 1, above=True)
+        check_float("min_p", self.min_p, 0, 1)
         check_flag("allow_unk", self.allow_unk)
+        check_flag("keep_stop", self.keep_stop)
+        if not isinstance(self.ban, str):
+            raise ConfigError(f"{setting('ban')} must be characters in a string, not {self.ban!r}")
+        if self.no_repeat is not None:
+            check_int("no_repeat", self.no_repeat, 1)
+        if not isinstance(self.regex, str | None):
+            raise ConfigError(f"{setting('regex')} must be a string, not {self.regex!r}")
+        for other in ("stop", "no_repeat"):
+            if self.regex is not None and getattr(self, other):
+                raise ConfigError(f"{setting('regex')} and {setting(other)} cannot be combined")
         stop = self.stop
         if not isinstance(stop, Sequence) or not all(isinstance(text, str) for text in stop):
             raise ConfigError(f"{setting('stop')} must be a text or a list of texts, not {stop!r}")
@@ -238,3 +254,8 @@ class SampleConfig:
         """The stop texts, without empty ones."""
         texts = (self.stop,) if isinstance(self.stop, str) else self.stop
         return tuple(filter(None, texts))
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the least likely tokens are left out."""
+        return self.top_k is not None or self.top_p < 1 or self.min_p > 0

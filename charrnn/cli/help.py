@@ -64,8 +64,9 @@ GROUPS = {
     "sample": {
         "Model": "checkpoint",
         "Prompts": "prompts interactive adapt encoding max_size",
-        "Drawing": "length temperature top_k top_p beam stop num_samples best allow_unk seed",
-        "Output": "next_character novel novel_min as_json",
+        "Drawing": "length temperature top_k top_p min_p beam regex ban no_repeat stop keep_stop "
+        "num_samples best allow_unk seed",
+        "Output": "next_character choices novel novel_min novel_only colour as_json",
     },
     "score": {
         "Model": "checkpoints part",
@@ -93,7 +94,7 @@ GROUPS = {
 MAIN = {
     "train": "lines field init_from cell hidden_size num_layers epochs steps minutes output resume "
     "dry_run quiet",
-    "sample": "checkpoint interactive length temperature top_p num_samples seed "
+    "sample": "checkpoint interactive length temperature top_p regex num_samples seed "
     "next_character novel as_json",
     "score": "checkpoints files lines prefix eos per_char per_word html total sort as_json",
     "classify": "checkpoints files labels lines eos as_json",

@@ -1,13 +1,14 @@
 """`charrnn sample`: write new text from a model."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from charrnn.cli import sample_options as option
 from charrnn.cli.options import (
     AsJson,
     CheckpointPath,
@@ -15,14 +16,15 @@ from charrnn.cli.options import (
     MaxSize,
     Threads,
     as_text,
-    corpora,
     given,
     load_checkpoint,
     refuse_file_name,
     refuse_together,
     typed,
 )
+from charrnn.cli.sample_choices import print_choices, read_choices
 from charrnn.cli.sample_drawing import Copies, Drawing, Drawn, draw, parse_temperatures
+from charrnn.cli.sample_novel import known_documents
 from charrnn.cli.sample_output import (
     Layout,
     print_json,
@@ -30,195 +32,125 @@ from charrnn.cli.sample_output import (
     print_texts,
     say_unknown,
     several_lines,
-    stream,
 )
 from charrnn.cli.score_input import Sources, blocks
-from charrnn.config import LINES, MAX_SEED, SampleConfig
+from charrnn.config import LINES, SampleConfig
 from charrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charrnn.parallel.threads import Workers
     from charrnn.storage.checkpoint import Checkpoint
 
-_FOR_BEST = 64  # samples that --best chooses from
+_SHAPE = ("--temperature", "--top-k", "--top-p", "--min-p")
+_ENDS = ("--length", "--stop", "--keep-stop")
+_WRITES = (
+    *_ENDS,
+    "--ban",
+    "--no-repeat",
+    "--regex",
+    "--allow-unk",
+)  # whether drawn or searched for
+_DRAWS = (
+    *_SHAPE,
+    *_WRITES,
+    "--num-samples",
+    "--best",
+    "--beam",
+    "--seed",
+    "--novel",
+    "--novel-only",
+)
 _GOES_WITHOUT = {
     "--interactive": (
-        "--prompts", "--next", "--num-samples", "--best", "--beam", "--novel", "--json", "--adapt",
+        "--prompts", "--next", "--num-samples", "--best", "--beam", "--novel", "--novel-only",
+        "--json", "--adapt",
     ),
     "--adapt": ("--prompts",),
     "--prompts": ("PROMPT", "--next", "--num-samples", "--best"),
-    "--next": (
-        "--length", "--temperature", "--top-k", "--top-p", "--num-samples", "--best", "--beam",
-        "--stop", "--allow-unk", "--seed", "--novel",
+    "--next": _DRAWS,
+    "--choices": (*_DRAWS, "--prompts", "--next", "--interactive"),
+    "--beam": (*_SHAPE, "--num-samples", "--seed", "--novel-only"),
+    "--colour": (
+        "--prompts", "--next", "--choices", "--num-samples", "--best", "--beam", "--novel",
+        "--novel-only", "--json",
     ),
-    "--beam": ("--temperature", "--top-k", "--top-p", "--num-samples", "--seed"),
+    "--regex": ("--stop", "--keep-stop", "--no-repeat"),
 }  # fmt: skip
+_NEEDS = {"--novel-min": "--novel CORPUS", "--keep-stop": "--stop TEXT"}
 
 
 def sample(
     context: typer.Context,
-    prompt: Annotated[
-        str,
-        typer.Argument(
-            metavar="PROMPT",
-            help="Beginning of the text; '-' reads it from stdin.  [default: none]",
-            show_default=False,
-        ),
-    ] = "",
+    prompt: option.Prompt = "",
     checkpoint: CheckpointPath = None,
-    length: Annotated[
-        int, typer.Option("--length", "-n", help="Maximum length of the text, in characters.")
-    ] = SampleConfig.length,
-    temperature: Annotated[
-        str,
-        typer.Option(
-            "--temperature",
-            "-t",
-            metavar="T",
-            help="Sampling temperature: lower is safer; 1: the model's distribution, 0: greedy.",
-        ),
-    ] = f"{SampleConfig.temperature:g}",
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            help="Sample from the k most probable tokens only.  [default: all]", show_default=False
-        ),
-    ] = SampleConfig.top_k,
-    top_p: Annotated[
-        float,
-        typer.Option(
-            metavar="P",
-            help="Nucleus sampling: keep the smallest set of tokens with total probability P.",
-        ),
-    ] = SampleConfig.top_p,
-    num_samples: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Number of samples.  [default: 1; with --best: {_FOR_BEST}]",
-            min=1,
-            max=100_000,
-            show_default=False,
-        ),
-    ] = None,
-    best: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            help="Print only the K most probable samples, best first.  [default: all, in order]",
-            min=1,
-            max=100_000,
-            show_default=False,
-        ),
-    ] = None,
-    beam: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Beam search with N candidates, instead of sampling.  [default: sample]",
-            min=1,
-            max=1000,
-            show_default=False,
-        ),
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="End before TEXT; can be repeated.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    allow_unk: Annotated[
-        bool, typer.Option("--allow-unk", help="Also sample <UNK>, printed as U+FFFD.")
-    ] = SampleConfig.allow_unk,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Random seed.  [default: random]",
-            min=0,
-            max=MAX_SEED,
-            show_default=False,
-        ),
-    ] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Continue each line of a file ('-': stdin); prints JSON Lines.  [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    adapt: Annotated[
-        bool,
-        typer.Option("--adapt", help="Let the model learn from PROMPT first (dynamic evaluation)."),
-    ] = False,
-    next_character: Annotated[
-        bool, typer.Option("--next", help="Show the most probable next characters instead.")
-    ] = False,
-    interactive: Annotated[
-        bool,
-        typer.Option(
-            "--interactive", "-i", help="Write together with the model, prompt by prompt."
-        ),
-    ] = False,
-    novel: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="Mark text copied from this corpus; can be repeated.  [default: none]",
-            autocompletion=corpora,
-            show_default=False,
-        ),
-    ] = None,
-    novel_min: Annotated[
-        int,
-        typer.Option(metavar="N", help="Shortest copied stretch to report, in characters.", min=1),
-    ] = 20,
+    length: option.Length = SampleConfig.length,
+    temperature: option.Temperature = f"{SampleConfig.temperature:g}",
+    top_k: option.TopK = SampleConfig.top_k,
+    top_p: option.TopP = SampleConfig.top_p,
+    min_p: option.MinP = SampleConfig.min_p,
+    num_samples: option.NumSamples = None,
+    best: option.Best = None,
+    beam: option.Beam = None,
+    stop: option.Stop = None,
+    keep_stop: option.KeepStop = SampleConfig.keep_stop,
+    ban: option.Ban = SampleConfig.ban,
+    no_repeat: option.NoRepeat = SampleConfig.no_repeat,
+    regex: option.Regex = SampleConfig.regex,
+    allow_unk: option.AllowUnk = SampleConfig.allow_unk,
+    seed: option.Seed = None,
+    prompts: option.Prompts = None,
+    adapt: option.Adapt = False,
+    next_character: option.Next = False,
+    choices: option.Choices = None,
+    interactive: option.Interactive = False,
+    novel: option.Novel = None,
+    novel_min: option.NovelMin = 20,
+    novel_only: option.NovelOnly = False,
     encoding: Encoding = "utf-8",
     max_size: MaxSize = None,
+    colour: option.Colour = False,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
     """Write new text from a model, character by character.
 
     Without PROMPT, the model invents the beginning. The text ends where the model ends it, at a
-    --stop text or at --length. \\n, \\t, \\r, \\\\ and \\uXXXX are escapes in PROMPT, in --stop and
-    in the lines of --prompts. Put -- before a prompt that begins with '-'.
+    --stop text or at --length. \\n, \\t, \\r, \\\\ and \\uXXXX are escapes in PROMPT, --stop,
+    --ban and the lines of --prompts and --choices. Put -- before a prompt that begins with '-'.
+
+    --regex takes Python's syntax, without backreferences, look-around and anchors. The whole
+    continuation matches, also with --best and --beam. --no-repeat includes the prompt.
 
     --temperature 0.5,1 shows samples at several temperatures. Sample j uses seed + j.
 
     --best ranks samples by the log-probability of everything sampled, which favours short texts.
     --beam 1 is temperature 0. --novel also marks a text that is a whole document of its corpus.
+    --novel-only tries up to 100 times; its corpus is that of --novel, or the training text.
     """
-    from secrets import randbelow
-
     from charrnn.cli.sample_session import Session
     from charrnn.parallel.threads import Workers
 
     _check_together(typed(context))
-    stops = [*map(as_text, stop or [])]
-    config = SampleConfig(length, top_k=top_k, top_p=top_p, stop=stops, allow_unk=allow_unk)
-    drawing = _drawing(config, temperature, num_samples, best, beam)
-    seed = randbelow(2**32) if seed is None else seed
+    drawing = _drawing(context.params)
+    seed = _random_seed() if seed is None else seed
     start = _start(prompt, interactive, encoding, max_size)
-    model = _load(checkpoint, start if adapt else None)
-    say_unknown(model, [start])
+    model = _load(checkpoint, start, adapt)
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
+    if novel_only:
+        drawing = replace(drawing, avoid=known_documents(model, copies, encoding, max_size))
+    session = Session(model, drawing, seed, start, colour)
     if interactive:
-        Session(model, drawing, seed, start).run(encoding)
+        session.run(encoding)
     elif next_character:
         print_next(model, start, as_json)
+    elif choices is not None:
+        print_choices(model, start, read_choices(choices, prompt, encoding, max_size), as_json)
     elif drawing.is_single and prompts is None and copies is None and not as_json:
-        stream(model, start, seed, *drawing.configs())
+        session.draw()
     else:
+        lines = None if prompts is None else Sources([], [prompts], LINES, encoding, max_size)
         with Workers(threads) as workers:
-            many = Many(model, drawing, copies, workers)
-            if prompts is None and not as_json:
-                layout = Layout(best is not None, copies is not None, several_lines(model, [start]))
-                print_texts(drawing.temperatures, many.groups([start], seed), layout)
-            else:
-                lines = prompts and Sources([], [prompts], LINES, encoding, max_size)
-                drawn = many.of_lines(lines, seed) if lines else many.of(start, seed)
-                print_json(drawn, "temperature" in given(context), ranked=best is not None)
+            Many(model, drawing, copies, workers).print(lines or start, seed, given(context))
 
 
 @dataclass(frozen=True)
@@ -239,6 +171,21 @@ class Many:
         groups = draw(self.model, prompts, seed, self.drawing, self.workers)
         return groups if self.copies is None else [*map(self.copies.marked, groups)]
 
+    def print(self, prompts: str | Sources, seed: int, given: Collection[str]) -> None:
+        """Print the samples of a prompt, or those of each line of a file as JSON.
+
+        Args:
+            given: the options that were set.
+        """
+        ranked, marked = self.drawing.best is not None, self.copies is not None
+        if isinstance(prompts, Sources):
+            print_json(self.of_lines(prompts, seed), "temperature" in given, ranked=ranked)
+        elif "as_json" in given:
+            print_json(self.of(prompts, seed), "temperature" in given, ranked=ranked)
+        else:
+            layout = Layout(ranked, marked, several_lines(self.model, [prompts]))
+            print_texts(self.drawing.temperatures, self.groups([prompts], seed), layout)
+
     def of(self, prompt: str, seed: int) -> Iterator[Drawn]:
         """Yield the samples of one prompt, temperature by temperature."""
         return chain.from_iterable(self.groups([prompt], seed))
@@ -258,25 +205,32 @@ class Many:
 
 def _check_together(options: Collection[str]) -> None:
     refuse_together(options, _GOES_WITHOUT)
-    if "--novel-min" in options and "--novel" not in options:
-        raise ConfigError("--novel-min needs --novel CORPUS")
+    for name, needed in _NEEDS.items():
+        if name in options and needed.split()[0] not in options:
+            raise ConfigError(f"{name} needs {needed}")
 
 
-def _drawing(
-    config: SampleConfig,
-    temperatures: str,
-    num_samples: int | None,
-    best: int | None,
-    beam: int | None,
-) -> Drawing:
+def _config(options: Mapping[str, Any]) -> SampleConfig:
+    """Return the settings of sampling, but for the temperature."""
+    names = SampleConfig.__dataclass_fields__.keys() - {"temperature"}
+    found = {name: options[name] for name in names}
+    stops = [*map(as_text, options["stop"] or [])]
+    return SampleConfig(**found | {"stop": stops, "ban": as_text(options["ban"])})
+
+
+def _drawing(options: Mapping[str, Any]) -> Drawing:
     """Return how to draw samples; --best draws more than it prints."""
-    count = num_samples or (max(best, _FOR_BEST) if best else 1)
+    best, beam = options["best"], options["beam"]
+    count = options["num_samples"] or (max(best, option.FOR_BEST) if best else 1)
     if best is not None and best > (beam or count):
         raise ConfigError(
             f"--best must be at most {beam or count}, the number of candidates, not {best}; raise "
             f"{'--beam' if beam else '--num-samples'}"
         )
-    return Drawing(config, parse_temperatures(temperatures), count, best, beam)
+    temperatures = parse_temperatures(options["temperature"])
+    if options["colour"] and len(temperatures) > 1:
+        raise ConfigError("--colour needs a single --temperature")
+    return Drawing(_config(options), temperatures, count, best, beam)
 
 
 def _start(prompt: str, interactive: bool, encoding: str, max_size: int | None) -> str:
@@ -291,12 +245,21 @@ def _start(prompt: str, interactive: bool, encoding: str, max_size: int | None) 
     return strip_last_newline(read_text("-", encoding, max_size))
 
 
-def _load(path: Path | None, text: str | None) -> "Checkpoint":
-    """Load the model that --checkpoint names, adapted to a text if one is given."""
+def _random_seed() -> int:
+    from secrets import randbelow
+
+    return randbelow(2**32)
+
+
+def _load(path: Path | None, start: str, adapt: bool) -> "Checkpoint":
+    """Load the model that --checkpoint names, adapted to the prompt if asked for."""
     from charrnn.inference.adaptation import learned_from
 
     model = load_checkpoint(path)
-    return model if text is None else learned_from(model, text)
+    if adapt:
+        model = learned_from(model, start)
+    say_unknown(model, [start])
+    return model
 
 
 def _read_copies(

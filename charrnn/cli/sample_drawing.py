@@ -27,12 +27,13 @@ class Drawing:
     num_samples: int = 1
     best: int | None = None  # number of most probable samples to keep
     beam: int | None = None  # width
+    avoid: Container[str] | None = None  # texts to draw again
 
     @property
     def is_single(self) -> bool:
         """Whether a single text is drawn."""
         alone = self.num_samples == len(self.temperatures) == 1
-        return alone and self.best is None and self.beam is None
+        return alone and self.best is None and self.beam is None and self.avoid is None
 
     def configs(self) -> list[SampleConfig]:
         """Return one configuration per temperature."""
@@ -131,7 +132,7 @@ def _draw(
         searched = (beam_search(model, prompt, config, width, count) for prompt in prompts)
         found = chain.from_iterable(searched)
     else:
-        found = _sampled(model, prompts, seed, drawing.num_samples, config, workers)
+        found = _sampled(model, prompts, seed, replace(drawing, config=config), workers)
         if drawing.best:
             found = most_probable(found, drawing.best)
     for sample in found:
@@ -142,17 +143,21 @@ def _sampled(
     model: "Checkpoint",
     prompts: Sequence[str],
     seed: int,
-    num_samples: int,
-    config: SampleConfig,
+    drawing: Drawing,
     workers: "Workers",
 ) -> Iterator["Sample"]:
+    from charrnn.inference.novelty import complete_novel
     from charrnn.inference.sampling import Sample, complete
 
+    num_samples, config = drawing.num_samples, drawing.config
     total = len(prompts) * num_samples
     for first in range(0, total, _SIDE_BY_SIDE):
         numbers = range(first, min(first + _SIDE_BY_SIDE, total))
         samples = [Sample(prompts[number // num_samples], seed + number) for number in numbers]
-        complete(model, samples, config, workers)
+        if drawing.avoid is None:
+            complete(model, samples, config, workers)
+        else:
+            complete_novel(model, samples, config, workers, drawing.avoid)
         yield from samples
 
 

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from charrnn.config import SampleConfig
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from charrnn.inference.sampling import Sample
     from charrnn.storage.checkpoint import Checkpoint
 
 _LIKELIEST = 20  # tokens that --next shows
@@ -24,13 +25,51 @@ _BETWEEN = "---"  # between samples that may have several lines
 _NAMED = 10  # unknown tokens in a warning
 
 
-def stream(model: "Checkpoint", prompt: str, seed: int, config: SampleConfig) -> None:
-    """Print a text while it is sampled."""
-    from charrnn.inference.sampling import Sample, generate
+def stream(
+    model: "Checkpoint", sample: "Sample", config: SampleConfig, colour: bool = False
+) -> None:
+    """Print a text while it is sampled.
 
-    for _, text in generate(model, [Sample(prompt, seed)], config):
-        print(printable(text), end="", flush=True)
+
+    Args:
+        sample: a fresh one.
+        colour: colour each token by its surprise, where the terminal has colours.
+    """
+    from charrnn.inference.sampling import generate
+
+    show = _coloured(sample) if colour and sys.stdout.isatty() else _plain
+    for _, text in generate(model, [sample], config):
+        show(text)
     print()
+
+
+def _plain(text: str) -> None:
+    print(printable(text), end="", flush=True)
+
+
+def _coloured(sample: "Sample") -> Callable[[str], None]:
+    """Return a function that prints the next part of a sample, coloured by its surprise."""
+    from rich.text import Text
+
+    from charrnn.inference.units import bits
+    from charrnn.render.display import console
+    from charrnn.render.shading import SHADES, shade_of
+
+    shown = console()
+    if shown.no_color or not shown.color_system:
+        return _plain
+
+    def show(text: str) -> None:
+        line, written = Text(), 0
+        for token, log_prob in sample.pieces or []:
+            style = SHADES[shade_of(bits(-log_prob))].style(shown.color_system)
+            line.append(printable(token), style)
+            written += len(token)
+        sample.pieces = []
+        shown.print(line.append(printable(text[written:])), end="", soft_wrap=True)
+
+    sample.pieces = []
+    return show
 
 
 def say_unknown(model: "Checkpoint", prompts: Iterable[str], told: set[str] | None = None) -> None:
@@ -202,7 +241,9 @@ def _marked(item: Drawn) -> "Text":
     return shown.append(printable(drawn[place:]))
 
 
-def print_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
+def print_next(
+    model: "Checkpoint", prompt: str, as_json: bool = False, *, numbered: bool = False
+) -> None:
     """Print the most probable next tokens, with a bar for each."""
     from charrnn.inference.sampling import next_tokens
     from charrnn.render.display import spelled_out
@@ -218,6 +259,7 @@ def print_next(model: "Checkpoint", prompt: str, as_json: bool) -> None:
         return
     names = [printable(spelled_out(token[:_LONGEST])) for token, _ in found[:_LIKELIEST]]
     width = max(map(len, names))
-    for name, (_, log_prob) in zip(names, found, strict=False):
+    for number, (name, (_, log_prob)) in enumerate(zip(names, found, strict=False), start=1):
         prob = math.exp(log_prob)
-        print(f"{name:<{width}} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())
+        begins = f"{number:>2}  " if numbered else ""
+        print(f"{begins}{name:<{width}} {prob:.4f} {'█' * round(prob * _BAR)}".rstrip())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from charrnn.cli.options import as_text
+from charrnn.cli.options import as_text, printable
 from charrnn.cli.sample_drawing import Drawing, draw, parse_temperatures
 from charrnn.cli.sample_output import Layout, print_next, print_texts, say_unknown, stream
 from charrnn.config import MAX_SEED, check_int
@@ -24,12 +24,19 @@ _HELP = """\
 TEXT             continue TEXT; \\n, \\t, \\r, \\\\ and \\uXXXX are escapes
 Enter            another continuation of the same text
 /start [TEXT]    continue TEXT even if it begins with a slash; alone: start from nothing
-/next            show the most probable next characters
+/next            number the most probable next characters
+/pick N          continue the same text with the Nth of them
+/go              continue the last continuation
+/undo            return to the previous one
 /temperature T   lower is safer; 1: the model's distribution, 0: greedy; 0.3,1: both
 /length N        maximum length, in characters
 /top-k K         sample from the K most probable tokens only, or from all
 /top-p P         nucleus sampling: the smallest set of tokens with total probability P
+/min-p P         keep tokens at least P times as probable as the most probable one
 /stop [TEXT]     end before TEXT, beside earlier stops; alone: remove all stops
+/ban [TEXT]      never write the characters of TEXT; alone: allow all
+/regex [PATTERN] match a regular expression; alone: match anything
+/colour          switch colours by surprise on or off
 /seed N          random seed of the next text; alone: show that of the last one
 /help            show this help
 /quit            quit, like Ctrl-D; Ctrl-C stops a text
@@ -38,9 +45,13 @@ _NUMBERS: dict[str, Callable[[str], Any]] = {
     "length": int,
     "top-k": lambda text: None if text == "all" else int(text),
     "top-p": float,
+    "min-p": float,
     "seed": int,
 }
-_COMMANDS = ("start", "next", "temperature", *_NUMBERS, "stop", "help", "quit")
+_COMMANDS = (
+    *("start", "next", "pick", "go", "undo", "temperature", *_NUMBERS),
+    *("stop", "ban", "regex", "colour", "help", "quit"),
+)
 
 
 class Session:
@@ -49,11 +60,15 @@ class Session:
     Args:
         start: the first text to continue, at once unless it is empty.
         seed: random seed of the first text; each later text uses the next one.
+        colour: whether texts are coloured by their surprise.
     """
 
-    def __init__(self, model: "Checkpoint", drawing: Drawing, seed: int, start: str) -> None:
-        self.model, self.drawing, self.start = model, drawing, start
+    def __init__(
+        self, model: "Checkpoint", drawing: Drawing, seed: int, start: str, colour: bool
+    ) -> None:
+        self.model, self.drawing, self.start, self.colour = model, drawing, start, colour
         self.seed = self.last_seed = seed
+        self._texts: list[tuple[str, str]] = []  # start and text of each that was drawn
 
     def run(self, encoding: str) -> None:
         """Answer lines from stdin until it ends or says /quit.
@@ -100,12 +115,17 @@ class Session:
 
     def draw(self) -> bool:
         """Continue the current text, at every temperature; return True."""
+        from charrnn.inference.sampling import Sample
         from charrnn.parallel.threads import Workers
 
         seed = self.last_seed = self.seed
         self.seed += 1
         if len(self.drawing.temperatures) == 1:
-            stream(self.model, self.start, seed, *self.drawing.configs())
+            sample = Sample(self.start, seed)
+            try:
+                stream(self.model, sample, self.drawing.configs()[0], self.colour)
+            finally:  # one that Ctrl-C ended can go on too
+                self._texts += [(self.start, sample.text)] * bool(sample.text)
         else:
             with Workers(1) as here:  # in the thread that Ctrl-C reaches
                 groups = draw(self.model, [self.start], seed, self.drawing, here)
@@ -123,27 +143,66 @@ class Session:
         if command == "start":
             self._begin(value)
             return self.draw()
-        if command == "next":
-            print_next(self.model, self.start, as_json=False)
-        elif command == "help":
-            message(_HELP)
+        if command in ("pick", "go"):
+            self.start = self._picked(value) if command == "pick" else self._last()[1]
+            return self.draw()
+        actions: dict[str, Callable[[], None]] = {
+            "next": lambda: print_next(self.model, self.start, numbered=True),
+            "undo": self._undo,
+            "colour": self._switch_colour,
+            "help": lambda: message(_HELP),
+        }
+        if command in actions:
+            actions[command]()
         elif command == "stop":
             stops = self.drawing.config.stops
             self._configure(stop=(*stops, as_text(value)) if value else ())
+        elif command == "ban":
+            self._configure(ban=as_text(value))
+        elif command == "regex":
+            self._configure(regex=value or None)
         elif value.strip():
             self._set(command, value.strip())
         else:
             self._show(command)
         return True
 
+    def _picked(self, value: str) -> str:
+        """Return the start with the Nth most probable next token."""
+        from charrnn.inference.sampling import next_tokens
+        from charrnn.text.unicode import normalize
+        from charrnn.text.vocabulary import EOS_NAME, UNK_NAME
+
+        found = next_tokens(self.model, self.start)
+        number = _number("pick", value.strip(), int)
+        check_int("pick", number, 1, len(found))
+        token, _ = found[number - 1]
+        if token in (EOS_NAME, UNK_NAME):
+            raise ConfigError(f"{token} cannot be continued; pick another")
+        return normalize(self.start + token)
+
+    def _last(self) -> tuple[str, str]:
+        """Return the start and the text of the last sample."""
+        if not self._texts:
+            raise ConfigError("there is no text to continue yet: type a beginning")
+        return self._texts[-1]
+
+    def _undo(self) -> None:
+        if len(self._texts) < 2:
+            raise ConfigError("there is no previous text")
+        self._texts.pop()
+        self.start, text = self._last()
+        print(printable(text))
+
+    def _switch_colour(self) -> None:
+        self.colour = not self.colour
+        message(f"colour {'on' if self.colour else 'off'}")
+
     def _set(self, command: str, value: str) -> None:
         if command == "temperature":
             self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
             return
-        try:
-            parsed = _NUMBERS[command](value)
-        except ValueError:
-            raise ConfigError(f"{command} must be a number, not {value!r}") from None
+        parsed = _number(command, value, _NUMBERS[command])
         if command == "seed":
             check_int("seed", parsed, 0, MAX_SEED)
             self.seed = parsed
@@ -151,7 +210,11 @@ class Session:
             self._configure(**{command.replace("-", "_"): parsed})
 
     def _configure(self, **settings: Any) -> None:
-        self.drawing = replace(self.drawing, config=replace(self.drawing.config, **settings))
+        from charrnn.inference.constraints import constraints_of
+
+        config = replace(self.drawing.config, **settings)
+        constraints_of(self.model.vocabulary, config)  # a pattern that is none changes nothing
+        self.drawing = replace(self.drawing, config=config)
 
     def _show(self, command: str) -> None:
         if command == "temperature":
@@ -162,6 +225,14 @@ class Session:
             found = getattr(self.drawing.config, command.replace("-", "_"))
             value = "all" if found is None else str(found)
         message(f"{command} {value}")
+
+
+def _number(command: str, value: str, parse: Callable[[str], Any]) -> Any:
+    """Parse a number; raise ConfigError if it is none."""
+    try:
+        return parse(value)
+    except ValueError:
+        raise ConfigError(f"{command} must be a number, not {value!r}") from None
 
 
 def _full_name(word: str) -> str:

@@ -153,9 +153,7 @@ def _legend(console: Console) -> Text:
 
 
 def _style(console: Console, shade: "Shade") -> str:
-    if console.color_system == "standard":
-        return shade.plain
-    return f"{shade.foreground} on {shade.background}" if shade.background else ""
+    return shade.style(console.color_system)
 
 
 def _print_shaded(console: Console, line: Sequence["Glyph"]) -> None:

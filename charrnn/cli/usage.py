@@ -15,7 +15,7 @@ from charrnn.resources import model_names
 _OF_MODELS = {"model": "checkpoint", "m": "c"}
 ALIASES = {
     "train": {"lr": "learning-rate"},
-    "sample": {"temp": "temperature", "chars": "length", **_OF_MODELS},
+    "sample": {"temp": "temperature", "chars": "length", "color": "colour", **_OF_MODELS},
     "score": _OF_MODELS,
     "classify": _OF_MODELS,
     "inspect": _OF_MODELS,

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.config import SampleConfig
-from charrnn.ids import EOS, UNK
+from charrnn.ids import UNK
 from charrnn.inference.choosing import log_softmax
+from charrnn.inference.constraints import constraints_of, impossible
 from charrnn.inference.sampling import Sample, read_prompts
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.vocabulary import UNK_CHARACTER
@@ -38,11 +39,12 @@ def beam_search(
     Raises:
         CorpusError: the prompt is not valid Unicode.
         CheckpointError: the model predicts nothing.
+        ConfigError: nothing may follow that meets all constraints.
     """
     first = Sample(prompt)
-    first.begin(checkpoint.vocabulary, config)
+    first.begin(checkpoint.vocabulary, config, constraints_of(checkpoint.vocabulary, config))
     beams, model = [first], checkpoint.model
-    if not config.length:
+    if first.stop is not None:
         return beams
     inputs, state = read_prompts(checkpoint, [first.prompt])
     unrolled, B = model.unroll(1, 1), 1
@@ -52,8 +54,14 @@ def beam_search(
             unrolled = model.unroll(1, B)
         logits, state = unrolled.forward(inputs[None], state)
         log_probs = _allowed_log_probs(checkpoint, logits[0].astype(np.float64), config)
+        going = [beam for beam in beams if beam.stop is None]
+        for column, beam in enumerate(going):
+            if beam.allowed is not None:
+                log_probs[~beam.allowed, column] = -np.inf
         beams, parents, inputs = _extend(checkpoint, beams, log_probs, config, width)
         state = state[..., parents]
+    if not beams:
+        raise impossible("", config)
     return beams[:count]
 
 
@@ -102,7 +110,7 @@ def _extend(
         else:
             column, token = divmod(place - len(ended), len(log_probs))
             beam = going[column].copy()
-            _add(checkpoint, beam, token, float(log_probs[token, column]), config)
+            beam.take(token, float(log_probs[token, column]), checkpoint.vocabulary, config)
             if beam.stop is None:
                 sources.append((column, token))
         if beam.stop is None or beam.text not in texts:
@@ -111,15 +119,6 @@ def _extend(
             texts.add(beam.text)
     parents, inputs = np.array(sources, np.int64).reshape(-1, 2).T
     return found, parents, inputs
-
-
-def _add(
-    checkpoint: Checkpoint, beam: Sample, token: int, log_prob: float, config: SampleConfig
-) -> None:
-    if token == EOS:
-        beam.end(log_prob, config)
-    else:
-        beam.add(checkpoint.vocabulary.token(token), log_prob, config)
 
 
 def _highest(values: Array, count: int) -> list[int]:

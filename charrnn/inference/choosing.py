@@ -1,4 +1,4 @@
-"""Choosing the next token: temperature, top-k, nucleus sampling, and the draw.
+"""Choosing the next token: what is allowed, temperature, top-k, top-p, min-p, and the draw.
 
 Letters: V vocabulary size, B batch size (samples side by side).
 """
@@ -17,36 +17,35 @@ Array = np.ndarray
 _LEAST, _MOST = 1e-200, 1e200  # sums of exp within these limits are precise
 
 
-def choose(logits: Array, config: SampleConfig, uniforms: Array) -> tuple[Array, Array]:
-    """Choose a token for each column: remove <UNK>, apply temperature, top-k and top-p, draw.
+def choose(
+    logits: Array, config: SampleConfig, uniforms: Array, allowed: Array | None = None
+) -> tuple[Array, Array]:
+    """Choose a token for each column: remove <UNK> and what is not allowed, apply temperature,
+    top-k, top-p and min-p, draw.
 
     Args:
         logits: (V, B) float64.
         uniforms: (B,) random numbers in [0, 1), one for each draw.
+        allowed: (V, B) whether each token may be drawn; None means all of them.
 
     Returns:
         Tokens (B,) and their log P (B,) in nats under the unchanged model.
     """
     with np.errstate(all="ignore"):
-        allowed = logits.copy()
+        log_probs = log_softmax(logits)
+        kept = log_probs.copy()
         if not config.allow_unk:
-            allowed[UNK] = -np.inf
-        best = allowed.max(axis=0)
-        allowed -= best
-        probs = np.exp(allowed)
-        total = probs.sum(axis=0)
-        if not config.allow_unk:
-            total += np.exp(logits[UNK] - best)
+            kept[UNK] = -np.inf
+        if allowed is not None:
+            kept[~allowed] = -np.inf
         if config.temperature == 0:
-            tokens = allowed.argmax(axis=0)
+            tokens = kept.argmax(axis=0)
         else:
-            weights = probs
-            if config.temperature != 1:
-                weights = np.exp(allowed / config.temperature)
-            if config.top_k is not None or config.top_p < 1:
+            weights = np.exp((kept - kept.max(axis=0)) / config.temperature)
+            if config.truncates:
                 weights = _truncate(weights, config)
             tokens = sample_categorical(weights, uniforms)
-        return tokens, allowed[tokens, np.arange(len(tokens))] - np.log(total)
+        return tokens, log_probs[tokens, np.arange(len(tokens))]
 
 
 class Chooser:
@@ -54,18 +53,23 @@ class Chooser:
 
     def __init__(self, vocab_size: int, config: SampleConfig) -> None:
         self.config = config
-        self.draws_from_all = config.temperature > 0 and config.top_k is None and config.top_p == 1
+        self.draws_from_all = config.temperature > 0 and not config.truncates
         self.scaled, self.weights, self.cumulative = np.empty((3, vocab_size))
 
-    def choose(self, logits: Array, uniform: float) -> tuple[int, float]:
+    def choose(
+        self, logits: Array, uniform: float, allowed: Array | None = None
+    ) -> tuple[int, float]:
         """Choose a token from logits (V,) by a random number from 0 to below 1.
 
         Numbers may overflow on the way, so callers silence NumPy's warnings.
 
+        Args:
+            allowed: (V,) whether each token may be drawn; None means all of them.
+
         Returns:
             The token and its log P in nats under the unchanged model.
         """
-        if self.draws_from_all:
+        if self.draws_from_all and allowed is None:
             drawn, unk = self._accumulate(logits)
             total, temperature = drawn + unk, self.config.temperature
             if temperature != 1:
@@ -74,7 +78,8 @@ class Chooser:
                 token = bisect_right(self.cumulative, uniform * drawn)
                 return token, logits.item(token) - math.log(total)
         column = logits.astype(np.float64)[:, None]
-        tokens, log_probs = choose(column, self.config, np.array([uniform]))
+        columns = None if allowed is None else allowed[:, None]
+        tokens, log_probs = choose(column, self.config, np.array([uniform]), columns)
         return tokens.item(), log_probs.item()
 
     def _accumulate(self, logits: Array) -> tuple[float, float]:
@@ -95,7 +100,8 @@ def log_softmax(logits: Array) -> Array:
 
 
 def _truncate(probs: Array, config: SampleConfig) -> Array:
-    """Zero all but the top k, then all but the nucleus: the fewest that reach the share top_p.
+    """Zero all but the top k, then all but the nucleus: the fewest that reach the share top_p;
+    then what is less than min_p times as probable as the likeliest.
 
     Args:
         probs: (V, B); they need not sum to one.
@@ -106,6 +112,7 @@ def _truncate(probs: Array, config: SampleConfig) -> Array:
         ranked[config.top_k :] = 0
     before = np.cumsum(ranked, axis=0) - ranked
     ranked[before >= config.top_p * ranked.sum(axis=0)] = 0
+    ranked[ranked < config.min_p * ranked[0]] = 0
     kept = np.empty_like(probs)
     np.put_along_axis(kept, order, ranked, axis=0)
     return kept

@@ -5,7 +5,7 @@ Letters: V vocabulary size, B batch size (samples side by side).
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import copy_context
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 
@@ -14,6 +14,12 @@ import numpy as np
 from charrnn.config import SampleConfig
 from charrnn.ids import EOS, UNK
 from charrnn.inference.choosing import Chooser, choose, log_softmax
+from charrnn.inference.constraints import (
+    Constrain,
+    Constraints,
+    constraints_of,
+    impossible,
+)
 from charrnn.inference.evaluation import chunk_shape
 from charrnn.mixing.stream import stream_of
 from charrnn.parallel.threads import Workers
@@ -36,7 +42,10 @@ class Sample:
     seed: int | None = None  # None where nothing is random
     log_prob: float = 0.0  # nats of the tokens drawn whole, a drawn <EOS> included
     drawn_log_prob: float = 0.0  # of all that was drawn, a stop text or a word left out included
-    stop: str | None = None  # why it ended: "eos", "length" or "stop"
+    stop: str | None = None  # why it ended: "eos", "length", "stop" or "regex"
+    retries: int = 0  # how many texts of this seed were not wanted
+    constraints: Constraints | None = None  # on the next token
+    pieces: list[tuple[str, float]] | None = None  # each token written with its log P, if wanted
     _held: list[tuple[str, float]] = field(default_factory=list)  # may begin the stop text
     _composer: Composer | None = None  # where tokens are decomposed characters
     _parts: list[str] = field(default_factory=list)  # of the text: growing a string copies it
@@ -53,13 +62,38 @@ class Sample:
         """The continuation alone."""
         return self.text[len(self.prompt) :]
 
+    def generator(self) -> np.random.Generator:
+        """Return the random numbers of this sample, others for each retry."""
+        if self.retries and self.seed is not None:
+            return np.random.default_rng([self.seed, self.retries])
+        return np.random.default_rng(self.seed)
+
     def copy(self) -> "Sample":
         """Return a copy that continues independently."""
-        composer = deepcopy(self._composer)
-        return replace(self, _held=[*self._held], _composer=composer, _parts=[self.text])
+        return replace(
+            self,
+            constraints=copy(self.constraints),
+            _held=[*self._held],
+            _composer=deepcopy(self._composer),
+            _parts=[self.text],
+        )
 
-    def begin(self, vocabulary: Vocabulary, config: SampleConfig) -> str:
-        """Begin with the prompt, and return the part that no drawn token can change."""
+    @property
+    def allowed(self) -> Array | None:
+        """Whether each token may come next (V,); None means all of them."""
+        return None if self.constraints is None else self.constraints.allowed
+
+    def begin(
+        self, vocabulary: Vocabulary, config: SampleConfig, constrain: Constrain | None = None
+    ) -> str:
+        """Begin with the prompt, and return the part that no drawn token can change.
+
+        Args:
+            constrain: see `constraints_of`.
+
+        Raises:
+            ConfigError: neither a token nor the end may follow.
+        """
         self.prompt = normalize(self.prompt)
         self.stop = None if config.length else "length"
         if vocabulary.config.normalize == "nfd" and config.length:
@@ -68,7 +102,35 @@ class Sample:
                 self._write(_joined(self._composer.push(character, 0.0)))
         else:
             self._write(self.prompt)
+        if constrain is not None:
+            held = vocabulary.split(self._composer.held) if self._composer else ""
+            self.constraints = constrain(self.text, "".join(held), self._room(config))
+            if self.constraints.is_stuck:
+                raise impossible("", config)
+            self._end_if_complete(config)
         return self.text
+
+    def take(self, id: int, log_prob: float, vocabulary: Vocabulary, config: SampleConfig) -> str:
+        """Take in a drawn token or <EOS>, and return what can be shown of the text by now."""
+        if id == EOS:
+            return self.end(log_prob, config)
+        token = vocabulary.token(id)
+        shown = self.add(token, log_prob, config)
+        if self.constraints is not None and self.stop is None:
+            self.constraints.push(token, self._room(config))
+            shown += self._end_if_complete(config)
+        return shown
+
+    def _end_if_complete(self, config: SampleConfig) -> str:
+        """End the text if a pattern lets nothing follow it, and return what was held back."""
+        if config.regex is None or self.constraints is None or self.stop is not None:
+            return ""
+        if not self.constraints.is_over and self.constraints.is_complete:
+            self._held += self._composer.flush() if self._composer else []
+        elif not self.constraints.is_over:
+            return ""
+        self.stop = "regex"
+        return self._release(len(_joined(self._held)))
 
     def add(self, token: str, log_prob: float, config: SampleConfig) -> str:
         """Append a drawn token, and return the text that can be shown by now."""
@@ -77,6 +139,8 @@ class Sample:
         if composer is None and not config.stops and len(token) < self._room(config):
             self.log_prob += log_prob  # as nearly always, there is nothing to wait for
             self._write(token)
+            if self.pieces is not None:
+                self.pieces.append((token, log_prob))
             return token
         self._held += composer.push(token, log_prob) if composer else [(token, log_prob)]
         if composer and len(composer.held) > self._room(config):  # marks may follow without end
@@ -103,8 +167,9 @@ class Sample:
         """Look for the stop text and the length in what is held, and release what is settled."""
         held, room = _joined(self._held), self._room(config)
         drawn = max(0, len(self.prompt) - self._size)  # where the prompt ends in it
-        places = (held.find(stop, drawn) for stop in config.stops)
-        place = min((place for place in places if place >= 0), default=-1)
+        found = ((held.find(stop, drawn), len(stop)) for stop in config.stops)
+        place, size = min((pair for pair in found if pair[0] >= 0), default=(-1, 0))
+        place += size * config.keep_stop
         if 0 <= place <= room:
             self.stop = "stop"
             shown = self._release(place)
@@ -122,6 +187,8 @@ class Sample:
         sizes = accumulate(len(token) for token, _ in self._held)
         count = sum(size <= room for size in sizes)
         out, self._held = self._held[:count], self._held[count:]
+        if self.pieces is not None:
+            self.pieces += out
         self.log_prob += sum(log_prob for _, log_prob in out)
         shown = _joined(out)
         self._write(shown)
@@ -162,21 +229,25 @@ def generate(
     Raises:
         CorpusError: a prompt is not valid Unicode.
         CheckpointError: the model predicts nothing.
+        ConfigError: nothing may follow that meets all constraints.
     """
+    constrain = constraints_of(checkpoint.vocabulary, config)
     for index, sample in enumerate(samples):
-        if shown := sample.begin(checkpoint.vocabulary, config):
+        if shown := sample.begin(checkpoint.vocabulary, config, constrain):
             yield index, shown
-    if not samples or not config.length:
+    live = [index for index, sample in enumerate(samples) if sample.stop is None]
+    if not live:
         return
-    rngs = [np.random.default_rng(sample.seed) for sample in samples]
-    inputs, state = read_prompts(checkpoint, [sample.prompt for sample in samples])
-    live = [*range(len(samples))]
+    rngs = [sample.generator() for sample in samples]
+    inputs, state = read_prompts(checkpoint, [samples[index].prompt for index in live])
     while len(live) > 1:
         unrolled, going = checkpoint.model.unroll(1, len(live)), [*range(len(live))]
         while len(going) == len(live):
             logits, state = unrolled.forward(inputs[None], state)
             uniforms = np.array([rngs[index].random() for index in live])
-            inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms)
+            masks = [found.allowed for index in live if (found := samples[index].constraints)]
+            allowed = np.stack(masks, axis=1) if masks else None
+            inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms, allowed)
             drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
             for index, token, log_prob in drawn:
                 if shown := _take(checkpoint, samples[index], token, log_prob, config):
@@ -205,7 +276,7 @@ def _follow(
     step = silent.run(stream_of, checkpoint.model, state).step
 
     def draw(token: int) -> tuple[int, float]:
-        return choose_one(step(token), random())
+        return choose_one(step(token), random(), sample.allowed)
 
     while sample.stop is None:
         token, log_prob = silent.run(draw, token)
@@ -218,11 +289,12 @@ def _take(
 ) -> str:
     """Add a drawn token to its sample; returns what can be shown."""
     check_finite(log_prob)
-    if token == EOS:
-        return sample.end(log_prob, config)
     if token == UNK:
         log_prob -= checkpoint.vocabulary.unknown_nats([UNK_CHARACTER], np.array([UNK])).item()
-    return sample.add(checkpoint.vocabulary.token(token), log_prob, config)
+    shown = sample.take(token, log_prob, checkpoint.vocabulary, config)
+    if sample.constraints is not None and sample.stop is None and sample.constraints.is_stuck:
+        raise impossible(sample.drawn, config)
+    return shown
 
 
 def complete(

@@ -30,6 +30,12 @@ class Shade:
     plain: str = ""  # style on a terminal with 16 colours
     mark: str = " "  # below the character on a terminal without colours
 
+    def style(self, color_system: str | None) -> str:
+        """What Rich calls this look on a terminal with such colours."""
+        if color_system == "standard":
+            return self.plain
+        return f"{self.foreground} on {self.background}" if self.background else ""
+
 
 # Each darker than the one before, so that hues need not be told apart. All are among the 256
 # colours of terminals.

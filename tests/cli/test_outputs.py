@@ -16,7 +16,7 @@ from tests.commands import TEXT, TINY, Result, Run, assert_one_line, contents, p
 INPUTS = {
     *(("train", name) for name in ("init_from", "val")),
     *(("score", name) for name in ("checkpoints", "files", "labels")),
-    *(("sample", name) for name in ("checkpoint", "prompts")),
+    *(("sample", name) for name in ("checkpoint", "prompts", "choices")),
     *(("inspect", name) for name in ("checkpoints", "gradient_flow")),
     ("export", "checkpoint"),
 }

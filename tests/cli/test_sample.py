@@ -279,6 +279,63 @@ def test_samples_drawn_a_few_at_a_time_are_the_same(
     assert drawn() == at_once
 
 
+def test_a_stop_text_may_be_kept(run: Run, endless: Path) -> None:
+    command = ("sample", "x", "-c", endless, "--temperature", "0", "--length", "9", "--json")
+    whole = run(*command).objects()[0]["text"]
+    stop = whole[3:5]
+    (cut,) = run(*command, "--stop", stop, "--keep-stop").objects()
+    assert cut["text"] == whole[: whole.index(stop, 1) + 2]
+    assert cut["stop"] == "stop"
+
+
+# Constraints
+
+
+def test_every_continuation_matches_the_pattern(run: Run, trained: Path) -> None:
+    command = ("sample", "he", "-c", trained, "--regex", "l{2}o( w[a-z]+){1,2}", "-n", "20")
+    found = run(*command, "--num-samples", "20", "--seed", "3", "--json").objects()
+    for item in found:
+        assert re.fullmatch("hello( w[a-z]+){1,2}", item["text"])
+        assert len(item["text"]) <= 22
+    assert len({item["text"] for item in found}) > 1
+    best = run(*command, "--best", "2", "--num-samples", "9", "--seed", "3").out.splitlines()
+    beams = run(*command, "--beam", "4", "--best", "2").out.splitlines()
+    streamed = run(*command).out.splitlines()
+    for text in (*best, *beams, *streamed):
+        assert re.fullmatch("hello( w[a-z]+){1,2}", text)
+    assert len(best) == len(beams) == 2
+
+
+def test_a_pattern_that_can_only_end_says_so(run: Run, trained: Path) -> None:
+    (item,) = run("sample", "he", "-c", trained, "--regex", "llo", "--json").objects()
+    assert (item["text"], item["stop"]) == ("hello", "regex")
+    (scored,) = run("score", "hello", "-c", trained, "--json", "--no-eos").objects()
+    (start,) = run("score", "he", "-c", trained, "--json", "--no-eos").objects()
+    assert item["log_prob"] == pytest.approx(scored["log_prob"] - start["log_prob"], abs=1e-3)
+
+
+def test_a_pattern_holds_for_each_line_of_a_file(run: Run, trained: Path, folder: Path) -> None:
+    (folder / "prompts.txt").write_text("he\nwe\n")
+    command = ("sample", "--prompts", "prompts.txt", "-c", trained, "--regex")
+    found = run(*command, r"[a-z]{3}").objects()
+    assert [len(item["text"]) for item in found] == [5, 5]
+
+
+def test_banned_characters_may_be_typed_as_escapes(run: Run, endless: Path) -> None:
+    command = ("sample", "he", "-c", endless, "-n", "40", "--seed", "3")
+    assert "l" in run(*command).out[2:]
+    assert not {*"lo"} & {*run(*command, "--ban", r"l\u006f").out[2:]}
+
+
+def test_no_stretch_is_repeated(run: Run, endless: Path) -> None:
+    command = ("sample", "hehe", "-c", endless, "-n", "40", "-t", "0")
+    text = run(*command, "--no-repeat", "2").out[3:-1]
+    assert len({text[i : i + 2] for i in range(len(text) - 1)}) == len(text) - 1
+    assert "he" not in text
+    free = run(*command).out[3:-1]
+    assert len({free[i : i + 2] for i in range(len(free) - 1)}) < len(free) - 1
+
+
 # What may follow
 
 
@@ -553,6 +610,19 @@ USAGE = [
     ("--next --temperature 0.5", "--next and --temperature cannot"),
     ("--prompts x --best 2", "--prompts and --best cannot be combined"),
     ("--novel-min 3", "--novel-min needs --novel"),
+    ("--colour -t 0.5,1", "--colour needs a single --temperature"),
+    ("--color --json", "--colour and --json cannot be combined"),
+    ("--keep-stop", "--keep-stop needs --stop TEXT"),
+    ("--regex a+ --stop b", "--regex and --stop cannot be combined"),
+    ("--regex a+ --no-repeat 3", "--regex and --no-repeat cannot be combined"),
+    ("--regex a)", "--regex is no regular expression: unbalanced parenthesis at position 1"),
+    (r"--regex (a)\1", r"--regex cannot have backreferences: '\1'"),
+    ("--regex a{6000}", "--regex needs more than 5,000 states: shorten its repeats"),
+    ("--regex 日", "no continuation of at most 500 characters that this model can write matches "),
+    ("--min-p 1.5", "--min-p must be at least 0 and at most 1, not 1.5"),
+    ("--no-repeat 0", "--no-repeat must be at least 1, not 0"),
+    ("--beam 2 --min-p 0.5", "--beam and --min-p cannot be combined"),
+    ("--next --regex a", "--next and --regex cannot be combined"),
     ("--novel hello --novel-min 0", "--novel-min"),
 ]
 
@@ -569,24 +639,44 @@ def test_options_that_make_no_sense_together_are_wrong_usage(
 
 ALONE = {option: tuple(words.split()) for option, words in {
     "PROMPT": "he", "--length": "--length 2", "--temperature": "--temperature 0.3",
-    "--top-k": "--top-k 4", "--top-p": "--top-p 0.8", "--num-samples": "--num-samples 5",
+    "--top-k": "--top-k 4", "--top-p": "--top-p 0.8", "--min-p": "--min-p 0.3",
+    "--ban": "--ban e", "--no-repeat": "--no-repeat 2", "--regex": "--regex [a-z\\s]{2,}",
+    "--keep-stop": "--stop e --stop l --keep-stop", "--num-samples": "--num-samples 5",
     "--best": "--best 4", "--beam": "--beam 4", "--stop": "--stop e --stop l", "--seed": "--seed 7",
     "--allow-unk": "--allow-unk", "--prompts": "--prompts prompts.txt", "--next": "--next",
-    "--interactive": "--interactive", "--novel": "--novel novel.txt",
+    "--choices": "--choices prompts.txt", "--colour": "--colour",
+    "--interactive": "--interactive",
+    "--novel": "--novel novel.txt", "--novel-only": "--novel novel.txt --novel-only",
     "--novel-min": "--novel novel.txt --novel-min 2", "--json": "--json",
     "--adapt": "--adapt", "--encoding": "--encoding latin-1", "--max-size": "--max-size 5",
     "--threads": "--threads 1",
 }.items()}  # fmt: skip
+_DRAWS = (
+    "--length --temperature --top-k --top-p --min-p --num-samples --best --beam --stop --keep-stop "
+    "--ban --no-repeat --regex --allow-unk --seed --prompts --interactive --novel --novel-min "
+    "--novel-only "
+)
 REFUSED = {
-    "--next": "--length --temperature --top-k --top-p --num-samples --best --beam --stop "
-    "--allow-unk --seed --prompts --interactive --novel --novel-min",
-    "--interactive": "--prompts --num-samples --best --beam --novel --novel-min --json --adapt",
+    "--choices": _DRAWS + "--next",
+    "--colour": "--prompts --next --choices --num-samples --best --beam --novel --novel-min "
+    "--novel-only --json",
+    "--next": _DRAWS,
+    "--interactive": "--prompts --num-samples --best --beam --novel --novel-min --novel-only "
+    "--json --adapt",
     "--adapt": "--prompts",
     "--prompts": "PROMPT --num-samples --best",
-    "--beam": "--temperature --top-k --top-p --num-samples --seed",
+    "--beam": "--temperature --top-k --top-p --min-p --num-samples --seed --novel-only",
+    "--regex": "--stop --keep-stop --no-repeat",
 }
-IMPLIED = {frozenset(("--prompts", "--json")), frozenset(("--novel", "--novel-min"))}
-WITHOUT_EFFECT = {"--adapt", "--encoding", "--max-size", "--threads"}  # on short ASCII texts
+IMPLIED = {
+    frozenset(("--prompts", "--json")),
+    frozenset(("--novel", "--novel-min")),
+    frozenset(("--novel", "--novel-only")),
+    frozenset(("--stop", "--keep-stop")),
+}
+WITHOUT_EFFECT = {  # on short ASCII texts that are no lines of a corpus, in a pipe
+    *("--adapt", "--encoding", "--max-size", "--threads", "--novel-only", "--colour"),
+}
 
 
 @pytest.mark.slow
@@ -613,7 +703,7 @@ def test_every_pair_of_options_is_refused_or_does_what_both_say(
     spy("charrnn.inference.beam.beam_search")
     monkeypatch.setattr(checkpoint, "load", lambda path: model)
     monkeypatch.setattr("secrets.randbelow", lambda most: 6)
-    monkeypatch.setattr("charrnn.cli.sample._FOR_BEST", 6)
+    monkeypatch.setattr("charrnn.cli.sample_options.FOR_BEST", 6)
     (folder / "prompts.txt").write_text("he\nwe\n")
     (folder / "novel.txt").write_text("hello\nthe old well\n")
     command = typer.main.get_command(cli.app).commands["sample"]  # type: ignore[attr-defined]
@@ -626,7 +716,9 @@ def test_every_pair_of_options_is_refused_or_does_what_both_say(
         words = ["--checkpoint", "m.npz", *(word for each in options for word in ALONE[each])]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"we\n")))
         if frozenset(options) in refused:
-            one, two = (option.removesuffix("-min") for option in options)  # needs --novel
+            needed = {"--novel-min": "--novel", "--novel-only": "--novel(-only)?"}
+            needed["--keep-stop"] = "--stop"
+            one, two = (needed.get(option, option) for option in options)
             with pytest.raises(ConfigError, match=f"^({one} and {two}|{two} and {one}) cannot"):
                 command.main(words, standalone_mode=False)
         else:

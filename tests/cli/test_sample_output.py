@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 
 import pytest
@@ -41,8 +42,33 @@ def test_a_text_is_printed_while_it_is_drawn(
     make_checkpoint: MakeCheckpoint, capsys: Captured
 ) -> None:
     model, sample, config = make_checkpoint(), Sample("ab", 1), SampleConfig(length=9)
-    stream(model, "ab", 1, config)
+    stream(model, Sample("ab", 1), config)
     assert "".join(text for _, text in generate(model, [sample], config)) == sample.text
+    assert capsys.readouterr().out == sample.text + "\n"
+
+
+@pytest.mark.parametrize("stop", ["", "cacb"])
+def test_a_text_is_coloured_by_its_surprise(
+    make_checkpoint: MakeCheckpoint,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: str,
+) -> None:
+    become_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    model, sample = make_checkpoint(), Sample("ab", 1)
+    model.model.arrays["head.weight"][:3, 0] = -100, -9, 9  # the biases: a is likely, no end
+    config = SampleConfig(length=30, temperature=9, stop=stop)
+    stream(model, sample, config, colour=True)
+    shown = capsys.readouterr().out
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == sample.text + "\n"
+    assert shown.startswith("ab")
+    coloured = re.findall(r"\x1b\[[0-9;]+m([^\x1b]+)\x1b\[0m", shown)
+    assert len(coloured) > 0
+    assert {*"".join(coloured)} <= {*"bc"}  # which surprise
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream(model, Sample("ab", 1), config, colour=True)
     assert capsys.readouterr().out == sample.text + "\n"
 
 

@@ -113,8 +113,54 @@ def test_any_text_may_be_a_start(talk: Talk, run: Run, endless: Path) -> None:
     expected = [
         texts(run, endless, start, seed) for start, seed in (("/help", 5), (" he ", 6), ("", 7))
     ]
-    shown = run("sample", "", "--next", "-c", endless).out
-    assert done.out == "".join(text for (text,) in expected) + shown
+    shown = run("sample", "", "--next", "-c", endless).out.splitlines()
+    numbered = "".join(f"{row:>2}  {line}\n" for row, line in enumerate(shown, start=1))
+    assert done.out == "".join(text for (text,) in expected) + numbered
+
+
+def test_go_goes_on_from_the_last_text(talk: Talk, run: Run, endless: Path) -> None:
+    done = talk("he", "/go", "/go")
+    (first,) = texts(run, endless, "he", 5)
+    (second,) = texts(run, endless, first.strip("\n"), 6)
+    (third,) = texts(run, endless, second.strip("\n"), 7)
+    assert done.out == first + second + third
+
+
+def test_pick_takes_one_of_what_may_follow(talk: Talk, run: Run, endless: Path) -> None:
+    (found,) = run("sample", "he", "-c", endless, "--next", "--json").objects()
+    number = next(n for n, item in enumerate(found["next"], 1) if len(item["char"]) == 1)
+    picked = found["next"][number - 1]["char"]
+    done = talk("he", "/next", f"/pick {number}", "")
+    shown = run("sample", "he", "-c", endless, "--next").out.splitlines()
+    numbered = "".join(f"{row:>2}  {line}\n" for row, line in enumerate(shown, start=1))
+    (first,) = texts(run, endless, "he", 5)
+    assert done.out == first + numbered + "".join(texts(run, endless, "he" + picked, 6, 7))
+
+
+def test_undo_goes_back_to_the_text_before(talk: Talk, run: Run, endless: Path) -> None:
+    done = talk("he", "we", "/go", "/undo", "/undo", "", "/undo", "/go")
+    (he,), (we,) = texts(run, endless, "he", 5), texts(run, endless, "we", 6)
+    (went,) = texts(run, endless, we.strip("\n"), 7)
+    (again,) = texts(run, endless, "he", 8)
+    (last,) = texts(run, endless, he.strip("\n"), 9)
+    assert done.out == he + we + went + we + he + again + he + last
+    assert done.err == ""
+
+
+def test_constraints_hold_from_then_on(talk: Talk, run: Run, endless: Path) -> None:
+    done = talk("/regex l+o", "he", "/regex", "/ban el", "", "/ban", "/min-p 1", "")
+    first, second, third = done.out.splitlines()
+    assert re.fullmatch("hel+o", first)
+    assert not {*second[2:]} & {*"el"}
+    assert [third + "\n"] == texts(run, endless, "he", 7, min_p=1)
+    both = talk("/stop e", "/regex l+")
+    assert both.err == "error: regex and stop cannot be combined\n"
+
+
+def test_colours_are_for_terminals(talk: Talk, run: Run, endless: Path) -> None:
+    done = talk("/colour", "he", "/colour")
+    assert done.out == "".join(texts(run, endless, "he", 5))
+    assert done.err == "colour on\ncolour off\n"
 
 
 def test_messages_go_to_stderr(talk: Talk) -> None:
@@ -145,6 +191,14 @@ def test_quit_ends(talk: Talk) -> None:
         ("/top-k 0", "top-k must be"),
         ("/top-p 0", "top-p must be above 0"),
         ("/seed -1", "seed must be"),
+        ("/pick x", "pick must be a number, not 'x'"),
+        ("/pick", "pick must be a number"),
+        ("/pick 0", "pick must be a whole number from 1 to"),
+        ("/pick 99", "pick must be a whole number from 1 to"),
+        ("/undo", "there is no previous text"),
+        ("/regex (?=a)", "regex cannot have look-around"),
+        ("/regex [", "regex is no regular expression"),
+        ("/min-p 2", "min-p must be at least 0 and at most 1"),
         ("/seed x", "seed must be a number, not 'x'"),
         ("/seed " + "9" * 30, "seed must be"),
         ("/seed " + "9" * 5000, "seed must be a number"),
@@ -182,6 +236,13 @@ def test_stdin_has_the_encoding_that_is_named(run: Run, endless: Path) -> None:
 
 def test_stdin_cannot_be_prompt_and_session(run: Run, endless: Path) -> None:
     assert_one_line(run("sample", "-", "-i", "-c", endless), 2, "--interactive")
+
+
+def test_nothing_goes_on_from_nothing(talk: Talk) -> None:
+    done = talk("/go", "/undo")
+    assert (done.out, done.err.count("error: there is no text to continue yet")) == ("", 1)
+    unknown = talk(*(f"/pick {number}" for number in range(1, 14)))
+    assert unknown.err.count("cannot be continued; pick another") >= 1
 
 
 # On a terminal

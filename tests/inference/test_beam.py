@@ -1,14 +1,16 @@
 """Beam search against the likeliest character, against all texts there are, and against `score`."""
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from charrnn.config import SampleConfig
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, ConfigError
 from charrnn.ids import EOS, UNK
 from charrnn.inference.beam import beam_search
 from charrnn.inference.sampling import Sample, generate
@@ -165,3 +167,52 @@ def test_a_model_that_predicts_nothing_is_refused(
     checkpoint.model.arrays["head.weight"][row] = np.inf
     with pytest.raises(CheckpointError, match="predictions are not finite"):
         beam_search(checkpoint, "", SampleConfig(length=3), 2)
+
+
+def test_a_wide_enough_beam_finds_the_most_probable_matches_of_all(
+    make_checkpoint: MakeCheckpoint, workers: Workers
+) -> None:
+    pattern, length = re.compile("(ab?|c)*c|b"), 4
+    checkpoint = ending_less(make_checkpoint("abc", cell="gru"), 1)
+    texts = [text for text, _ in outcomes("abc", "", length)]
+    matches = {text for text in texts if pattern.fullmatch(text)}
+    expected = []
+    for text in matches:
+        goes_on = any(other != text and other.startswith(text) for other in matches)
+        (scored,) = score(checkpoint, [text], eos=goes_on, workers=workers)
+        expected.append((scored.log_prob, text))
+    config = SampleConfig(length=length, regex=pattern.pattern)
+    found = beam_search(checkpoint, "", config, 500, 500)
+    assert [sample.text for sample in found] == [text for _, text in sorted(expected)[::-1]]
+    assert [sample.drawn_log_prob for sample in found] == pytest.approx(
+        sorted(log_prob for log_prob, _ in expected)[::-1], abs=1e-4
+    )
+    assert {sample.stop for sample in found} == {"eos", "length", "regex"}
+
+
+@pytest.mark.parametrize("options", [{"ban": "b"}, {"no_repeat": 2}, {"regex": "(ab|c)*"}])
+def test_a_constrained_beam_of_one_is_temperature_0(
+    make_checkpoint: MakeCheckpoint, options: dict[str, Any]
+) -> None:
+    for seed in range(5):
+        checkpoint = ending_less(make_checkpoint("abc", seed=seed), 2)
+        config = SampleConfig(length=9, temperature=0, **options)
+        greedy, (found,) = (
+            likeliest(checkpoint, "ca", config),
+            beam_search(checkpoint, "ca", config, 1),
+        )
+        assert (found.text, found.stop) == (greedy.text, greedy.stop)
+
+
+def test_beams_keep_their_own_constraints(make_checkpoint: MakeCheckpoint) -> None:
+    config = SampleConfig(length=9, no_repeat=2)
+    found = beam_search(ending_less(make_checkpoint("ab"), 9), "", config, 50, 50)
+    assert len(found) > 5
+    for sample in found:
+        pairs = [*itertools.pairwise(sample.text)]
+        assert len({*pairs}) == len(pairs)
+
+
+def test_a_pattern_that_nothing_matches_is_refused(make_checkpoint: MakeCheckpoint) -> None:
+    with pytest.raises(ConfigError, match="no continuation of at most 3 characters"):
+        beam_search(make_checkpoint("ab"), "", SampleConfig(length=3, regex="c"), 2)

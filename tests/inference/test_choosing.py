@@ -33,6 +33,11 @@ def distribution(config: SampleConfig) -> list[float]:
         ({"top_p": 0.5}, [0, 0, 1, 0, 0]),
         ({"top_p": 0.51}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
         ({"top_p": 1e-9}, [0, 0, 1, 0, 0]),
+        ({"min_p": 0.6}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
+        ({"min_p": 0.2}, [0.1 / 0.75, 0, 0.4 / 0.75, 0, 0.25 / 0.75]),
+        ({"min_p": 0.5, "temperature": 0.5}, [0, 0, 1, 0, 0]),
+        ({"min_p": 0.2, "top_k": 2}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
+        ({"min_p": 1}, [0, 0, 1, 0, 0]),
         ({"top_k": 3, "top_p": 0.6}, [0, 0, 0.4 / 0.65, 0, 0.25 / 0.65]),
     ],
 )
@@ -61,7 +66,14 @@ def test_the_extreme_random_numbers_draw_possible_tokens() -> None:
 @pytest.mark.parametrize("allow_unk", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{"temperature": 1}, {"temperature": 0.6}, {"temperature": 0}, {"top_k": 4}, {"top_p": 0.8}],
+    [
+        {"temperature": 1},
+        {"temperature": 0.6},
+        {"temperature": 0},
+        {"top_k": 4},
+        {"top_p": 0.8},
+        {"min_p": 0.1},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("scale", [0.1, 3, 300])
@@ -78,6 +90,35 @@ def test_one_stream_is_drawn_as_one_of_many(
         found = [chooser.choose(logits[:, b].copy(), uniforms[b]) for b in range(200)]
     np.testing.assert_array_equal([token for token, _ in found], tokens)
     np.testing.assert_allclose([nats for _, nats in found], log_probs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_p": 0.7}, {"allow_unk": True}])
+def test_what_is_not_allowed_is_not_drawn_and_leaves_the_log_prob(
+    options: dict[str, float],
+) -> None:
+    allowed = np.array([False, True, False, True, True])
+    config = SampleConfig(**({"temperature": 1} | options))  # type: ignore[arg-type]
+    uniforms = (np.arange(4000) + 0.5) / 4000
+    masks = np.repeat(allowed[:, None], 4000, axis=1)
+    tokens, log_probs = choose(np.repeat(LOGITS, 4000, axis=1), config, uniforms, masks)
+    np.testing.assert_allclose(log_probs, LOGITS[tokens, 0])
+    shares = np.bincount(tokens, minlength=5) / 4000
+    weights = np.array([0, 0.2 * config.allow_unk, 0, 0.05, 0.25])
+    if options.keys() & {"temperature", "top_p"}:
+        weights[:4] = 0
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=1e-3)
+    for uniform in (0.1, 0.5, 0.9):
+        token, log_prob = Chooser(5, config).choose(LOGITS[:, 0], uniform, allowed)
+        assert token == tokens[int(4000 * uniform)]
+        assert log_prob == pytest.approx(LOGITS[token, 0])
+
+
+def test_a_token_far_below_all_others_can_be_drawn_if_nothing_else_is_allowed() -> None:
+    logits = np.array([[0.0], [900.0], [-900.0], [-905.0]])
+    tokens, log_probs = choose(
+        logits, SampleConfig(), np.array([0.5]), np.array([[False], [True], [True], [False]])
+    )
+    assert (tokens[0], log_probs[0]) == (2, -1800)
 
 
 @pytest.mark.parametrize("shift", [-1e4, 1e4])

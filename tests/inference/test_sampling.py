@@ -389,3 +389,31 @@ def test_many_samples_are_the_same_on_any_number_of_threads(
         found.append([(sample.text, sample.log_prob, sample.stop) for sample in samples])
     assert found[0] == found[1] == found[2]
     assert len({text for text, _, _ in found[0]}) > 50
+
+
+@pytest.mark.parametrize("stops", [["ab"], ["ab", "caa", "", "bbbb"]])
+def test_the_stop_text_is_kept_if_asked_for(
+    make_checkpoint: MakeCheckpoint, workers: Workers, stops: list[str]
+) -> None:
+    checkpoint, reasons = make_checkpoint(), set()
+    cut = draw(checkpoint, SampleConfig(length=8, stop=stops), *range(60), prompt="c")
+    kept = draw(
+        checkpoint, SampleConfig(length=8, stop=stops, keep_stop=True), *range(60), prompt="c"
+    )
+    for one, other in zip(cut, kept, strict=True):
+        assert other.stop == one.stop
+        rest = other.text.removeprefix(one.text)
+        assert rest in filter(None, stops) if one.stop == "stop" else rest == ""
+        assert other.log_prob == pytest.approx(difference(checkpoint, other, workers), abs=1e-3)
+        reasons.add(one.stop)
+    assert reasons == {"eos", "length", "stop"}
+
+
+def test_a_stop_text_that_goes_beyond_the_length_does_not_end_a_text(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    config = SampleConfig(length=3, stop="bcc", keep_stop=True)
+    checkpoint = make_checkpoint(["a", "bc", "c", "bccc"], WORDS)
+    for sample in draw(checkpoint, config, *range(200)):
+        assert len(sample.text) <= 3
+        assert (sample.stop == "stop") == sample.text.endswith("bcc")
