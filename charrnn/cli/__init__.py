@@ -50,7 +50,7 @@ def charrnn(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:
-    """A character-level language model. COMMAND --help and --help-all list options."""
+    """A character-level language model; COMMAND --help lists its options."""
     if context.invoked_subcommand not in _SHARED and not processes.world().speaks:
         raise typer.Exit  # rank 0 does it by itself
 

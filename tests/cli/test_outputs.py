@@ -5,6 +5,7 @@ from typing import NamedTuple, get_type_hints
 
 import pytest
 
+from charrnn.cli.classify import classify
 from charrnn.cli.export import export
 from charrnn.cli.inspect import inspect
 from charrnn.cli.sample import sample
@@ -15,7 +16,8 @@ from tests.commands import TEXT, TINY, Result, Run, assert_one_line, contents, p
 
 INPUTS = {
     *(("train", name) for name in ("init_from", "val")),
-    *(("score", name) for name in ("checkpoints", "files", "labels")),
+    *(("score", name) for name in ("checkpoints", "files")),
+    *(("classify", name) for name in ("checkpoints", "files", "labels")),
     *(("sample", name) for name in ("checkpoint", "prompts", "choices")),
     *(("inspect", name) for name in ("checkpoints", "gradient_flow")),
     ("export", "checkpoint"),
@@ -62,7 +64,7 @@ def output(request: pytest.FixtureRequest) -> Output:
 
 def test_every_option_that_takes_a_path_is_known_here() -> None:
     found = set()
-    for command in (train, sample, score, inspect, export):
+    for command in (train, sample, score, classify, inspect, export):
         for name, kind in get_type_hints(command).items():
             if "Path" in str(kind):
                 found.add((command.__name__, name))

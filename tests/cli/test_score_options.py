@@ -118,4 +118,4 @@ def test_every_two_options_do_something_or_are_refused(outcome: Any) -> None:
         elif found in (alone[pair[0]], alone[pair[1]]) and not DEFAULTS & {*pair}:
             silent.add(pair)
     assert silent <= SAYS_AS_MUCH
-    assert refused > 60
+    assert refused > 50
