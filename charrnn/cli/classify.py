@@ -85,7 +85,7 @@ def load_models(paths: Sequence[Path]) -> "dict[str, Checkpoint]":
         ConfigError: there is one at most, or two have one name.
     """
     if len(paths) < 2:
-        raise ConfigError("give --checkpoint for each of several models")
+        raise ConfigError("classify chooses among several models: give -c for each, e.g. -c A -c B")
     models = {path.stem: load_checkpoint(path) for path in paths}
     if len(models) < len(paths):
         raise ConfigError("the models must have different names")

@@ -66,7 +66,7 @@ def test_the_accuracy_is_that_of_the_labels(
 def test_one_model_leaves_no_choice(run: Run, trained: Path) -> None:
     for options in ((), ("-c", trained)):
         result = run("classify", "a", *options)
-        assert_one_line(result, 2, "give --checkpoint for each of several models")
+        assert_one_line(result, 2, "classify chooses among several models")
     result = run("classify", "a", "-c", trained, "-c", trained)
     assert_one_line(result, 2, "must have different names")
 
