@@ -188,7 +188,7 @@ def test_an_error_is_one_line(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [("CorpusError('its disk is gone')", "its disk is gone"), ("KeyError('x')", "a fault")],
+    [("CorpusError('its disk is gone')", "its disk is gone"), ("KeyError('x')", "a bug")],
 )
 def test_an_error_of_one_process_is_that_of_all(error: str, words: str, tmp_path: Path) -> None:
     module = ("-c", FAILING.format(error=error))
