@@ -35,7 +35,9 @@ def gradient_flow(
     """
     T = distance
     if len(tokens) <= T:
-        raise ValueError(f"a gradient over {T} characters needs a longer text than {len(tokens)}")
+        raise ValueError(
+            f"a gradient over {T} characters needs a longer text: this one has {len(tokens)}"
+        )
     ends = rng.integers(T, len(tokens), positions)
     inputs = tokens[ends + np.arange(-T, 0)[:, None]].astype(np.int64)  # (T, B)
     targets = np.full(inputs.shape, IGNORE)

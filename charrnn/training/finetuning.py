@@ -111,7 +111,7 @@ class Pretrained:
         if given is not None and given != own:
             raise ConfigError(
                 f"{setting(name)} must be {own}, as in {self.name}, not {given}; leave it out, or "
-                f"{setting('init_from')} to start afresh"
+                f"train without {setting('init_from')}"
             )
 
     def start(self, config: ModelConfig, vocabulary: Vocabulary) -> CharRNN:

@@ -193,7 +193,7 @@ class Suspended:
             was = self.given.get(name, settings[name])
             if name not in BUDGETS and value not in (was, settings[name]):
                 raise ConfigError(
-                    f"{setting(name)} must be {was!r} as in the run that is to go on, not "
+                    f"{setting(name)} must be {was!r} to resume this run, not "
                     f"{value!r}; leave it out, or start a new run with {setting('force')} instead "
                     f"of {setting('resume')}"
                 )
@@ -207,7 +207,10 @@ def load(model: Path) -> Suspended:
     """
     path = beside(model, RESUME)
     if not path.exists():
-        raise CheckpointError(f"there is no run to resume: {path} does not exist")
+        raise CheckpointError(
+            f"there is no run to resume: {path} does not exist; train without {setting('resume')} "
+            "to start one"
+        )
     return read(path)
 
 

@@ -97,7 +97,7 @@ class Run:
             if self.files is not None and self.files.suspending_is_due():
                 self.suspend()
         except CheckpointError as error:
-            reasons = (progress.trouble, f"{error}; training goes on")
+            reasons = (progress.trouble, f"{error}; training continues")
             return replace(progress, trouble="; ".join(filter(None, reasons)))
         return progress
 

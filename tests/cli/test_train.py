@@ -210,7 +210,7 @@ def test_a_fine_tuned_run_that_goes_on_remembers_what_it_started_from(
     assert longer["init_from"] == first["init_from"]
     assert checkpoint.load(folder / "h.npz").training["init_from"] == first["init_from"]
     result = run("train", "-o", "h.npz", "--init-from", "x.npz", "--resume")
-    assert_one_line(result, 2, "--init-from must be 'm.npz' as in the run that is to go on")
+    assert_one_line(result, 2, "--init-from must be 'm.npz' to resume this run")
 
 
 def test_a_bundled_model_can_be_fine_tuned_by_its_name(run: Run) -> None:

@@ -37,7 +37,7 @@ def test_scores_are_those_of_one_process_in_the_same_order(mode: str, text: Path
         assert (result.code, result.out, result.err) == (0, alone.out, alone.err)
 
 
-@pytest.mark.parametrize("cut", [("--lines",), ("--whole", "--streams", "100")])
+@pytest.mark.parametrize("cut", [("--lines",), ("--whole", "--streams", "20")])
 def test_totals_are_those_of_one_process(cut: tuple[str, ...], text: Path) -> None:
     arguments: tuple[str | Path, ...] = (
         "score",

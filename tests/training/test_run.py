@@ -223,7 +223,7 @@ def test_a_full_disk_ends_no_run(text: Path, output: Path, monkeypatch: pytest.M
         history += itertools.islice(progress, 20)
     kept = [item.trouble for item in history if item.trouble]
     assert kept
-    assert all("No space left on device; training goes on" in trouble for trouble in kept)
+    assert all("No space left on device; training continues" in trouble for trouble in kept)
     history += progress
     assert len(history) == 40
     np.testing.assert_equal(weights(output), weights(whole))
