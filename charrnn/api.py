@@ -88,7 +88,7 @@ class SampleSettings(TypedDict, total=False):
     stop: str | Sequence[str]  # end before this text, or before the first of several
     keep_stop: bool  # end after it instead
     ban: str  # characters that are not drawn
-    no_repeat: int | None  # write no stretch of so many characters twice, the prompt included
+    no_repeat: int | None  # length of a stretch that may not occur twice, prompt included
     regex: str | None  # what the whole continuation matches
     allow_unk: bool  # draw <UNK> too, as U+FFFD
 

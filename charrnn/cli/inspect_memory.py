@@ -61,7 +61,7 @@ def show_memory(
 ) -> None:
     """Print the bits per character by what the model sees, at last those with all of it.
 
-    Each comes as soon as it is known, as large contexts take long.
+    Yields each figure when it is known, because large contexts take long.
 
     Raises:
         ConfigError: contexts are asked of an n-gram model, which has its own.
@@ -115,7 +115,7 @@ def _totals(
 
 
 def _parts(documents: "Documents", size: int | None) -> Iterator[str]:
-    """The documents cut after every so many characters."""
+    """Yield the documents in parts of `size` characters; None cuts nothing."""
     for document in documents:
         step = size or len(document)
         yield from (document[start : start + step] for start in range(0, len(document), step))

@@ -39,7 +39,7 @@ class Constraint(Protocol):
 
 
 class NoRepeat:
-    """No stretch of so many characters stands in the text twice.
+    """Forbid any stretch of a given length that the text already has.
 
     Args:
         text: what is settled of the prompt.

@@ -18,7 +18,7 @@ def complete_novel(
     workers: Workers,
     known: Container[str],
 ) -> None:
-    """Draw the whole texts of many samples, each again as long as it is a known one.
+    """Draw many samples to their ends, and draw those again that are known texts.
 
     Args:
         samples: fresh ones; they are replaced by those that were drawn last.

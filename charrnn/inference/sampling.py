@@ -31,7 +31,7 @@ Array = np.ndarray
 
 _GROUP = 32  # samples drawn side by side in a thread
 _COMPARED = 1024  # samples ranked at a time
-_PROMPT_STEPS = 128  # a prompt is read in chunks of so many tokens
+_PROMPT_STEPS = 128  # tokens of a prompt in a chunk
 
 
 @dataclass

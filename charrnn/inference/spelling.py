@@ -43,7 +43,7 @@ class Spelling:
         return sorted(characters)
 
     def endings(self, held: str) -> Sequence[str]:
-        """What may come of what is held: as it is, first, and with tokens that change it."""
+        """Return what the held text may become: itself first, then with tokens that change it."""
         if not held:
             return ("",)
         composed = normalize(held)

@@ -13,9 +13,9 @@ from charrnn.mixing.inputs import DISCOUNT, UNKNOWN, After, Evidence, levels_of
 
 Array = np.ndarray
 
-_WEIGHT = 2.0  # of what was read, as it is nearer than the training text
-_SHIFT = 32  # of which bits of a hash counts know a context
-_REMEMBERED = 1 << 18  # contexts that are remembered; the oldest are forgotten first
+_WEIGHT = 2.0  # of what is read: it tells more than the training text
+_SHIFT = 32  # counts keep the upper 32 bits of a hash
+_REMEMBERED = 1 << 18  # contexts at most; the oldest are dropped first
 
 
 class LearningEvidence(Evidence):
