@@ -52,7 +52,7 @@ def place_in_word(text: str) -> Iterator[int]:
 
 
 def indentation(text: str) -> Iterator[int]:
-    """Yield the number of spaces and tabs at the start of the line, as far as it is read."""
+    """Yield the number of spaces and tabs read so far at the start of the line."""
     width, at_start = 0, True
     for char in text:
         if char == "\n":

@@ -82,12 +82,10 @@ class LearningEvidence(Evidence):
         tokens = np.append(tokens[pair_kept], np.array([*chain(*own.values())], int))
         read = np.array([*chain(*map(dict.values, own.values()))], counts.dtype)
         counts = np.append(counts[pair_kept], read)
-        order = np.argsort(keys)
-        starts = (np.cumsum(children) - children)[order]
-        children = children[order]
-        ends = np.cumsum(children)
-        pairs = np.repeat(starts - ends + children, children) + np.arange(len(tokens))
-        return Counts(letters, keys[order], children, tokens[pairs], counts[pairs])
+        order, pairs = (
+            np.argsort(each, kind="stable") for each in (keys, np.repeat(keys, children))
+        )
+        return Counts(letters, keys[order], children[order], tokens[pairs], counts[pairs])
 
     def _trained(self, key: int) -> dict[int, float]:
         """Return what followed a context in the training text."""
