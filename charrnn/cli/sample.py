@@ -137,7 +137,7 @@ def sample(
     model = _load(checkpoint, start, adapt)
     copies = _read_copies(novel, novel_min, model, encoding, max_size)
     if novel_only:
-        drawing = replace(drawing, avoid=known_documents(model, copies, encoding, max_size))
+        drawing = replace(drawing, avoid=known_documents(model, copies))
     session = Session(model, drawing, seed, start, colour)
     if interactive:
         session.run(encoding)

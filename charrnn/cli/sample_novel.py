@@ -2,19 +2,20 @@
 
 import shlex
 from collections.abc import Container
-from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import typer
+
+from charrnn.cli.help import Command
 from charrnn.cli.sample_drawing import Copies
 from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
+    from charrnn.text.corpus import Corpus
 
 
-def known_documents(
-    model: "Checkpoint", copies: Copies | None, encoding: str, max_size: int | None
-) -> Container[str]:
+def known_documents(model: "Checkpoint", copies: Copies | None) -> Container[str]:
     """The documents that --novel names, else those of the text that the model was trained on.
 
     Raises:
@@ -23,35 +24,48 @@ def known_documents(
     if copies is not None:
         return copies.documents
     from charrnn.inference.verbatim import whole_documents
+
+    try:
+        return whole_documents(_training_text(model).documents)
+    except CorpusError as error:
+        raise CorpusError(
+            f"--novel-only needs the training text, or --novel CORPUS: {error.message}"
+        ) from None
+
+
+def _training_text(model: "Checkpoint") -> "Corpus":
+    """Read what a model was trained on once more, as its command did."""
     from charrnn.storage.checkpoint import text_hash
     from charrnn.text.corpus import read_corpus
 
-    try:
-        sources = _sources(str(model.training.get("command", "")))
-        corpus = read_corpus(
-            sources, separator=model.separator, encoding=encoding, max_size=max_size
-        )
-    except CorpusError as error:
-        raise CorpusError(f"{error.message}; --novel names the text to compare with") from None
+    options = _options(str(model.training.get("command", "")))
+    corpus = read_corpus(
+        options["corpus"],
+        separator=model.separator,
+        **{name: options[name] for name in ("encoding", "max_size", "field", "glob")},
+    )
     if corpus.sha256 != text_hash(model.training):
-        raise CorpusError(
-            f"the model was trained on another text than {corpus.name} is now; "
-            "--novel names the text to compare with"
-        )
-    return whole_documents(corpus.documents)
+        raise CorpusError(f"{corpus.name} is not the text that the model was trained on")
+    return corpus
 
 
-def _sources(command: str) -> list[str]:
-    """What a command line names to train on.
+def _options(command: str) -> dict[str, Any]:
+    """The values that a command line gives to the options of `charrnn train`.
 
     Raises:
-        CorpusError: it is none, or names standard input.
+        CorpusError: it is another command, or reads standard input.
     """
+    from typer.main import get_command
+
+    from charrnn.cli.train import train
+
     try:
         words = shlex.split(command)
     except ValueError:
         words = []
-    sources = [*takewhile(lambda word: word[:1] != "-", words[2:])]
     if words[:2] != ["charrnn", "train"] or "-" in words:
-        raise CorpusError("the model does not say where its training text is")
-    return sources
+        raise CorpusError("the model does not say where it is")
+    parser = typer.Typer()
+    parser.command("train", cls=Command)(train)
+    context = get_command(parser).make_context("train", words[2:], resilient_parsing=True)
+    return context.params

@@ -10,6 +10,7 @@ from charrnn.cli.sample_drawing import Copies
 from charrnn.cli.sample_novel import known_documents
 from charrnn.config import LINES
 from charrnn.errors import CorpusError
+from charrnn.storage.checkpoint import load
 from charrnn.text.corpus import read_corpus
 from tests.commands import TINY, Run, assert_one_line
 from tests.conftest import MakeCheckpoint, documents_of
@@ -51,7 +52,7 @@ def test_the_training_text_is_compared_with_unless_another_is_named(run: Run, fo
     assert result.code == 0
     assert not {*result.out.split()} & {*NAMES.split()}
     (folder / "names.txt").write_text(NAMES)
-    changed = "the model was trained on another text than names is now; --novel names the text"
+    changed = "or --novel CORPUS: names is not the text that the model was trained on"
     assert_one_line(run("sample", "ann", *model), 1, changed)
     (folder / "names.txt").unlink()
     assert_one_line(run("sample", "ann", *model), 1, "no such file: names.txt")
@@ -61,10 +62,12 @@ def test_the_training_text_is_compared_with_unless_another_is_named(run: Run, fo
     ("command", "found"),
     [
         ("charrnn train names.txt --lines -o x", True),
-        ("charrnn train -o x names.txt", False),
+        ("charrnn train -o x --lines names.txt", True),
         ("charrnn train - --lines", False),
         ("charrnn.train(..., steps=3)", False),
         ("charrnn train 'names.txt", False),
+        ("charrnn train --no-such-option names.txt", False),
+        ("charrnn train", False),
         ("", False),
     ],
 )
@@ -76,12 +79,31 @@ def test_the_command_says_where_the_training_text_is(
     training: dict[str, Any] = {"command": command, "corpus": {"sha256": sha256}}
     model = replace(make_checkpoint(), training=training)
     if found:
-        assert known_documents(model, None, "utf-8", None) == {*NAMES.split()}
+        assert known_documents(model, None) == {*NAMES.split()}
     else:
-        with pytest.raises(CorpusError, match="--novel names the text to compare with"):
-            known_documents(model, None, "utf-8", None)
+        with pytest.raises(CorpusError, match=r"^--novel-only needs the training text, or"):
+            known_documents(model, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        (("pets.csv", "--field", "name"), {"anna", "anne\nhanna"}),
+        (("notes", "--glob", "*.md", "--lines"), {"anna", "hanna"}),
+        (("--lines", "--encoding", "cp949", "cp949.txt"), {"안나", "한나"}),
+    ],
+)
+def test_the_training_text_is_read_as_in_training(
+    run: Run, folder: Path, options: tuple[str, ...], known: set[str]
+) -> None:
+    (folder / "pets.csv").write_text('name,id\nanna,1\n"anne\nhanna",2\n')
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.md").write_text("anna\nhanna\n")
+    (folder / "cp949.txt").write_text("안나\n한나\n", encoding="cp949")
+    assert run("train", *options, *TINY, "-o", "m.npz", "-q").code == 0
+    assert known_documents(load(folder / "m.npz"), None) == known
 
 
 def test_a_named_corpus_goes_first(make_checkpoint: MakeCheckpoint) -> None:
     copies = Copies.of(documents_of(["ab", "c"]), 3)
-    assert known_documents(make_checkpoint(), copies, "utf-8", None) == {"ab", "c"}
+    assert known_documents(make_checkpoint(), copies) == {"ab", "c"}
