@@ -1,19 +1,16 @@
-"""The texts to score: from the command line, files or JSON Lines."""
+"""The texts to score: from the command line, from files, or from a field of their records."""
 
-import json
 import select
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from charrnn.cli.options import as_line, refuse_file_name
+from charrnn.cli.options import refuse_file_name
 from charrnn.config import LINES, WHOLE
-from charrnn.errors import CharRNNError, ConfigError, CorpusError
+from charrnn.errors import CharRNNError, ConfigError
 
-_DEEP = 100  # brackets in an object that may be nested deeply
 # Texts and characters in the first block, which is soon ready, and how many times as many are in
 # the largest. A single text may have more characters.
 _TEXTS, _CHARS, _TIMES = 64, 1 << 12, 64
@@ -23,11 +20,11 @@ STDIN = Path("-")
 
 @dataclass(frozen=True)
 class Given:
-    """A text, its name in the output, and the JSON object that it came in."""
+    """A text, its name in the output, and the record that it came in."""
 
     name: str
     text: str
-    fields: dict[str, Any] | None = None  # of the JSON object
+    fields: dict[str, Any] | None = None  # of the record
     num_bytes: int = 0  # in the file, as UTF-8
 
     @property
@@ -71,7 +68,7 @@ class Sources:
     separator: str
     encoding: str
     max_size: int | None
-    field: str | None = None  # files are JSON Lines with the text in this field
+    field: str | None = None  # files hold records with the text in this field
 
     def read(self) -> Iterator[Given]:
         """Yield everything to score; a text is its own name, a whole file has that of the file."""
@@ -175,53 +172,23 @@ def blocks(texts: Iterable[Given | None]) -> Iterator[list[Given]]:
 
 
 def _objects(file: Path, field: str, encoding: str, max_size: int | None) -> Iterator[Given | None]:
-    """Yield the texts of a file of JSON Lines, without blank lines.
+    """Yield the texts of records, with None where more of a pipe has to be read first.
 
     Raises:
-        CorpusError: a line is not an object with a string in this field; names the line.
+        CorpusError: a record is broken, or has no text in this field; names where it stands.
     """
-    from charrnn.text.reading import lines_in, name_of, read_pieces
+    from charrnn.text.fields import records
+    from charrnn.text.reading import lines_of, name_of, read_pieces
 
-    numbers = count(1)
-    for lines in lines_in(read_pieces(file, encoding, max_size, compose=False)):
-        for line, number in zip(lines, numbers, strict=False):
-            if line.strip():
-                where = f"line {number} of {name_of(file)}"
-                fields = _parsed(line, where)
-                text = _text(fields, field, where)
-                yield Given(text, text, fields, _size(line))
+    num_bytes = 0  # of the lines since the last record
+
+    def lines() -> Iterator[str]:
+        nonlocal num_bytes
+        for line in lines_of(read_pieces(file, encoding, max_size, compose=False)):
+            num_bytes += _size(line)
+            yield line
+
+    for record in records(lines(), field, name_of(file), strict=True):
+        yield Given(record.text, record.text, record.fields, num_bytes)
+        num_bytes = 0
         yield from _pause(file)
-
-
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line, parse_constant=_refuse)
-        if line.count("[") + line.count("{") > _DEEP:
-            as_line(found)  # raises here, where the line is known, if it cannot be printed
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at column {error.colno}"
-        raise CorpusError(f"{where} is not JSON: {reason}") from None
-    except ValueError as error:  # a number is too long
-        raise CorpusError(f"{where} is not JSON: {error}") from None
-    except RecursionError:
-        raise CorpusError(f"{where} is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise CorpusError(f"{where} is not a JSON object")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _text(fields: dict[str, Any], field: str, where: str) -> str:
-    text = fields.get(field)
-    if not isinstance(text, str):
-        raise CorpusError(
-            f"{where} has no string in {field!r}; set the field to score with --field"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise CorpusError(f"{where} has half a surrogate pair in {field!r}") from None
-    return text

@@ -52,8 +52,7 @@ Field = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Read JSON Lines, score this field, and add the scores to each object.  "
-        "[default: read text]",
+        help="Field of JSON Lines, CSV or TSV to score; adds the scores.  [default: none]",
         show_default=False,
     ),
 ]

@@ -202,6 +202,40 @@ def test_json_lines_from_a_packed_file_and_with_other_outputs(
     assert len(run(*command, "--adapt").objects()) == len(TEXTS)
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.csv", 'id,"text"\r\n1,"hello, ""world"""\r\n2,"the\r\nwell"\r\n'),
+        ("x.tsv", 'id\ttext\n1\thello, "world"\n2\tthe\\nwell\n'),
+        (
+            "x.json",
+            '[{"id": "1", "text": "hello, \\"world\\""},\n{"id": "2", "text": "the\\nwell"}]',
+        ),
+    ],
+)
+def test_records_of_tables_and_arrays_are_those_of_json_lines(
+    run: Run, trained: Path, folder: Path, name: str, data: str
+) -> None:
+    (folder / name).write_bytes(data.encode())
+    texts = ['hello, "world"', r"the\nwell" if name == "x.tsv" else "the\nwell"]
+    lines = as_jsonl([{"id": str(n), "text": text} for n, text in enumerate(texts, start=1)])
+    command = ("score", "-c", trained, "--field", "text")
+    expected = run(*command, stdin=lines).objects()
+    assert [*expected[0]][:3] == ["id", "text", "log_prob"]
+    for found in (run(*command, "--file", name), run(*command, stdin=data.encode())):
+        assert [each["log_prob"] for each in found.objects()] == [
+            each["log_prob"] for each in expected
+        ]
+        assert [each["id"] for each in found.objects()] == ["1", "2"]
+
+
+def test_a_field_of_an_object_in_an_object(run: Run, trained: Path) -> None:
+    line = b'{"a": {"b": "the\\r\\nwell"}}'
+    (found,) = run("score", "-c", trained, "--field", "a.b", stdin=line).objects()
+    assert found["a"] == {"b": "the\r\nwell"}  # as it came, though its line end counts once
+    assert (found["chars"], found["unk"]) == (len("the\nwell") + 1, len("\n"))
+
+
 GOOD = '{"text": "fine"}\n'
 
 
@@ -210,10 +244,10 @@ GOOD = '{"text": "fine"}\n'
     [
         ("{", "line 3 of standard input is not JSON: Expecting property name"),
         ('{"text": "a"} x', "is not JSON: Extra data at column 15"),
-        ('"text"', "is not a JSON object"),
-        ("[1]", "is not a JSON object"),
-        ('{"body": "a"}', "has no string in 'text'; set the field to score with --field"),
-        ('{"text": 1}', "has no string in 'text'"),
+        ('"text"', "is not an object with fields"),
+        ("[1]", "is not an object with fields"),
+        ('{"body": "a"}', "has no field 'text'; the fields are body"),
+        ('{"text": 1, "body": "a"}', "has a number in 'text'; fields with text: body"),
         ('{"text": "a", "x": NaN}', "NaN is not a JSON number"),
         ('{"text": "a", "x": 1' + "0" * 5000 + "}", "is not JSON"),
         ('{"text": "\\ud800"}', "half a surrogate pair in 'text'"),

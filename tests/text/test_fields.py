@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn.errors import CorpusError
 from charrnn.text import reading
-from charrnn.text.fields import read_field
+from charrnn.text.fields import read_field, records
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 TEXTS = ["plain", 'a "quoted", one', "two\nlines\n\nand more", "", "tab\tand; semicolon", "한글 é"]
@@ -70,12 +70,15 @@ def test_a_line_of_tsv_is_a_record_whose_quotes_are_text() -> None:
 def test_the_delimiter_is_the_one_that_makes_the_column() -> None:
     assert read("id; text\n1;a,b\n") == ["a,b"]
     assert read("id\ttext\n1\ta;b\n", name="a.csv") == ["a;b"]
+    assert read("id|text\n1|a;b\n") == ["a;b"]
     assert read("text\nb\n\nc\n") == ["b", "c"]
 
 
 def test_the_name_tells_a_table_from_json() -> None:
     assert read("{x},text\n1,a\n", name="a.csv") == ["a"]
     assert read('{"text": "a"}\n', name="a.txt") == ["a"]
+    with pytest.raises(CorpusError, match=r"line 1 of a\.jsonl is not an object with fields"):
+        read('"text"\n"a"\n', name="a.jsonl")
 
 
 def test_a_field_of_an_object_in_an_object() -> None:
@@ -118,20 +121,32 @@ def test_of_nothing_comes_nothing(data: str) -> None:
         ('[{"text": "a"},\n{"text": 1}]', "item 2 of standard input has a number in 'text'"),
         ('\n[{"text": "a"},\n{"text"]', "line 3 of standard input is not JSON: Expecting ':'"),
         ('{"text": "a"}\n{"text": "\\udc00"}', "line 2 of standard input has half a surrogate"),
-        ('{"text": ' + "[" * 100_000, "is JSON that cannot be read"),
+        ('{"text": ' + "[" * 100_000, "line 1 of standard input is nested too deeply"),
         ('{"x": ' + '{"a":' * 50 + "1" + "}" * 51, "line 1 of standard input has no field 'text'"),
-        ('{"x": ' + "1" * 5000 + "}", "line 1 of standard input is JSON that cannot be read"),
+        ('{"x": ' + "1" * 5000 + "}", "line 1 of standard input is not JSON that can be read: Ex"),
         ("id,txt\n1,a\n", "line 1 of standard input has no column 'text'; the fields are id, txt"),
         ("id,text\n1,a\n2\n", "line 3 of standard input has 1 of 2 columns; the fields are"),
         ('id,text\n1,"a\nb"\n2,a,b\n', "line 4 of standard input has 3 columns instead of 2"),
         ('id,text\n1,"a" b\n', "line 2 of standard input is not CSV: ',' expected after '\"'"),
         ('id,text\n1,a\n2,"b\nc\nd\n', "line 3 of standard input opens a quote and never closes"),
         ("id\ttext\n1\ta\n2\n", "line 3 of standard input has 1 of 2 columns"),
+        ("text,id,text\na,1,b\n", "line 1 of standard input has 2 columns 'text': rename one"),
+        ("The cat sat.\n", "line 1 of standard input is neither JSON nor a header with a column"),
     ],
 )  # fmt: skip
 def test_what_is_broken_is_named_by_its_line(data: str, message: str) -> None:
     with pytest.raises(CorpusError, match=re.escape(message)):
         read(data)
+
+
+@pytest.mark.parametrize("line", ['{"x": NaN, "text": "a"}', '{"text": "a", "x": %s}'])
+def test_what_cannot_be_printed_again_is_refused_only_where_it_must_be(line: str) -> None:
+    lines = [line.replace("%s", "[" * 100 + "]" * 100)]
+    assert [record.text for record in records(lines, "text", "x")] == ["a"]
+    with pytest.raises(
+        CorpusError, match=r"line 1 of x is (nested too deeply|not JSON .*: NaN is)"
+    ):
+        [*records(lines, "text", "x", strict=True)]
 
 
 def test_an_error_names_some_of_many_fields() -> None:
