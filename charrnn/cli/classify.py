@@ -1,6 +1,6 @@
 """`charrnn classify`: say which of several models a text comes from."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ def classify(
     checkpoints: option.Candidates = None,
     files: option.Files = None,
     labels: option.Labels = None,
-    lines: option.Lines = None,
+    lines: option.LinesUnlessWhole = None,
     split_on: SplitOn = None,
     eos: option.Eos = None,
     encoding: Encoding = "utf-8",
@@ -63,9 +63,9 @@ def classify(
     refuse_together(typed(context), _GOES_WITHOUT)
     models = load_models(checkpoints or [])
     if labels is not None:
-        labelled = _labelled(labels, encoding, max_size)
+        labelled = _labelled(labels, models, encoding, max_size)
         given = (Given(text, text) for text, _ in labelled)
-        found = [item.label for item in _classified(models, given, eos, threads)]
+        found = [item.label for _, item in _classified(models, given, eos, threads)]
         _print_accuracy([label for _, label in labelled], found, list(models), as_json)
         return
     if not texts_given:
@@ -74,8 +74,8 @@ def classify(
     if separator is None:
         separator = LINES
     sources = Sources([*map(unescaped, texts or [])], files or [], separator, encoding, max_size)
-    for item in _classified(models, sources.arriving(), eos, threads):
-        print(_object(item) if as_json else _line(item))
+    for name, item in _classified(models, sources.arriving(), eos, threads):
+        print(_object(name, item) if as_json else _line(name, item))
 
 
 def load_models(paths: Sequence[Path]) -> "dict[str, Checkpoint]":
@@ -97,13 +97,15 @@ def _classified(
     texts: Iterable[Given | None],
     eos: bool | None,
     threads: int | None,
-) -> "Iterator[Classification]":
+) -> "Iterator[tuple[str, Classification]]":
+    """Yield each text's name and what it is."""
     from charrnn.inference.classification import classify
     from charrnn.parallel.threads import Workers
 
     with Workers(threads) as workers:
         for block in blocks(texts):
-            yield from classify(models, [given.text for given in block], eos=eos, workers=workers)
+            found = classify(models, [given.text for given in block], eos=eos, workers=workers)
+            yield from zip((given.name for given in block), found, strict=True)
 
 
 def _print_accuracy(
@@ -121,29 +123,40 @@ def _print_accuracy(
         confusion_table(confusions, labels)
 
 
-def _labelled(path: Path, encoding: str, max_size: int | None) -> list[tuple[str, str]]:
-    """(text, label) of each line that is not empty."""
-    from charrnn.text.reading import read_text, split_lines
+def _labelled(
+    path: Path, labels: Collection[str], encoding: str, max_size: int | None
+) -> list[tuple[str, str]]:
+    """(text, label) of each line that is not empty.
+
+    Raises:
+        CorpusError: a line has no label, or none of these.
+    """
+    from charrnn.text.reading import name_of, read_text, split_lines
 
     found = []
     for number, line in enumerate(split_lines(read_text(path, encoding, max_size)), start=1):
         text, tab, label = line.rpartition("\t")
+        where = f"line {number} of {name_of(path)}"
         if line and not tab:
-            raise CorpusError(f"line {number} of {path} must be TEXT, a tab and LABEL")
+            raise CorpusError(f"{where} must be TEXT, a tab and LABEL")
+        if line and label not in labels:
+            raise CorpusError(
+                f"{where} has the label {label!r}; the models are {', '.join(labels)}"
+            )
         if line:
             found.append((text, label))
     return found
 
 
-def _object(item: "Classification") -> str:
-    fields: dict[str, Any] = {"text": item.text, "label": item.label}
+def _object(name: str, item: "Classification") -> str:
+    fields: dict[str, Any] = {"text": name, "label": item.label}
     fields |= {"posterior": item.posterior, "log_prob": item.log_probs}
     return as_line(fields | {"unk": item.unk, "eos": item.eos})
 
 
-def _line(item: "Classification") -> str:
+def _line(name: str, item: "Classification") -> str:
     """A line in columns; the last one counts what the chosen model does not know."""
     from charrnn.render.display import spelled_out, unknown
 
-    label, text = (printable(spelled_out(name)) for name in (item.label, item.text))
+    label, text = (printable(spelled_out(each)) for each in (item.label, name))
     return as_row(label, f"{item.posterior[item.label]:.6g}", text, unknown(item.unk[item.label]))

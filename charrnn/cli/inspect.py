@@ -21,6 +21,7 @@ from charrnn.cli.options import (
 )
 from charrnn.config import LINES
 from charrnn.errors import ConfigError, CorpusError
+from charrnn.resources import bundled_corpora, model_names
 
 if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
@@ -107,7 +108,7 @@ def _apart(names: Sequence[str], neuron: str | None) -> tuple[list[Path], str | 
     """Split the arguments into models and the text of --neuron, which comes last."""
     if neuron is None:
         return [*map(Path, names)], None
-    if not names:
+    if not names or names[-1] in {*model_names()} - {*bundled_corpora()}:
         raise ConfigError("--neuron needs a text: add a file, or '-' for stdin")
     return [*map(Path, names[:-1])], names[-1]
 

@@ -33,6 +33,7 @@ Checkpoints = Annotated[
         "-c",
         metavar="<path>",
         autocompletion=models,
+        readable=False,
     ),
 ]
 Everything = Annotated[bool, typer.Option("--list", help="List the models and corpora at hand.")]
@@ -77,5 +78,6 @@ Html = Annotated[
     Path | None, _option("Write --neuron or --neurons to a web page.", metavar="<path>")
 ]
 GradientFlow = Annotated[
-    Path | None, _option("Show how far the gradient flows back on a text.", metavar="<path>")
+    Path | None,
+    _option("Show how far the gradient flows back on a text.", metavar="<path>", readable=False),
 ]

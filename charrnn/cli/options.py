@@ -66,6 +66,7 @@ CheckpointPath = Annotated[
         help="Model: a name or .npz file.  [default: the newest in ./checkpoints, else everyday]",
         autocompletion=models,
         show_default=False,
+        readable=False,  # whatever reads it says why it cannot
     ),
 ]
 Threads = Annotated[

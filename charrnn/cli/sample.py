@@ -144,7 +144,9 @@ def sample(
     elif next_character:
         print_next(model, start, as_json)
     elif choices is not None:
-        print_choices(model, start, read_choices(choices, prompt, encoding, max_size), as_json)
+        texts = read_choices(choices, prompt, encoding, max_size)
+        with Workers(threads) as workers:
+            print_choices(model, start, texts, as_json, workers)
     elif drawing.is_single and prompts is None and copies is None and not as_json:
         session.draw()
     else:

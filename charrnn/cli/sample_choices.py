@@ -13,6 +13,7 @@ from charrnn.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from charrnn.inference.scores import Score
+    from charrnn.parallel.threads import Workers
     from charrnn.storage.checkpoint import Checkpoint
 
 
@@ -36,13 +37,13 @@ def read_choices(path: Path, prompt: str, encoding: str, max_size: int | None) -
     return [*found]
 
 
-def print_choices(model: "Checkpoint", prompt: str, texts: Sequence[str], as_json: bool) -> None:
+def print_choices(
+    model: "Checkpoint", prompt: str, texts: Sequence[str], as_json: bool, workers: "Workers"
+) -> None:
     """Print continuations of a prompt with their log P and P, the most probable first."""
     from charrnn.inference.scoring import score
-    from charrnn.parallel.threads import Workers
 
-    with Workers() as workers:
-        found = score(model, texts, given=prompt, eos=False, workers=workers)
+    found = score(model, texts, given=prompt, eos=False, workers=workers)
     ranked = sorted(found, key=lambda each: -each.log_prob)
     if as_json:
         for each in ranked:

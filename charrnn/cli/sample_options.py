@@ -91,7 +91,7 @@ AllowUnk = Annotated[
 Seed = Annotated[int | None, _unset("Random seed.", "random", min=0, max=MAX_SEED)]
 Prompts = Annotated[
     Path | None,
-    _unset("Continue each line of a file ('-': stdin); prints JSON Lines."),
+    _unset("Continue each line of a file ('-': stdin); prints JSON Lines.", readable=False),
 ]
 Adapt = Annotated[
     bool,
@@ -102,7 +102,7 @@ Next = Annotated[
 ]
 Choices = Annotated[
     Path | None,
-    _unset("Rank the lines of a file ('-': stdin) as continuations of PROMPT."),
+    _unset("Rank the lines of a file ('-': stdin) as continuations of PROMPT.", readable=False),
 ]
 Interactive = Annotated[
     bool,

@@ -35,6 +35,7 @@ Enter            another continuation of the same text
 /min-p P         keep tokens at least P times as probable as the most probable one
 /stop [TEXT]     end before TEXT, beside earlier stops; alone: remove all stops
 /ban [TEXT]      never write the characters of TEXT; alone: allow all
+/no-repeat N     write no stretch of N characters twice, or off
 /regex [PATTERN] match a regular expression; alone: match anything
 /colour          switch colours by surprise on or off
 /seed N          random seed of the next text; alone: show that of the last one
@@ -43,11 +44,13 @@ Enter            another continuation of the same text
 A setting without a value shows it. Commands can be shortened, as in /temp 0.5."""
 _NUMBERS: dict[str, Callable[[str], Any]] = {
     "length": int,
-    "top-k": lambda text: None if text == "all" else int(text),
+    "top-k": int,
     "top-p": float,
     "min-p": float,
+    "no-repeat": int,
     "seed": int,
 }
+_UNSET = {"top-k": "all", "no-repeat": "off"}  # what None is called
 _COMMANDS = (
     *("start", "next", "pick", "go", "undo", "temperature", *_NUMBERS),
     *("stop", "ban", "regex", "colour", "help", "quit"),
@@ -202,7 +205,8 @@ class Session:
         if command == "temperature":
             self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
             return
-        parsed = _number(command, value, _NUMBERS[command])
+        is_unset = value == _UNSET.get(command)
+        parsed = None if is_unset else _number(command, value, _NUMBERS[command])
         if command == "seed":
             check_int("seed", parsed, 0, MAX_SEED)
             self.seed = parsed
@@ -223,7 +227,7 @@ class Session:
             value = str(self.last_seed)
         else:
             found = getattr(self.drawing.config, command.replace("-", "_"))
-            value = "all" if found is None else str(found)
+            value = _UNSET[command] if found is None else str(found)
         message(f"{command} {value}")
 
 
@@ -244,21 +248,26 @@ def _full_name(word: str) -> str:
     found = [name for name in _COMMANDS if word and name.startswith(word)]
     if len(found) == 1:
         return found[0]
+    meant = " or ".join(f"'/{name}'" for name in found)
     hint = did_you_mean(word, {name: f"/{name}" for name in _COMMANDS})
+    hint = f"; did you mean {meant}?" if meant else hint
     raise ConfigError(
         f"unknown command: /{word}{hint} (type /help, or /start TEXT for a text that begins with /)"
     )
 
 
 def _prepare_stdin(encoding: str) -> None:
-    """Enable line editing on a terminal, and set the encoding of any other stdin."""
+    """Enable line editing on a terminal, and set the encoding of any other stdin.
+
+    Lines end as in files.
+    """
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows edits lines by itself
             import_module("readline")
     if isinstance(sys.stdin, io.TextIOWrapper):
         wanted = sys.stdin.encoding if sys.stdin.isatty() else encoding
         try:
-            sys.stdin.reconfigure(encoding=wanted, errors="surrogateescape")
+            sys.stdin.reconfigure(encoding=wanted, errors="surrogateescape", newline=None)
         except (LookupError, ValueError):
             raise ConfigError(f"unknown encoding {encoding!r}; try utf-8 or cp949") from None
 

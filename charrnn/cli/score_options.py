@@ -11,7 +11,7 @@ Texts = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TEXT",
-        help="Texts to score; '-' reads them from stdin.  [default: stdin]",
+        help="Texts; '-' reads them from stdin.  [default: stdin]",
         show_default=False,
     ),
 ]
@@ -25,6 +25,7 @@ Checkpoints = Annotated[
         "./checkpoints, else everyday]",
         autocompletion=models,
         show_default=False,
+        readable=False,
     ),
 ]
 Candidates = Annotated[
@@ -36,6 +37,7 @@ Candidates = Annotated[
         help="Model: a name or .npz file; repeat it for each.",
         autocompletion=models,
         show_default=False,
+        readable=False,
     ),
 ]
 Files = Annotated[
@@ -44,8 +46,9 @@ Files = Annotated[
         "--file",
         "-f",
         metavar="<path>",
-        help="File to score; '-' is stdin; can be repeated.",
+        help="File of texts; '-' is stdin; can be repeated.",
         show_default=False,
+        readable=False,
     ),
 ]
 Field = Annotated[
@@ -61,6 +64,14 @@ Lines = Annotated[
     typer.Option(
         "--lines/--whole",
         help="Score each line, or each file, as a text.  [default: as in training]",
+        show_default=False,
+    ),
+]
+LinesUnlessWhole = Annotated[
+    bool | None,
+    typer.Option(
+        "--lines/--whole",
+        help="Take each line, or each file, as a text.  [default: --lines]",
         show_default=False,
     ),
 ]
@@ -111,6 +122,7 @@ Labels = Annotated[
     typer.Option(
         help="Print the accuracy on a file of lines TEXT, tab, model name.  [default: none]",
         show_default=False,
+        readable=False,
     ),
 ]
 Streams = Annotated[

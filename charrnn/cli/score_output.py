@@ -57,7 +57,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         if self.bits is not None:
-            check_float("fail_over", self.bits, 0, sys.float_info.max)
+            check_float("fail_over", self.bits, 0, math.inf)
 
     def see(self, score: "Score | Tally") -> None:
         """Record how much of a text the model knows."""

@@ -45,6 +45,7 @@ InitFrom = Annotated[
         help="Model to fine-tune.  [default: none]",
         autocompletion=models,
         show_default=False,
+        readable=False,
     ),
 ]
 Cell = Annotated[str, _choice("Recurrent cell, or ngram for an n-gram model", CELLS)]

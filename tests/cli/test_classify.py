@@ -38,7 +38,9 @@ def test_texts_come_from_files_and_standard_input(
         return [each["text"] for each in found]
 
     assert texts("--file", "two.txt") == ["hello", "held"]
-    assert texts("--file", "two.txt", "--whole") == ["hello\nheld"]
+    assert texts("--file", "two.txt", "--whole") == ["two.txt"]
+    shown = run("classify", *models, "--file", "two.txt", "--whole").out
+    assert shown.split("\t")[2].strip() == "two.txt"
     assert texts("the", "-", stdin=b"a\nb\n") == ["the", "a", "b"]
     assert texts(stdin=b"a;b\n") == ["a;b"]
     assert texts("--split-on", ";", stdin=b"a;b\n") == ["a", "b"]
@@ -61,6 +63,9 @@ def test_the_accuracy_is_that_of_the_labels(
     (folder / "labels.tsv").write_text("the old well\n")
     result = run("classify", "--labels", "labels.tsv", *models)
     assert_one_line(result, 1, "line 1 of labels.tsv must be TEXT, a tab and LABEL")
+    result = run("classify", "--labels", "-", *models, stdin=b"a\tother\nb\tmodel.npz\n")
+    wrong = "line 2 of standard input has the label 'model.npz'; the models are model, other"
+    assert_one_line(result, 1, wrong)
 
 
 def test_one_model_leaves_no_choice(run: Run, trained: Path) -> None:

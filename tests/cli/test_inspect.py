@@ -240,6 +240,7 @@ def test_a_model_needs_no_option(run: Run) -> None:
         ("m.npz", 2, "only --plot takes several models"),
         ("m.npz --neuron 1 text.txt", 2, "only --plot takes several models"),
         ("--neuron 1", 2, "--neuron needs a text"),
+        ("--neuron 1 everyday", 2, "--neuron needs a text"),
         ("--neuron 99 text.txt", 2, "--neuron must be a number from 0 to 7, not '99'"),
         ("--neuron x text.txt", 2, "--neuron must be"),
         ("--neuron 1 nofile", 1, "no such file: nofile"),

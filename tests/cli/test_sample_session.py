@@ -182,6 +182,8 @@ def test_quit_ends(talk: Talk) -> None:
     [
         ("/paint", "unknown command: /paint (type /help"),
         ("/", "unknown command: / (type /help"),
+        ("/s", "unknown command: /s; did you mean '/start' or '/seed' or '/stop'? (type /help"),
+        ("/no-repeat x", "no-repeat must be a number, not 'x'"),
         ("/top 1", "unknown command: /top; did you mean '/top-k' or '/top-p'? (type /help"),
         ("/lenght 1", "unknown command: /lenght; did you mean '/length'?"),
         ("/temp hot", "temperature must be a number, or several separated by commas, not 'hot'"),
@@ -220,6 +222,16 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert words in done.err
     assert done.out.splitlines()[0] == texts(run, endless, "he", 5)[0].strip("\n")
     assert [text[:2] for text in done.out.splitlines()] == ["he", "he"]
+
+
+def test_no_stretch_is_written_twice_until_that_is_off(talk: Talk, run: Run, endless: Path) -> None:
+    done = talk("/no-repeat 2", "/no-repeat", "he", "/regex h+", "/no off", "/no", "/seed 5", "")
+    expected = texts(run, endless, "he", 5, no_repeat=2) + texts(run, endless, "he", 5)
+    assert done.out == "".join(expected)
+    assert expected[0] != expected[1]
+    assert done.err.splitlines() == [
+        "no-repeat 2", "error: regex and no-repeat cannot be combined", "no-repeat off",
+    ]  # fmt: skip
 
 
 def test_stdin_has_the_encoding_that_is_named(run: Run, endless: Path) -> None:

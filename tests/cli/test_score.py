@@ -280,6 +280,11 @@ def test_what_does_not_go_together_is_wrong_usage(run: Run, trained: Path, optio
     assert not Path("x").exists()
 
 
+def test_a_limit_has_no_upper_end(run: Run, trained: Path) -> None:
+    result = run("score", "a", "-c", trained, "--fail-over", "-1")
+    assert_one_line(result, 2, "--fail-over must be at least 0, not -1")
+
+
 @posix
 def test_score_on_a_terminal_without_texts_is_wrong_usage() -> None:
     assert on_a_terminal("score") == "error: nothing to score: give a TEXT or --file FILE\r\n"

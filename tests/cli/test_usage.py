@@ -1,5 +1,6 @@
 """What an error says of a command line that cannot be parsed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,24 @@ from tests.commands import Run, assert_one_line
 )
 def test_an_unknown_option_is_named_with_the_nearest(run: Run, command: str, words: str) -> None:
     assert_one_line(run(*command.split()), 2, words)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("score", "--file", "a.txt"),
+        ("sample", "--choices", "a.txt"),
+        ("sample", "--prompts", "a.txt"),
+        ("inspect", "--gradient-flow", "a.txt"),
+        ("classify", "-c", "everyday", "--labels", "a.txt"),
+    ],
+)
+def test_whether_a_file_can_be_read_is_left_to_what_reads_it(
+    run: Run, trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (folder / "a.txt").write_text("he\teveryday\n" * 60)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # what the parser would ask
+    assert run(*command, "-c", trained).code == 0
 
 
 @pytest.mark.parametrize("text", ["-caption", "-n teresting", "-c it is"])
