@@ -14,10 +14,12 @@ from typing import Any, TypedDict, Unpack
 
 from charrnn.config import MAX_SEED, SampleConfig, VocabularyConfig, check_flag, check_int
 from charrnn.errors import ConfigError, did_you_mean
-from charrnn.inference.sampling import Sample, complete, next_tokens
+from charrnn.inference.novelty import complete_novel
+from charrnn.inference.sampling import Sample, next_tokens
 from charrnn.inference.scores import Score
 from charrnn.inference.scoring import score
 from charrnn.inference.state import State
+from charrnn.inference.verbatim import whole_documents
 from charrnn.parallel.threads import Workers, one_blas_thread
 from charrnn.storage import checkpoint
 from charrnn.storage.checkpoint import Checkpoint
@@ -114,43 +116,55 @@ class Model:
         prompt: str = "",
         *,
         seed: int | None = None,
+        novel: Source | None = None,
         **settings: Unpack[SampleSettings],
     ) -> str:
         """Write a text that begins with the prompt, as `charrnn sample` prints it.
 
         Args:
             seed: random seed; None is another one each time.
+            novel: documents not to write, as for `train`: what is one of them is drawn again.
             settings: see `SampleSettings`; temperature is 0.8 unless given, 1 is the model's own
                 distribution.
 
         Raises:
             ConfigError: a value is out of range, or nothing that can be written matches.
-            CorpusError: the prompt is not valid Unicode.
+            CorpusError: the prompt is not valid Unicode, or 100 tries are not novel.
         """
         _check_text("prompt", prompt, "samples")
         _check_settings("sample", settings, SampleSettings)
-        return self.samples([prompt], SampleConfig(**settings), seed=seed)[0].text
+        return self.samples([prompt], SampleConfig(**settings), seed=seed, novel=novel)[0].text
 
     def samples(
-        self, prompts: Sequence[str], config: SampleConfig = _PLAIN, *, seed: int | None = None
+        self,
+        prompts: Sequence[str],
+        config: SampleConfig = _PLAIN,
+        *,
+        seed: int | None = None,
+        novel: Source | None = None,
     ) -> list[Sample]:
         """Write texts for many prompts, with their log-probabilities and why they ended.
 
         Args:
             seed: random seed of the first; prompt j uses seed + j. None is another one each time.
+            novel: documents not to write; see `sample`.
 
         Raises:
             ConfigError: a value is out of range.
-            CorpusError: a prompt is not valid Unicode.
+            CorpusError: a prompt is not valid Unicode, or 100 tries are not novel.
         """
+        if not isinstance(config, SampleConfig):
+            raise ConfigError(f"config must be a SampleConfig, not {_kind(config)}")
         prompts = _checked_texts("prompts", prompts, "sample")
         if seed is not None:
             check_int("seed", seed, 0, MAX_SEED)
         first = randbelow(1 << 32) if seed is None else seed
         config = replace(config, stop=[*map(normalize, config.stops)])
         found = [Sample(prompt, first + number) for number, prompt in enumerate(prompts)]
+        of = self.checkpoint.separator
+        known = {} if novel is None else whole_documents(read_source(novel, of).documents)
         with _working(self.threads) as workers:
-            complete(self.checkpoint, found, config, workers)
+            complete_novel(self.checkpoint, found, config, workers, known)
         return found
 
     def next(self, prompt: str = "") -> list[tuple[str, float]]:
@@ -164,6 +178,12 @@ class Model:
         _check_text("prompt", prompt)
         with one_blas_thread():
             return next_tokens(self.checkpoint, prompt)
+
+    def choices(self, prompt: str, texts: Sequence[str]) -> list[Score]:
+        """Rank texts as continuations of the prompt, the most probable first; no end counts."""
+        _check_text("prompt", prompt)
+        found = self.scores(texts, given=prompt, eos=False)
+        return sorted(found, key=lambda score: -score.log_prob)
 
     def state(self) -> State:
         """Begin to read a text in steps: `feed` it, ask what comes `next`, `copy` it to branch."""
@@ -282,6 +302,10 @@ def train(
     started = time.perf_counter()
     _check_settings("train", settings, Settings)
     check_flag("force", force)
+    _check_text("encoding", encoding)
+    for name, value in (("split_on", split_on), ("field", field), ("glob", glob)):
+        _check_text(name, "" if value is None else value)
+    check_int("max_size", 1 if max_size is None else max_size, 1)
     file = None if output is None else _path("output", output)
     given = {name: value for name, value in settings.items() if value is not None}
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}

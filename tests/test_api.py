@@ -125,6 +125,31 @@ def test_settings_of_a_sample_are_kept(model: charrnn.Model) -> None:
     assert decomposed[0].stop in ("eos", "length")
 
 
+def test_what_is_not_novel_is_drawn_again(model: charrnn.Model, folder: Path) -> None:
+    plain = [sample.text for sample in model.samples(["a"] * 20, SampleConfig(length=2), seed=1)]
+    known = plain[::2]
+    (folder / "known.txt").write_text("\n".join(known))
+    for novel in (known, folder / "known.txt"):
+        found = model.samples(["a"] * 20, SampleConfig(length=2), seed=1, novel=novel)
+        assert {*known}.isdisjoint(sample.text for sample in found)
+        same = [new.text == old for new, old in zip(found, plain, strict=True)]
+        assert same == [old not in known for old in plain]
+        assert model.sample("a", length=2, seed=1, novel=novel) == found[0].text
+    greedy: SampleSettings = {"length": 2, "temperature": 0}
+    with pytest.raises(charrnn.CorpusError, match="stands in the corpus, and temperature 0"):
+        model.sample("a", novel=[model.sample("a", **greedy)], **greedy)
+
+
+def test_choices_are_ranked_by_their_scores(model: charrnn.Model) -> None:
+    texts = ["a", "bc", "cab", "", "z"]
+    found = model.choices("ab", texts)
+    assert [score.text for score in found] == sorted(
+        texts, key=lambda text: -model.score(text, given="ab", eos=False).log_prob
+    )
+    assert not any(score.eos for score in found)
+    assert model.choices("ab", []) == []
+
+
 def test_what_comes_next_adds_up_to_one(model: charrnn.Model) -> None:
     found = model.next("ab")
     assert {token for token, _ in found} == {"a", "b", "c", "<EOS>", "<UNK>"}
@@ -340,6 +365,15 @@ load: Any = charrnn.load
             lambda _: train(TEXT, init_from=3),
             "init_from must be a string or a Path, not int",
         ),
+        (lambda _: train(Path(), steps=1, field=3), "field must be a string, not int"),
+        (lambda _: train(Path(), steps=1, glob=3), "glob must be a string, not int"),
+        (lambda _: train(Path(), steps=1, split_on=b"x"), "split_on must be a string, not bytes"),
+        (lambda _: train(Path(), steps=1, encoding=None), "encoding must be a string, not None"),
+        (lambda _: train(Path(), steps=1, max_size="1"), "max_size must be a whole number"),
+        (lambda model: model.samples([], {"length": 3}), "config must be a SampleConfig, not dict"),
+        (lambda model: model.sample(novel=3), "a text must be .*, not int"),
+        (lambda model: model.choices(["a"], "b"), "prompt must be a string, not list"),
+        (lambda model: model.choices("a", "b"), "texts must be a list of strings"),
         (lambda _: load(3), "path must be a string or a Path, not int"),
         (lambda _: load(["everyday"]), "path must be a string or a Path, not list"),
         (lambda model: model.save(None), "path must be a string or a Path, not None"),

@@ -206,7 +206,7 @@ class Session:
             self.drawing = replace(self.drawing, temperatures=parse_temperatures(value))
             return
         is_unset = value == _UNSET.get(command)
-        parsed = None if is_unset else _number(command, value, _NUMBERS[command])
+        parsed: Any = None if is_unset else _number(command, value, _NUMBERS[command])
         if command == "seed":
             check_int("seed", parsed, 0, MAX_SEED)
             self.seed = parsed
