@@ -432,6 +432,19 @@ def test_texts_are_ranked_by_their_log_p(
 
 
 @with_a_browser
+def test_a_long_text_is_cut_between_characters_and_said_to_be(
+    browser: Browser, tmp_path: Path, make_checkpoint: MakeCheckpoint
+) -> None:
+    opened(browser, tmp_path / "a.html", make_checkpoint("abc", hidden_size=2))
+    type_into(browser, "typed", "a" + 20_000 * "\U0001f600")
+    note = "Only the first 20,000 characters are scored."
+    wait_for(browser, f"$('noted').textContent === 'Reading… {note}'")
+    assert browser.evaluate("beginning($('typed').value)") == "a" + 19_999 * "\U0001f600"
+    type_into(browser, "typed", "ab" * 600)
+    wait_for(browser, "$('noted').textContent === '' && $('results').children.length === 1")
+
+
+@with_a_browser
 def test_a_hostile_model_is_shown_as_text(
     browser: Browser, tmp_path: Path, make_checkpoint: MakeCheckpoint
 ) -> None:

@@ -2,7 +2,11 @@
 // The tab that scores.
 
 const LONGEST = 20000; // characters that are scored
+const LONG = 1000; // characters that take a moment
 const DELAY = 150; // milliseconds after the last key
+
+/** The first LONGEST characters of a text. */
+const beginning = (text) => Array.from(text).slice(0, LONGEST).join("");
 
 class Scorer {
   constructor(model) {
@@ -15,8 +19,7 @@ class Scorer {
   }
 
   /** The texts to score. */
-  texts() {
-    const whole = $("typed").value.slice(0, LONGEST);
+  texts(whole) {
     return $("lines").checked ? whole.split("\n").filter((line) => line.trim()) : [whole];
   }
 
@@ -24,9 +27,15 @@ class Scorer {
     const turn = ++this.turn;
     await new Promise((resolve) => setTimeout(resolve, DELAY));
     if (turn !== this.turn) return;
-    const found = this.texts().filter(Boolean).map((text) => ({ text, places: [] }));
+    const whole = beginning($("typed").value);
+    const isCut = whole !== $("typed").value;
+    const note = isCut ? `Only the first ${LONGEST.toLocaleString("en")} characters are scored.` : "";
+    $("noted").textContent = whole.length > LONG ? `Reading… ${note}` : note;
+    const found = this.texts(whole).filter(Boolean).map((text) => ({ text, places: [] }));
     const steps = this.read(found);
-    if (await inSlices(() => !steps.next().done, () => turn === this.turn)) this.show(found);
+    if (!(await inSlices(() => !steps.next().done, () => turn === this.turn))) return;
+    this.show(found);
+    $("noted").textContent = note;
   }
 
   /** Read all texts, a token at a time. */
@@ -45,8 +54,6 @@ class Scorer {
     scores.sort((one, other) => other.logProb - one.logProb);
     $("results").replaceChildren(...scores.map((each, number) => this.result(each, number, scores)));
     $("results").classList.toggle("ranked", scores.length > 1);
-    const isCut = $("typed").value.length > LONGEST;
-    $("noted").textContent = isCut ? `Only the first ${LONGEST} characters are scored.` : "";
   }
 
   score({ text, places }) {
