@@ -302,10 +302,6 @@ def train(
     started = time.perf_counter()
     _check_settings("train", settings, Settings)
     check_flag("force", force)
-    _check_text("encoding", encoding)
-    for name, value in (("split_on", split_on), ("field", field), ("glob", glob)):
-        _check_text(name, "" if value is None else value)
-    check_int("max_size", 1 if max_size is None else max_size, 1)
     file = None if output is None else _path("output", output)
     given = {name: value for name, value in settings.items() if value is not None}
     kind: dict[str, Any] = {name: given[name] for name in given.keys() & _OF_VOCABULARY}

@@ -130,7 +130,7 @@ def sample(
     from charrnn.cli.sample_session import Session
     from charrnn.parallel.threads import Workers
 
-    _check_together(typed(context))
+    _check_together(typed(context), [prompt, str(prompts), str(choices), *(novel or [])])
     drawing = _drawing(context.params)
     seed = _random_seed() if seed is None else seed
     start = _start(prompt, interactive, encoding, max_size)
@@ -144,7 +144,7 @@ def sample(
     elif next_character:
         print_next(model, start, as_json)
     elif choices is not None:
-        texts = read_choices(choices, prompt, encoding, max_size)
+        texts = read_choices(choices, encoding, max_size)
         with Workers(threads) as workers:
             print_choices(model, start, texts, as_json, workers)
     elif drawing.is_single and prompts is None and copies is None and not as_json:
@@ -205,8 +205,10 @@ class Many:
             seed += len(prompts)
 
 
-def _check_together(options: Collection[str]) -> None:
+def _check_together(options: Collection[str], inputs: Sequence[str]) -> None:
     refuse_together(options, _GOES_WITHOUT)
+    if inputs.count("-") > 1:
+        raise ConfigError("standard input can be read only once; give '-' once")
     for name, needed in _NEEDS.items():
         if name in options and needed.split()[0] not in options:
             raise ConfigError(f"{name} needs {needed}")

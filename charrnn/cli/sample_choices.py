@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from charrnn.cli.options import as_line, as_row, as_text, printable
 from charrnn.cli.score_input import Sources
 from charrnn.config import LINES
-from charrnn.errors import ConfigError, CorpusError
+from charrnn.errors import CorpusError
 
 if TYPE_CHECKING:
     from charrnn.inference.scores import Score
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
     from charrnn.storage.checkpoint import Checkpoint
 
 
-def read_choices(path: Path, prompt: str, encoding: str, max_size: int | None) -> list[str]:
+def read_choices(path: Path, encoding: str, max_size: int | None) -> list[str]:
     """The lines of a file, each once and with its escapes replaced, empty ones left out.
 
-    Args:
-        prompt: as it was typed.
-
     Raises:
-        ConfigError: standard input is the prompt already.
         CorpusError: there are none, or the file cannot be read.
     """
-    if prompt == str(path) == "-":
-        raise ConfigError("standard input is either the prompt or the choices")
     given = Sources([], [path], LINES, encoding, max_size).read()
     found = dict.fromkeys(as_text(each.text) for each in given if each.text)
     if not found:

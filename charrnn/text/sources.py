@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-from charrnn.config import LINES, WHOLE, check_flag, check_float
+from charrnn.config import LINES, WHOLE, check_flag, check_float, check_int
 from charrnn.errors import ConfigError, CorpusError, setting
 from charrnn.resources import bundled_corpus
 from charrnn.text.corpus import (
@@ -72,6 +72,10 @@ def read_source(
         CorpusError: it holds no text, is not valid Unicode, or a file cannot be read.
     """
     names = names_of(source)
+    for option, text in (("encoding", encoding), ("field", field or ""), ("glob", glob or "")):
+        _check_string(option, text)
+    if max_size is not None:
+        check_int("max_size", max_size, 1)
     if names is not None:
         return read_corpus(
             names,
@@ -146,9 +150,15 @@ def separator(lines: bool | None, split_on: str | None, field: str | None = None
         return None if lines is None else LINES if lines else WHOLE
     if lines is not None:
         raise ConfigError(f"{setting('split_on')} cannot be combined with {setting('lines')}")
+    _check_string("split_on", split_on)
     if not split_on:
         raise ConfigError(f"{setting('split_on')} must be a text to split at, not ''")
     return as_read(split_on)
+
+
+def _check_string(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{setting(name)} must be a string, not {value!r}")
 
 
 def _mark_text(text: str, separator: str) -> Iterator[str]:

@@ -57,6 +57,7 @@ def test_choices_that_cannot_be_ranked_are_refused(run: Run, trained: Path, fold
     assert_one_line(run(*command, "empty.txt"), 1, "there are no choices in empty.txt")
     assert_one_line(run(*command, "-", stdin=b""), 1, "there are no choices in standard input")
     assert_one_line(run(*command, "nofile"), 1, "No such file")
-    both = run("sample", "-", "-c", trained, "--choices", "-", stdin=b"he")
-    assert_one_line(both, 2, "standard input is either the prompt or the choices")
+    for both in (("-", "--choices", "-"), ("-", "--novel", "-"), ("--prompts=-", "--novel", "-")):
+        result = run("sample", *both, "-c", trained, stdin=b"he")
+        assert_one_line(result, 2, "standard input can be read only once; give '-' once")
     assert_one_line(run(*command, "-", "--seed", "3"), 2, "--choices and --seed cannot be")
