@@ -64,7 +64,8 @@ def show_memory(
     Yields each figure when it is known, because large contexts take long.
 
     Raises:
-        ConfigError: contexts are asked of an n-gram model, which has its own.
+        ConfigError: contexts are asked of an n-gram model, which has its own, or resets within
+            the tokens of a model of words.
     """
     from charrnn.ngrams.ngram import NGram
     from charrnn.parallel.threads import Workers
@@ -75,6 +76,8 @@ def show_memory(
             "--memory needs a network; an n-gram model sees the last "
             f"{loaded.model.config.order - 1} tokens"
         )
+    if memory.resets and loaded.vocabulary.config.tokens == "word":
+        raise ConfigError("--reset would cut words apart; a model of words takes --context")
     with Workers() as workers:
         totals = _totals(loaded, documents, memory, workers)
         if as_json:

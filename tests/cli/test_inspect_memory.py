@@ -72,7 +72,11 @@ def test_counts_remember_as_much_as_their_order(run: Run, folder: Path) -> None:
 def test_every_kind_of_token(run: Run, folder: Path, tokens: tuple[str, ...]) -> None:
     (folder / "long.txt").write_text("오늘 아침 hello\n" * 30)
     assert run("train", "long.txt", *TINY, *tokens, "--lines", "-o", "m.npz").code == 0
-    for options in ((), ("--reset", "2,5")):
+    resets = [("--reset", "2,5")]
+    if "word" in tokens:
+        result = run("inspect", "m.npz", "--memory", "long.txt", *resets.pop())
+        assert_one_line(result, 2, "--reset would cut words apart")
+    for options in ((), *resets):
         *_, whole = run("inspect", "m.npz", "--memory", "long.txt", "--json", *options).objects()
         assert whole["bits_per_char"] > 0
         assert whole["chars"] == 30 * (11 + (not options))
