@@ -78,7 +78,7 @@ def records(
     if suffix in _OBJECTS or (suffix not in _TABLES and begins in "[{"):
         found = _of_objects(numbered, begins == "[", source, strict)
     else:
-        found = _of_table(numbered, first, field, source, suffix)
+        found = _of_table(numbered, first, field, source, suffix, strict)
     for where, fields in found:
         text = _text(fields, field, where)
         try:
@@ -180,7 +180,7 @@ def _listed(names: Sequence[str], meant: str = "") -> str:
 
 
 def _of_table(
-    lines: Numbered, first: str, field: str, source: str, suffix: str
+    lines: Numbered, first: str, field: str, source: str, suffix: str, strict: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a table by the names of its columns, each after where it begins.
 
@@ -194,8 +194,9 @@ def _of_table(
     table = (_rows_of_tsv if delimiter == "\t" else _rows_of_csv)(lines, delimiter, source)
     where, header = next(table)
     names = _stripped(header)
-    if names.count(field) > 1:
-        raise CorpusError(f"{where} has {names.count(field)} columns {field!r}: rename one")
+    for name in names if strict else [field]:
+        if name and names.count(name) > 1:
+            raise CorpusError(f"{where} has {names.count(name)} columns {name!r}: rename one")
     if field not in names and len(names) == 1 and suffix not in _TABLES:
         raise CorpusError(f"{where} is neither JSON nor a header with a column {field!r}")
     if field not in names:

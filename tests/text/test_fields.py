@@ -149,6 +149,13 @@ def test_what_cannot_be_printed_again_is_refused_only_where_it_must_be(line: str
         [*records(lines, "text", "x", strict=True)]
 
 
+def test_a_name_of_two_columns_would_lose_one() -> None:
+    lines = ["text,id,id,,", "a,1,2,,"]
+    assert [record.text for record in records(lines, "text", "x")] == ["a"]
+    with pytest.raises(CorpusError, match="line 1 of x has 2 columns 'id': rename one"):
+        [*records(lines, "text", "x", strict=True)]
+
+
 def test_an_error_names_some_of_many_fields() -> None:
     names = [f"column {number}" for number in range(20)]
     with pytest.raises(CorpusError, match=r"column 11 and 8 more$"):
