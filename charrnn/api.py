@@ -179,11 +179,15 @@ class Model:
         with one_blas_thread():
             return next_tokens(self.checkpoint, prompt)
 
-    def choices(self, prompt: str, texts: Sequence[str]) -> list[Score]:
-        """Rank texts as continuations of the prompt, the most probable first; no end counts."""
+    def choices(self, prompt: str, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """Rank texts as continuations of the prompt, likeliest first: (text, log P in nats).
+
+        The ends of the texts do not count.
+        """
         _check_text("prompt", prompt)
-        found = self.scores(texts, given=prompt, eos=False)
-        return sorted(found, key=lambda score: -score.log_prob)
+        texts = _checked_texts("texts", texts, "score")
+        found = (score.log_prob for score in self.scores(texts, given=prompt, eos=False))
+        return sorted(zip(texts, found, strict=True), key=lambda pair: -pair[1])
 
     def state(self) -> State:
         """Begin to read a text in steps: `feed` it, ask what comes `next`, `copy` it to branch."""

@@ -51,6 +51,7 @@ def test_types_are_known(model: charrnn.Model) -> None:
     assert_type(charrnn.load("everyday").score("a").bits_per_char, float | None)
     assert_type(model.sample("a", seed=1), str)
     assert_type(model.next("a"), list[tuple[str, float]])
+    assert_type(model.choices("a", ["b"]), list[tuple[str, float]])
     assert_type(model.scores(["a"]), list[charrnn.Score])
     assert_type(model.samples(["a"])[0].stop, str | None)
     assert_type(model.state().copy(), charrnn.State)
@@ -143,10 +144,11 @@ def test_what_is_not_novel_is_drawn_again(model: charrnn.Model, folder: Path) ->
 def test_choices_are_ranked_by_their_scores(model: charrnn.Model) -> None:
     texts = ["a", "bc", "cab", "", "z"]
     found = model.choices("ab", texts)
-    assert [score.text for score in found] == sorted(
-        texts, key=lambda text: -model.score(text, given="ab", eos=False).log_prob
-    )
-    assert not any(score.eos for score in found)
+    assert {text for text, _ in found} == {*texts}
+    assert found == sorted(found, key=lambda pair: -pair[1])
+    for text, log_prob in found:
+        alone = model.score(text, given="ab", eos=False).log_prob
+        assert log_prob == pytest.approx(alone, abs=1e-4)
     assert model.choices("ab", []) == []
 
 

@@ -36,23 +36,24 @@ def print_choices(
 ) -> None:
     """Print continuations of a prompt with their log P and P, the most probable first."""
     from charrnn.inference.scoring import score
+    from charrnn.text.unicode import normalize
 
     found = score(model, texts, given=prompt, eos=False, workers=workers)
-    ranked = sorted(found, key=lambda each: -each.log_prob)
+    ranked = sorted(zip(texts, found, strict=True), key=lambda pair: -pair[1].log_prob)
     if as_json:
-        for each in ranked:
+        for choice, each in ranked:
             figures = {"log_prob": each.log_prob, "prob": math.exp(each.log_prob)}
-            names = {"text": prompt + each.text, "prompt": prompt, "choice": each.text}
+            names = {"text": normalize(prompt + choice), "prompt": prompt, "choice": choice}
             print(as_line(names | figures | {"unk": each.unk}))
     elif sys.stdout.isatty():
         _print_table(ranked)
     else:
-        for each in ranked:
+        for choice, each in ranked:
             prob = f"{math.exp(each.log_prob):.6g}"
-            print(as_row(f"{each.log_prob:.6f}", prob, _shown(each.text)))
+            print(as_row(f"{each.log_prob:.6f}", prob, _shown(choice)))
 
 
-def _print_table(ranked: Sequence["Score"]) -> None:
+def _print_table(ranked: Sequence[tuple[str, "Score"]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -62,10 +63,10 @@ def _print_table(ranked: Sequence["Score"]) -> None:
     for name in ("log P", "P", "of the best"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("choice", overflow="fold")
-    best = ranked[0].log_prob
-    for score in ranked:
+    best = ranked[0][1].log_prob
+    for choice, score in ranked:
         figures = f"{math.exp(score.log_prob):.3g}", f"{math.exp(score.log_prob - best):.3g}"
-        table.add_row(f"{score.log_prob:.2f}", *figures, Text(_shown(score.text)))
+        table.add_row(f"{score.log_prob:.2f}", *figures, Text(_shown(choice)))
     print_table(table)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Run, assert_one_line, on_a_terminal, posix
+from tests.commands import TINY, Run, assert_one_line, on_a_terminal, posix
 
 pytestmark = pytest.mark.figures
 
@@ -39,6 +39,19 @@ def test_choices_are_ranked_with_their_probabilities(
         f"{item['log_prob']:.6f}\t{item['prob']:.6g}\t{item['choice']}" for item in found
     ]
     assert run(*command[:-1], "-", stdin=choices.read_bytes()).out.splitlines() == lines
+
+
+def test_a_choice_is_shown_as_it_was_given(run: Run, folder: Path) -> None:
+    (folder / "text.txt").write_text("the cat sat\ncaf\u00e9\n" * 20)
+    for kind, prompt, choice, text in (
+        (("--tokens", "word"), "the c", "at", "the cat"),
+        ((), "cafe", "\u0301", "caf\u00e9"),
+    ):
+        assert run("train", "text.txt", *TINY, *kind, "-o", "m.npz", "-q", "--force").code == 0
+        command = ("sample", prompt, "-c", "m.npz", "--choices", "-")
+        (found,) = run(*command, "--json", stdin=choice.encode()).objects()
+        assert (found["choice"], found["text"]) == (choice, text)
+        assert run(*command, stdin=choice.encode()).out.rstrip("\n").endswith(f"\t{choice}")
 
 
 @posix
