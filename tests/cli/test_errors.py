@@ -64,7 +64,7 @@ ERRORS = [
     ("train folder", 1, "no .txt in folder/: 1 .md; try --glob '*.md'"),
     ("train text.txt --glob *.md", 2, "--glob chooses files of a folder; no folder is given"),
     ("train --field text --lines", 2, "--field cannot be combined with --lines or --whole"),
-    ("train text.txt --field text", 1, "line 1 of text.txt has no column 'text'; the fields are"),
+    ("train text.txt --field text", 1, "line 1 of text.txt is neither JSON nor a header with"),
     ("train latin.txt", 1, "not valid UTF-8 at byte 3; --encoding cp1252 would read it"),
     ("train cut.txt.gz", 1, "cut.txt.gz is cut off"),
     ("train bomb.txt.gz", 1, "bomb.txt.gz holds more than 32 MB, the limit; --max-size sets"),
