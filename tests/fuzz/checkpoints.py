@@ -156,7 +156,7 @@ def other_sizes(content: Content, rng: Rng) -> bytes:
     }
     if sizes["num_layers"] * sizes["hidden_size"] ** 2 > 3e6:
         sizes["num_layers"] = 1
-    tokens = _characters(size(rng, 1, 1e6) if rng.random() < 0.3 else 3)
+    tokens = _characters(size(rng, 1, 1e5) if rng.random() < 0.3 else 3)
     if len(tokens) * sizes["hidden_size"] > 3e6:
         sizes["hidden_size"] = 1
     cell = choice(rng, ["rnn", "lstm", "gru"])
