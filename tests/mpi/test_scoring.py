@@ -20,10 +20,10 @@ MODES = {
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lines, some of them empty, more than a block of them."""
+    """Lines, some of them empty, in more blocks than processes."""
     path = tmp_path_factory.mktemp("text") / "text.txt"
     lines = Path(str(bundled_corpus("english"))).read_text(encoding="utf-8").splitlines()[:60]
-    path.write_text("\n\n".join([*lines, *(f"{n}!" for n in range(4200))]), encoding="utf-8")
+    path.write_text("\n\n".join([*lines, *(f"{n}!" for n in range(300))]), encoding="utf-8")
     return path
 
 
@@ -32,12 +32,11 @@ def test_scores_are_those_of_one_process_in_the_same_order(mode: str, text: Path
     arguments: tuple[str | Path, ...] = ("score", "-c", "everyday", "--file", text, *MODES[mode])
     alone = run(1, *arguments)
     assert alone.code == 0, alone.err
-    for ranks in (2, 3):
-        result = run(ranks, *arguments)
-        assert (result.code, result.out, result.err) == (0, alone.out, alone.err)
+    result = run(3, *arguments)
+    assert (result.code, result.out, result.err) == (0, alone.out, alone.err)
 
 
-@pytest.mark.parametrize("cut", [("--lines",), ("--whole", "--streams", "20")])
+@pytest.mark.parametrize("cut", [("--lines",), ("--whole", "--streams", "13")])
 def test_totals_are_those_of_one_process(cut: tuple[str, ...], text: Path) -> None:
     arguments: tuple[str | Path, ...] = (
         "score",
@@ -79,8 +78,10 @@ def test_a_threshold_is_everyones() -> None:
     assert result.code == 3
 
 
-def test_a_reader_that_leaves_is_no_error(text: Path) -> None:
-    with launch(2, "score", "-c", "everyday", "--file", text) as process:
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("x\n" * 8000)  # whose scores are more than a pipe holds
+    command = ("score", "-c", "everyday", "--file", tmp_path / "long.txt")
+    with launch(2, *command) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.readline()
