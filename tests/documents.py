@@ -95,13 +95,14 @@ def missing(example: Example) -> list[str]:
 
 
 def shortened(line: str) -> str:
-    """The same command with a budget of a few steps."""
+    """The same command with a budget of a few steps, and one evaluation."""
     if "charrnn train" not in line:
         return line
     line = re.sub(r"--minutes \S+", "--steps 200", line)
-    line = re.sub(r"--steps (\d+)", lambda steps: f"--steps {max(1, int(steps[1]) // 100)}", line)
     unbounded = not re.search(r"--steps|--epochs|--resume|--cell ngram", line)
-    return f"{line} --steps 2" if unbounded else line
+    line = f"{line} --steps 200" if unbounded else line
+    few = "--steps {} --evaluations 1".format
+    return re.sub(r"--steps (\d+)", lambda steps: few(max(1, int(steps[1]) // 100)), line)
 
 
 # Sessions
