@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
@@ -148,12 +148,15 @@ def program(code: str, folder: Path) -> str:
 
 
 def session(
-    document: str, folder: Path, *, whole: bool = False
+    document: str, folder: Path, *, whole: bool = False, wanted: Collection[Example] = ()
 ) -> dict[Example, str | AssertionError]:
-    """What each example of a document prints; slow ones are shortened unless `whole`."""
+    """What each example of a document prints, up to the last that is wanted.
+
+    Slow ones are shortened unless `whole`.
+    """
     make_folder(folder)
-    printed = dict[Example, str | AssertionError]()
-    for example in examples(document):
+    printed, found = dict[Example, str | AssertionError](), examples(document)
+    for example in found[: max(map(found.index, wanted), default=len(found)) + 1]:
         if missing(example) or (whole and example.kind == "spoken"):
             continue
         lines = example.lines

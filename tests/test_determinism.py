@@ -85,7 +85,7 @@ def test_another_seed_gives_another_model(folder: Path) -> None:
         ["sample", "the", "--num-samples", "3", "--seed", "5"],
         ["sample", "the", "--num-samples", "3", "--seed", "5", "--json"],
         ["score", "the old door", "an apple", "--json"],
-        ["score", "--file", "text.txt", "--adapt", "--json"],
+        ["score", "the old well held an apple " * 4, "an old door", "--adapt", "--json"],
     ],
 )
 def test_a_command_repeats_itself(folder: Path, command: list[str]) -> None:

@@ -49,15 +49,16 @@ def printed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Example], str | AssertionError]]:
     """What the examples of the documents that are to be tested print; two sessions at a time."""
-    chosen = {
-        example.document
-        for item in request.session.items
-        if (example := parameters(item).get("example"))
-    }
+    chosen = dict[str, list[Example]]()
+    for item in request.session.items:
+        if example := parameters(item).get("example"):
+            chosen.setdefault(example.document, []).append(example)
     with ThreadPoolExecutor(2) as threads:
         started: dict[str, Future[Printed]] = {
-            document: threads.submit(session, document, tmp_path_factory.mktemp("reader"))
-            for document in sorted(chosen)
+            document: threads.submit(
+                session, document, tmp_path_factory.mktemp("reader"), wanted=wanted
+            )
+            for document, wanted in sorted(chosen.items())
         }
         yield lambda example: started[example.document].result()[example]
 
