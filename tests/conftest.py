@@ -1,5 +1,6 @@
 """Shared fixtures: small models that are quick to make."""
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -66,6 +67,14 @@ def _measured_quickly() -> Iterator[None]:
     """How fast a machine is matters to no test; each run by the clock would take seconds for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "_MOST_MEASURING", 0.1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """No test cuts the power; commands in processes of their own do wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which needs an open file as well
         yield
 
 
