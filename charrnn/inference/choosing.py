@@ -18,15 +18,23 @@ _LEAST, _MOST = 1e-200, 1e200  # sums of exp within these limits are precise
 
 
 def choose(
-    logits: Array, config: SampleConfig, uniforms: Array, allowed: Array | None = None
+    logits: Array,
+    config: SampleConfig,
+    uniforms: Array,
+    allowed: Array | None = None,
+    memory: Array | None = None,
 ) -> tuple[Array, Array]:
     """Choose a token for each column: remove <UNK> and what is not allowed, apply temperature,
     top-k, top-p and min-p, draw.
+
+    A temperature between 0 and 1 sharpens what a model has learned. It does not sharpen what a
+    memory adds from the text itself: else what was drawn twice would soon be drawn for ever.
 
     Args:
         logits: (V, B) float64.
         uniforms: (B,) random numbers in [0, 1), one for each draw.
         allowed: (V, B) whether each token may be drawn; None means all of them.
+        memory: (V, B) what a memory of the text adds to the logits; None for nothing.
 
     Returns:
         Tokens (B,) and their log P (B,) in nats under the unchanged model.
@@ -41,6 +49,8 @@ def choose(
         if config.temperature == 0:
             tokens = kept.argmax(axis=0)
         else:
+            if memory is not None and config.temperature < 1:
+                kept -= (1 - config.temperature) * memory
             weights = np.exp((kept - kept.max(axis=0)) / config.temperature)
             if config.truncates:
                 weights = _truncate(weights, config)
@@ -57,7 +67,11 @@ class Chooser:
         self.scaled, self.weights, self.cumulative = np.empty((3, vocab_size))
 
     def choose(
-        self, logits: Array, uniform: float, allowed: Array | None = None
+        self,
+        logits: Array,
+        uniform: float,
+        allowed: Array | None = None,
+        memory: Array | None = None,
     ) -> tuple[int, float]:
         """Choose a token from logits (V,) by a random number from 0 to below 1.
 
@@ -65,21 +79,25 @@ class Chooser:
 
         Args:
             allowed: (V,) whether each token may be drawn; None means all of them.
+            memory: (V,) what a memory of the text adds to the logits; None for nothing.
 
         Returns:
             The token and its log P in nats under the unchanged model.
         """
         if self.draws_from_all and allowed is None:
             drawn, unk = self._accumulate(logits)
-            total, temperature = drawn + unk, self.config.temperature
+            total, temperature, sharpened = drawn + unk, self.config.temperature, logits
             if temperature != 1:
-                drawn, _ = self._accumulate(np.divide(logits, temperature, out=self.scaled))
+                if memory is not None and temperature < 1:
+                    sharpened = logits - (1 - temperature) * memory
+                drawn, _ = self._accumulate(np.divide(sharpened, temperature, out=self.scaled))
             if _LEAST < drawn < _MOST and _LEAST < total < _MOST:
                 token = bisect_right(self.cumulative, uniform * drawn)
                 return token, logits.item(token) - math.log(total)
         column = logits.astype(np.float64)[:, None]
         columns = None if allowed is None else allowed[:, None]
-        tokens, log_probs = choose(column, self.config, np.array([uniform]), columns)
+        memories = None if memory is None else memory[:, None]
+        tokens, log_probs = choose(column, self.config, np.array([uniform]), columns, memories)
         return tokens.item(), log_probs.item()
 
     def _accumulate(self, logits: Array) -> tuple[float, float]:

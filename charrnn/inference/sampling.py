@@ -21,7 +21,8 @@ from charrnn.inference.constraints import (
     impossible,
 )
 from charrnn.inference.evaluation import chunk_shape
-from charrnn.mixing.stream import stream_of
+from charrnn.mixing.mixed import step_apart
+from charrnn.mixing.stream import MixedStream, stream_of
 from charrnn.parallel.threads import Workers
 from charrnn.storage.checkpoint import Checkpoint, check_finite
 from charrnn.text.unicode import Composer, normalize
@@ -243,11 +244,11 @@ def generate(
     while len(live) > 1:
         unrolled, going = checkpoint.model.unroll(1, len(live)), [*range(len(live))]
         while len(going) == len(live):
-            logits, state = unrolled.forward(inputs[None], state)
+            logits, memory, state = step_apart(unrolled, inputs, state)
             uniforms = np.array([rngs[index].random() for index in live])
             masks = [found.allowed for index in live if (found := samples[index].constraints)]
             allowed = np.stack(masks, axis=1) if masks else None
-            inputs, log_probs = choose(logits[0].astype(np.float64), config, uniforms, allowed)
+            inputs, log_probs = choose(logits, config, uniforms, allowed, memory)
             drawn = zip(live, inputs.tolist(), log_probs.tolist(), strict=True)
             for index, token, log_prob in drawn:
                 if shown := _take(checkpoint, samples[index], token, log_prob, config):
@@ -273,10 +274,12 @@ def _follow(
     choose_one, random = Chooser(len(checkpoint.vocabulary), config).choose, rng.random
     silent = copy_context()  # where NumPy does not warn; cheaper than `errstate` at every step
     silent.run(np.seterr, all="ignore")
-    step = silent.run(stream_of, checkpoint.model, state).step
+    stream = silent.run(stream_of, checkpoint.model, state)
+    mixed = stream if isinstance(stream, MixedStream) else None
 
     def draw(token: int) -> tuple[int, float]:
-        return choose_one(step(token), random(), sample.allowed)
+        logits, memory = stream.step(token), None if mixed is None else mixed.memory
+        return choose_one(logits, random(), sample.allowed, memory)
 
     while sample.stop is None:
         token, log_prob = silent.run(draw, token)

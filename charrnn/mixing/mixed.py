@@ -12,9 +12,10 @@ import numpy as np
 
 from charrnn.ids import IGNORE
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, TAIL, Evidence, num_rows
+from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, REMEMBERED, TAIL, Evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
 from charrnn.mixing.recall import read, recall
+from charrnn.network.unrolled import Unrolled
 from charrnn.ngrams.ngram import NONE, NGram
 from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
 
@@ -117,12 +118,18 @@ class UnrolledMixed:
 
     def forward(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Compute the logits (T, V, B) after each input, and the state after the last step."""
-        found = np.empty((inputs.size, self.model.vocab_size), state.dtype)
+        logits, _, state = self.forward_apart(inputs, state)
+        return logits, state
+
+    def forward_apart(self, inputs: Array, state: Array) -> tuple[Array, Array, Array]:
+        """Do what `forward` does; also return what the memory adds to the logits (T, V, B)."""
+        found, shares = np.empty((2, inputs.size, self.model.vocab_size), state.dtype)
         mixed, state = self.inputs(inputs, state)
         for part, each in mixed:
             with np.errstate(all="ignore"):
-                found[part] = self.model.mixer.logits(each)
-        return found.reshape(*inputs.shape, -1).transpose(0, 2, 1), state
+                found[part], shares[part] = self.model.mixer.logits_apart(each, REMEMBERED)
+        shape = *inputs.shape, -1
+        return *(each.reshape(shape).transpose(0, 2, 1) for each in (found, shares)), state
 
     def log_probs(self, inputs: Array, targets: Array, state: Array) -> tuple[Array, Array]:
         """Compute log P (T, B) of each target in nats, 0 for IGNORE, and the state after them."""
@@ -196,6 +203,27 @@ class UnrolledMixed:
         tokens: Array = np.ascontiguousarray(recent[:width].T, kind)
         tokens -= 1
         return base, tokens
+
+
+def step_apart(
+    unrolled: Unrolled | UnrolledResidual | NGram | UnrolledMixed, inputs: Array, state: Array
+) -> tuple[Array, Array | None, Array]:
+    """Read one token in each stream of any model.
+
+    Args:
+        unrolled: the model.
+        inputs: (B,) ids.
+        state: before them.
+
+    Returns:
+        The logits (V, B) in float64, what a memory adds to them (V, B) or None for a model without
+        one, and the state after the inputs.
+    """
+    if isinstance(unrolled, UnrolledMixed):
+        logits, memory, state = unrolled.forward_apart(inputs[None], state)
+        return logits[0].astype(float), memory[0], state
+    logits, state = unrolled.forward(inputs[None], state)
+    return logits[0].astype(float), None, state
 
 
 def joined(base: Array, recent: Array) -> Array:

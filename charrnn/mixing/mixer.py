@@ -115,12 +115,39 @@ class Mixer:
     def logits(self, inputs: Inputs) -> Array:
         """Return the logits z (N, V)."""
         weights = self.weights(inputs)
+        found = self._dense(inputs, weights)
+        np.add.at(found.reshape(-1), inputs.places, self._sparse(inputs, weights))
+        return found
+
+    def logits_apart(self, inputs: Inputs, apart: Array) -> tuple[Array, Array]:
+        """Return the logits z (N, V), and what some sparse inputs add to them.
+
+        Args:
+            inputs: what is mixed.
+            apart: (K,) which sparse inputs.
+        """
+        weights = self.weights(inputs)
+        found = self._dense(inputs, weights)
+        added, places = self._sparse(inputs, weights), inputs.places
+        share, whose = np.zeros_like(found), np.repeat(apart, found.shape[0])
+        pairs = np.repeat(whose, inputs.sizes)
+        np.add.at(share.reshape(-1), places[pairs], added[pairs])
+        np.add.at(found.reshape(-1), places[~pairs], added[~pairs])
+        found += share
+        return found, share
+
+    def _dense(self, inputs: Inputs, weights: Array) -> Array:
+        """Return what the dense inputs add to the logits (N, V)."""
         dense = len(inputs.log_probs)
         found: Array = np.multiply(inputs.log_probs[0], weights[0][:, None], order="C")
         for own, log_probs in zip(weights[1:dense], inputs.log_probs[1:], strict=True):
             found += log_probs * own[:, None]
-        values = np.repeat(weights[dense:].reshape(-1), inputs.sizes) * inputs.values
-        np.add.at(found.reshape(-1), inputs.places, values)
+        return found
+
+    def _sparse(self, inputs: Inputs, weights: Array) -> Array:
+        """Return what the sparse inputs add to the logits, for each pair (E,)."""
+        own = weights[len(inputs.log_probs) :].reshape(-1)
+        found: Array = np.repeat(own, inputs.sizes) * inputs.values
         return found
 
     def gradient(self, inputs: Inputs, targets: Array) -> tuple[Array, Array]:

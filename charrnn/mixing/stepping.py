@@ -23,6 +23,7 @@ from charrnn.mixing.inputs import (
     NUM_INPUTS,
     PER_NAT,
     POWERS,
+    REMEMBERED,
     TINY,
     Context,
     Evidence,
@@ -48,6 +49,7 @@ _PLANS = [
 ]
 _POWERS: list[int] = POWERS.tolist()
 _NONE = NONE, NONE
+_INDIRECT = int(REMEMBERED[:-1].sum())  # contexts; they are the first
 _OWN = np.arange(NUM_INPUTS) * LEVELS  # where the levels of each input begin in `Mixer.own`
 
 
@@ -87,8 +89,8 @@ def logits(
     tail: Sequence[int],
     found: Sequence[tuple[int, int]],
     longest: int,
-) -> Array:
-    """Return the mixture's logits (V,), up to an additive constant.
+) -> tuple[Array, Array]:
+    """Return the mixture's logits (V,), up to an additive constant, and what memory adds to them.
 
     Args:
         model: counts and weights.
@@ -106,12 +108,13 @@ def logits(
     entropy = PER_NAT * (log(total) - float(probs @ mixed) / total)
     level = int(min(entropy, LEVELS - 1)) if entropy > 0 else 0
     levels = [level] * DENSE + [0] * len(CONTEXTS) + [matched]
-    sizes, tokens, excess = [0] * len(CONTEXTS), [], []
+    sizes, tokens, excess, indirect = [0] * len(CONTEXTS), [], [], 0
     for k, key in enumerate(context_hashes(tail, found, evidence.is_letter)):
         context = counts.find_one(key)
         if size := counts.sizes.item(context):
             first = counts.first.item(context)
             sizes[k], levels[DENSE + k] = size, evidence.levels.item(context)
+            indirect += size * (k < _INDIRECT)
             tokens.append(counts.tokens[first : first + size])
             excess.append(evidence.excess[first : first + size])
     rows = place_rows(tail[0], found, longest, len(mixed))
@@ -121,6 +124,7 @@ def logits(
     match = probs.item(found[-1][1]) if found else 0.0
     mixed *= weights[0]
     mixed += weights[1] * ngram
+    memory = np.zeros_like(mixed)
     if tokens:
         all_tokens = np.concatenate(tokens)
         values = np.concatenate(excess)
@@ -128,10 +132,12 @@ def logits(
         values /= np.maximum(probs[all_tokens], least)
         np.log1p(values, out=values)
         values *= weights[DENSE:-1].repeat(sizes)
-        np.add.at(mixed, all_tokens, values)
+        np.add.at(memory, all_tokens[:indirect], values[:indirect])
+        np.add.at(mixed, all_tokens[indirect:], values[indirect:])
     if found:
-        mixed[found[-1][1]] += weights.item(-1) * log1p(MATCH * total / max(match, least))
-    return mixed
+        memory[found[-1][1]] += weights.item(-1) * log1p(MATCH * total / max(match, least))
+    mixed += memory
+    return mixed, memory
 
 
 def place_rows(

@@ -31,6 +31,8 @@ class MixedStream:
         self.model, self.base = (model.evidence, model.mixer), base
         self.index = Index(LENGTHS, MEMORY)
         self.index.reset(recent)
+        self.memory = np.zeros(model.vocab_size, base.logits.dtype)
+        """What the memory adds to the logits (V,) of the last step."""
 
     def step(self, token: int) -> Array:
         """Read a token and return the logits (V,) of the next, up to an additive constant."""
@@ -39,7 +41,9 @@ class MixedStream:
         base = self.base.step(token)
         longest = sum(node != NONE for node in self.base.ngram.state)
         dense = base, self.base.log_probs
-        return logits(self.model, dense, self.index.last(TAIL), found, longest)
+        tail = self.index.last(TAIL)
+        mixed, self.memory = logits(self.model, dense, tail, found, longest)
+        return mixed
 
     def copy(self) -> "MixedStream":
         """See `Stream`."""

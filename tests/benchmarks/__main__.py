@@ -23,7 +23,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=10_000, help="number of lines in scoring")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in limit")
     parser.add_argument(
-        "--checkpoint", type=Path, default=Path("checkpoints/everyday.npz"), help="for parts"
+        "--checkpoint",
+        type=Path,
+        default=Path("checkpoints/everyday.npz"),
+        help="for parts and loops",
     )
     parser.add_argument("--text", default="stories", help="for ablation")
     parser.add_argument("--steps", type=int, default=600, help="of training in ablation")
@@ -212,6 +215,16 @@ def ablation(options: argparse.Namespace) -> None:
         print(f"{options.text}, without {parts[0][0]}: {figures}", flush=True)
 
 
+def loops(options: argparse.Namespace) -> None:
+    """How much of drawn text repeats itself, with what --checkpoint remembers and without."""
+    from tests.benchmarks.loops import repeated
+
+    print("temperature  mixture  without memory")
+    for temperature in (0.3, 0.5, 0.8, 1.0):
+        found, without = repeated(options.checkpoint, temperature)
+        print(f"{temperature:>11}  {found:>7.1%}  {without:>14.1%}", flush=True)
+
+
 def limit(options: argparse.Namespace) -> None:
     """How near training comes to the entropy rate of a known source, in bits a letter."""
     import numpy as np
@@ -236,7 +249,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     function.__name__: function
     for function in (
         training, recipe, sampling, parts, scoring, busy, plain, growth, memory, command,
-        large_file, scaling, ablation, limit,
+        large_file, scaling, ablation, loops, limit,
     )
 }  # fmt: skip
 

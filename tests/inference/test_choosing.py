@@ -54,6 +54,30 @@ def test_the_distribution_is_sharpened_unless_asked_otherwise() -> None:
     np.testing.assert_allclose(distribution(SampleConfig()), weights / weights.sum(), atol=1e-3)
 
 
+@pytest.mark.parametrize("temperature", [0, 0.3, 0.99, 1, 1.5])
+def test_a_temperature_below_1_does_not_sharpen_what_a_memory_adds(temperature: float) -> None:
+    config = SampleConfig(temperature=temperature, allow_unk=True)
+    memory = np.array([0.0, 0.0, 1.0, 2.0, -0.5])
+    learned = LOGITS[:, 0]
+    mixed = learned + memory
+    uniforms = (np.arange(4000) + 0.5) / 4000
+    columns = (np.repeat(each[:, None], 4000, axis=1) for each in (mixed, memory))
+    logits, memories = columns
+    tokens, log_probs = choose(logits, config, uniforms, memory=memories)
+    np.testing.assert_allclose(log_probs, log_softmax(mixed)[tokens])  # of the unchanged model
+    if temperature == 0:
+        weights = (mixed == mixed.max()).astype(float)
+    elif temperature < 1:
+        weights = np.exp(learned / temperature + memory)
+    else:
+        weights = np.exp(mixed / temperature)
+    shares = np.bincount(tokens, minlength=5) / 4000
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=1e-3)
+    for place in range(0, 4000, 101):
+        found, _ = Chooser(5, config).choose(mixed, uniforms[place], None, memory)
+        assert found == tokens[place]
+
+
 def test_the_extreme_random_numbers_draw_possible_tokens() -> None:
     for top_k in (None, 2):
         config = SampleConfig(top_k=top_k)

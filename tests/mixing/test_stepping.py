@@ -7,7 +7,7 @@ import numpy as np
 from charrnn.mixing import inputs as many
 from charrnn.mixing import stepping
 from charrnn.mixing.counts import Counts
-from charrnn.mixing.inputs import NUM_INPUTS, UNKNOWN, Evidence
+from charrnn.mixing.inputs import NUM_INPUTS, REMEMBERED, UNKNOWN, Evidence
 from charrnn.mixing.mixer import LEVELS, Mixer, log_softmax
 from charrnn.mixing.recall import NONE
 from tests.mixing.test_inputs import LETTERS, N, V, places
@@ -45,10 +45,12 @@ def test_logits_are_those_of_many() -> None:
     )
     evidence = Evidence(counts)
     inputs = evidence.collect(np.stack([log_softmax(base.copy()), ngram]), tail, found, longest)
+    memories = mixer.logits_apart(inputs, REMEMBERED)[1]
     expected = log_softmax(mixer.logits(inputs))
     for place in range(N):
         context = tail[:, place].tolist(), histories(found[..., place]), int(longest[place])
-        logits = stepping.logits((evidence, mixer), (base[place], ngram[place]), *context)
+        logits, memory = stepping.logits((evidence, mixer), (base[place], ngram[place]), *context)
         result = log_softmax(logits[None].copy())[0]
         np.testing.assert_allclose(result, expected[place], atol=log_prob_tolerance(1, 10))
+        np.testing.assert_allclose(memory, memories[place], atol=log_prob_tolerance(1, 10))
     assert {len(histories(each)) for each in np.moveaxis(found, 2, 0)} == {*range(7)}

@@ -7,7 +7,7 @@ return Model.load(base64).then((model) => {
   const reader = new Reader(model);
   const drawn = [];
   while (drawn.length < greedy) {
-    drawn.push(draw(reader.logProbs, 0));
+    drawn.push(draw(reader, 0));
     if (drawn.at(-1) === EOS) break;
     reader.read(drawn.at(-1));
   }

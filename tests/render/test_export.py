@@ -306,7 +306,7 @@ _GREEDY = """started.then((model) => %s.map((prompt) => {
   const reader = new Reader(model);
   for (const token of model.vocabulary.split(prompt)) reader.read(model.vocabulary.id(token));
   let text = "";
-  for (let token; (token = draw(reader.logProbs, 0)) !== EOS; reader.read(token)) {
+  for (let token; (token = draw(reader, 0)) !== EOS; reader.read(token)) {
     text += model.vocabulary.names[token];
   }
   return text;
@@ -315,7 +315,7 @@ _SPEED = """started.then((model) => {
   const start = performance.now();
   let reader = new Reader(model);
   for (let count = 0; count < 1000; count++) {
-    const token = draw(reader.logProbs, 0.8);
+    const token = draw(reader, 0.8);
     if (token === EOS) reader = new Reader(model);
     else reader.read(token);
   }

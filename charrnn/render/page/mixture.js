@@ -22,7 +22,7 @@ class Mixture {
     this.numLevels = this.own.length / this.numInputs;
   }
 
-  /** The mixture's logits.
+  /** The mixture's logits, and what the memory adds to them.
    * @param tokens - all that was read, <EOS> first.
    * @param base - log P of the network and its n-gram model.
    * @param ngram - log P of the n-gram model alone.
@@ -34,19 +34,21 @@ class Mixture {
     const known = this.contextKeys(tokens, found).map((key) => this.known(key));
     const levels = [entropy, entropy, ...known.map(({ level }) => level), found.length];
     const weights = this.weights(this.rows(tokens.at(-1), found, longest, base.length), levels);
-    const mixed = base.map((logProb, w) => weights[0] * logProb + weights[1] * ngram[w]);
+    const logits = base.map((logProb, w) => weights[0] * logProb + weights[1] * ngram[w]);
+    const memory = base.map(() => 0);
     known.forEach(({ first, stop }, k) => {
+      const added = this.contexts[k][1].length ? memory : logits; // of histories, or of the text
       for (let place = first; place < stop; place++) {
         const w = this.tokens[place];
         const excess = (this.counts[place] - this.discount) / (this.discount * (stop - first));
-        mixed[w] += weights[2 + k] * this.gain(excess, base[w]);
+        added[w] += weights[2 + k] * this.gain(excess, base[w]);
       }
     });
     if (found.length) {
       const w = found.at(-1)[1];
-      mixed[w] += weights[last] * this.gain(this.match, base[w]);
+      memory[w] += weights[last] * this.gain(this.match, base[w]);
     }
-    return mixed;
+    return { logits: logits.map((logit, w) => logit + memory[w]), memory };
   }
 
   /** By how many nats counts would raise P of a token. */

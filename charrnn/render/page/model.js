@@ -26,7 +26,8 @@ class Model {
   }
 
   /** Read the last of some tokens, of which the first is <EOS>, from the state before it.
-   * Returns the state after it, and log P of every token that may follow, in nats. */
+   * Returns the state after it, log P of every token that may follow, in nats, and what a memory of
+   * the text adds to their logits, if there is one. */
   step(state, tokens) {
     const token = tokens.at(-1);
     const network = this.network?.step(state.network, token);
@@ -38,12 +39,11 @@ class Model {
       const scale = this.header.config.ngram_scale;
       for (let w = 0; w < logits.length; w++) logits[w] += scale * ngram.logProbs[w];
     }
-    let logProbs = logSoftmax(logits);
-    if (this.mixture) {
-      const longest = ngram.state.filter((node) => node !== NONE).length;
-      logProbs = logSoftmax(this.mixture.logits(tokens, logProbs, ngram.logProbs, longest));
-    }
-    return { state: after, logProbs };
+    const logProbs = logSoftmax(logits);
+    if (!this.mixture) return { state: after, logProbs };
+    const longest = ngram.state.filter((node) => node !== NONE).length;
+    const mixed = this.mixture.logits(tokens, logProbs, ngram.logProbs, longest);
+    return { state: after, logProbs: logSoftmax(mixed.logits), memory: mixed.memory };
   }
 }
 
@@ -98,10 +98,14 @@ function* scored(model, text, number) {
   if (model.header.countEos) yield placed(reader, EOS, "", number);
 }
 
-/** Draw a token: never <UNK>; at temperature 0 the likeliest. */
-function draw(logProbs, temperature, random = Math.random) {
-  const allowed = logProbs.slice();
+/** Draw a token: never <UNK>; at temperature 0 the likeliest. Below 1, a temperature does not sharpen
+ * what the memory adds: see charrnn/inference/choosing.py. */
+function draw({ logProbs, memory }, temperature, random = Math.random) {
+  let allowed = logProbs.slice();
   allowed[UNK] = -Infinity;
+  if (memory && temperature > 0 && temperature < 1) {
+    allowed = allowed.map((logProb, w) => logProb - (1 - temperature) * memory[w]);
+  }
   const [[best, most]] = likeliest(allowed, 1);
   if (temperature === 0) return best;
   const weights = allowed.map((logProb) => Math.exp((logProb - most) / temperature));

@@ -87,7 +87,7 @@ class Writer {
     this.view.select(null);
     const isDone = await this.work(turn, () => {
       if (this.hasEnded || this.places.length >= start + LENGTH) return false;
-      this.add(draw(this.reader.logProbs, this.temperature));
+      this.add(draw(this.reader, this.temperature));
       return true;
     });
     if (!isDone) return;
