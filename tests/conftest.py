@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,14 @@ def signals() -> Iterator[None]:
 def _one_blas_thread() -> Iterator[None]:
     """As in a command; two threads would wait for each other in every product."""
     with one_blas_thread():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_ppmd() -> Iterator[None]:
+    """A run compares itself with xz, whatever is installed here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pyppmd", None)
         yield
 
 

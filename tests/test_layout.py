@@ -34,6 +34,7 @@ ALLOWED = {
     "tqdm": ("cli",),
     "matplotlib": ("render.plot",),
     "mpi4py": ("parallel.processes",),
+    "pyppmd": ("training.baselines",),
 }
 
 

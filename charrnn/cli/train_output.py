@@ -30,7 +30,7 @@ _SECONDS_OF_SILENCE = 30.0  # at most, without a bar
 _NARROWEST = 20  # columns of a sample
 _KNOWN, _MUCH_KNOWN = 0.01, 0.1  # shares of known held-out text: worth a note, worth a warning
 _SAMPLES = 3  # at the end
-_BASELINES = {"ngram": "n-grams", "xz": "xz"}  # a model should beat these
+_BASELINES = {"ngram": "n-grams", "xz": "xz", "ppmd": "PPMd"}  # a model should beat these
 
 
 class TrainingDisplay:
@@ -277,15 +277,21 @@ def _results(run: "Run") -> list[tuple[str, str]]:
 
 
 def _compared(run: "Run") -> dict[str, str]:
-    """Return the names of the baselines, as a newcomer reads them."""
-    unit = run.data.vocabulary.config.unit
+    """Return the names of the baselines, as a newcomer reads them.
+
+    xz is named only where it predicts better than n-grams: for a text that repeats itself.
+    """
+    unit, found = run.data.vocabulary.config.unit, run.record.baselines
     labels = {
         "unmixed": "this model without mixing",
         **_BASELINES,
         "xz": "xz, a compressor",
+        "ppmd": "PPMd, a compressor that learns as it reads",
         "unigram": f"{unit} frequencies alone",
     }
-    return {name: label for name, label in labels.items() if name in run.record.baselines}
+    if "xz" in found and found["xz"] > found["ngram"]:
+        del labels["xz"]
+    return {name: label for name, label in labels.items() if name in found}
 
 
 def _advice(run: "Run") -> str:

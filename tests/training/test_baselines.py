@@ -2,6 +2,7 @@
 
 import lzma
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -123,3 +124,24 @@ def test_without_memory_for_xz_there_is_no_figure_of_it(
         workers=workers,
     )
     assert {*run.record.baselines} == {"unigram", "ngram"}
+
+
+def test_ppmd_takes_the_place_of_xz_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, workers: Workers
+) -> None:
+    monkeypatch.delitem(sys.modules, "pyppmd")
+    pyppmd = pytest.importorskip("pyppmd")
+    corpus = read_corpus(["english"])
+    split = split_corpus(corpus)
+    request = RunRequest({"steps": 1, "ngram": 3})
+    run = prepare(corpus, split, request, output=None, workers=workers)
+    assert {*run.record.baselines} == {"unigram", "ngram", "ppmd"}
+    texts = ["\n".join([*documents, ""]).encode() for documents in (split.train, split.val)]
+    both, train = (
+        len(pyppmd.compress(text, max_order=8, mem_size=1 << 26, variant="H"))
+        for text in (b"".join(texts), texts[0])
+    )
+    assert run.data.validation is not None
+    chars = run.data.validation.num_chars(eos=True)
+    assert run.record.baselines["ppmd"] == pytest.approx(8 * (both - train) / chars)
+    assert run.record.baselines["ppmd"] < run.record.baselines["ngram"]
