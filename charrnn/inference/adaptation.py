@@ -25,7 +25,7 @@ from charrnn.mixing.inputs import LENGTHS, TAIL
 from charrnn.mixing.learning import LearningEvidence
 from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed, UnrolledMixed
 from charrnn.mixing.mixer import Mixer, log_softmax, target_log_probs
-from charrnn.mixing.recall import NONE, Index
+from charrnn.mixing.recall import Index
 from charrnn.network.model import CharRNN
 from charrnn.network.optim import clip_by_global_norm
 from charrnn.network.unrolled import Prior
@@ -59,16 +59,22 @@ class Descent:
         self.weights, self.rate = weights, rate
         self.trained, self.squares = weights.copy(), np.zeros_like(weights)
         self.steps = 0
+        self._scale, self._change, self._decay = np.empty((3, weights.size), weights.dtype)
 
     def step(self, gradient: Array) -> None:
         """Take a step, and decay towards the trained weights; overwrites the gradient."""
         if not np.isfinite(clip_by_global_norm(gradient, _CLIP)):
             return
         self.steps += 1
-        self.squares += gradient * gradient
-        scale = np.sqrt(self.squares + _PRIOR / self.steps * self.squares.mean())
+        scale, change, decay = self._scale, self._change, self._decay
+        self.squares += np.multiply(gradient, gradient, out=scale)
+        np.add(self.squares, _PRIOR / self.steps * self.squares.mean(), out=scale)
+        np.sqrt(scale, out=scale)
         scale /= max(scale.mean(), np.finfo(scale.dtype).tiny)
-        self.weights += np.minimum(_DECAY * scale, 0.5) * (self.trained - self.weights)
+        np.subtract(self.trained, self.weights, out=change)
+        np.multiply(scale, _DECAY, out=decay)
+        change *= np.minimum(decay, 0.5, out=decay)
+        self.weights += change
         scale += _EPSILON
         gradient /= scale
         gradient *= self.rate
@@ -224,7 +230,8 @@ class UnrolledAdaptive:
             log_probs, states = self.networks.forward(inputs, states)
             found = target_log_probs(log_probs[..., 0], flat)
         else:
-            mixed, states = self.mixed.collect(inputs, states, *self._remember(inputs[:, 0]))
+            own = self.memory.read(inputs[:, 0], TAIL)
+            mixed, states = self.mixed.collect(inputs, states, *own)
             mixer, found = self.mixed.model.mixer, np.empty(len(flat))
             rest = np.empty((len(flat), self.mixed.model.vocab_size), states.dtype)
             for at, each in mixed:
@@ -233,16 +240,6 @@ class UnrolledAdaptive:
                 self.evidence.learn(flat[at])
         self.networks.learn(targets, rest)
         return found, states
-
-    def _remember(self, inputs: Array) -> tuple[Array, Array]:
-        """Read tokens; return the last ones (TAIL, T, 1) and histories (len(LENGTHS), 2, T, 1)."""
-        tail = np.empty((TAIL, len(inputs), 1), np.int64)
-        found = np.full((len(LENGTHS), 2, len(inputs), 1), NONE, np.int32)
-        for step, token in enumerate(np.maximum(inputs, EOS).tolist()):
-            for row, history in enumerate(self.memory.add(token)):
-                found[row, :, step, 0] = history
-            tail[:, step, 0] = self.memory.last(TAIL)
-        return tail, found
 
     @property
     def learned(self) -> Network | Mixed:

@@ -14,7 +14,7 @@ from charrnn.ids import IGNORE
 from charrnn.mixing.counts import Counts
 from charrnn.mixing.inputs import LENGTHS, NUM_INPUTS, REMEMBERED, TAIL, Evidence, num_rows
 from charrnn.mixing.mixer import LEVELS, Inputs, Mixer, log_softmax, target_log_probs
-from charrnn.mixing.recall import read, recall
+from charrnn.mixing.recall import Index, read, recall
 from charrnn.network.unrolled import Unrolled
 from charrnn.ngrams.ngram import NONE, NGram
 from charrnn.ngrams.residual import Network, ResidualRNN, UnrolledResidual
@@ -108,6 +108,8 @@ class UnrolledMixed:
 
     def __init__(self, model: Mixed, unrolled: UnrolledResidual) -> None:
         self.model, self.unrolled = model, unrolled
+        self._index = Index(LENGTHS, MEMORY)  # of a single stream,
+        self._indexed: Array | None = None  # in this state
 
     def run(self, inputs: Array, state: Array) -> Array:
         """Return the state after inputs (T, B), without predicting anything."""
@@ -147,6 +149,8 @@ class UnrolledMixed:
         Returns:
             An iterator over slices of the positions with their inputs, and the state.
         """
+        if inputs.shape[1] == 1 < len(inputs):
+            return self._inputs_of_one(inputs, state)
         base, recent = self._split(state, len(inputs))
         found = np.empty((len(LENGTHS), 2, *inputs.shape), np.int32)
         tail = np.empty((TAIL, *inputs.shape), recent.dtype)
@@ -155,6 +159,17 @@ class UnrolledMixed:
             recent = after
         mixed, base = self.collect(inputs, base, tail, found)
         return mixed, joined(base, recent)
+
+    def _inputs_of_one(
+        self, inputs: Array, state: Array
+    ) -> tuple[Iterator[tuple[slice, Inputs]], Array]:
+        """Do what `inputs` does for one stream, whose index is kept from call to call."""
+        if state is not self._indexed:
+            self._index.reset(remembered(state))
+        tail, found = self._index.read(inputs[:, 0], TAIL)
+        mixed, base = self.collect(inputs, state[:-MEMORY], tail, found)
+        self._indexed = joined(base, np.array([self._index.last(MEMORY)]))
+        return mixed, self._indexed
 
     def collect(
         self, inputs: Array, base: Array, tail: Array, found: Array
@@ -224,6 +239,13 @@ def step_apart(
         return logits[0].astype(float), memory[0], state
     logits, state = unrolled.forward(inputs[None], state)
     return logits[0].astype(float), None, state
+
+
+def remembered(state: Array) -> list[int]:
+    """Return the tokens that the state of one stream remembers, the last one last."""
+    recent = state[-MEMORY:, 0].astype(np.int64)
+    found: list[int] = (recent[recent > 0][::-1] - 1).tolist()
+    return found
 
 
 def joined(base: Array, recent: Array) -> Array:

@@ -166,6 +166,20 @@ class Index:
                 found.append((tokens[older + 1] if older >= oldest else NONE, tokens[newer + 1]))
         return found
 
+    def read(self, inputs: Array, tail: int) -> tuple[Array, Array]:
+        """Read tokens (T,), and return what `add` and `last` find after each of them.
+
+        Returns:
+            The last tokens (tail, T, 1), the very last first, and histories (lengths, 2, T, 1).
+        """
+        last = np.empty((tail, len(inputs), 1), np.int64)
+        found = np.full((len(self._lengths), 2, len(inputs), 1), NONE, np.int32)
+        for step, token in enumerate(inputs.tolist()):
+            for row, history in enumerate(self.add(token)):
+                found[row, :, step, 0] = history
+            last[:, step, 0] = self.last(tail)
+        return last, found
+
     def copy(self) -> "Index":
         """Return an index that reads on independently."""
         other = copy(self)

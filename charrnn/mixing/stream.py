@@ -7,7 +7,7 @@ import numpy as np
 
 from charrnn.ids import EOS
 from charrnn.mixing.inputs import LENGTHS, TAIL
-from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed
+from charrnn.mixing.mixed import MEMORY, LanguageModel, Mixed, remembered
 from charrnn.mixing.recall import Index
 from charrnn.mixing.stepping import logits
 from charrnn.network.stream import Stream
@@ -56,6 +56,5 @@ def stream_of(model: LanguageModel, state: Array) -> Stream:
     """Return a stream of any model that reads one text, from a state with one column."""
     if not isinstance(model, Mixed):
         return unmixed.stream_of(model, state)
-    own, recent = state[:-MEMORY], state[-MEMORY:, 0].astype(np.int64)
-    base = unmixed.residual_stream(model.base, own)
-    return MixedStream(model, base, (recent[recent > 0][::-1] - 1).tolist())
+    base = unmixed.residual_stream(model.base, state[:-MEMORY])
+    return MixedStream(model, base, remembered(state))
