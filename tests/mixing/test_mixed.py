@@ -123,3 +123,19 @@ def test_a_state_without_tokens_is_refused(token: float) -> None:
     state[-MEMORY // 2, 1] = token
     with pytest.raises(ValueError, match="memory"):
         model.check_state(state)
+
+
+def test_one_stream_is_read_as_one_of_many_from_any_state() -> None:
+    model = make()
+    inputs, _ = chunk(model)
+    one, many = inputs[:, :1], inputs[:, [0, 0]]
+    alone, together = model.unroll(20, 1), model.unroll(20, 2)
+    states = [model.zero_state(1)], [model.zero_state(2)]
+    for start in (0, 20, 40, 20):  # in the end it goes back
+        part, number = slice(start, start + 20), start // 20
+        found, after = alone.forward(one[part], states[0][number])
+        expected, same = together.forward(many[part], states[1][number])
+        np.testing.assert_allclose(found, expected[..., :1], atol=log_prob_tolerance(1, 100))
+        np.testing.assert_allclose(after, same[:, :1], atol=log_prob_tolerance(1, 100))
+        states[0].append(after)
+        states[1].append(same)
