@@ -6,6 +6,7 @@ import numpy as np
 
 Array = np.ndarray
 
+_LEAST_AGREEING = 0.1  # share of the weights that bounds how much further they move
 _BLOCK = 1 << 15  # numbers updated at a time; the five arrays of a block stay in the cache
 
 
@@ -37,7 +38,10 @@ def learning_rate(progress: float, peak: float, warmup: float) -> float:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019), cautious.
+
+    A weight does not move where the gradient of this step has another sign than the mean, and the
+    others move further instead (Liang et al. 2024).
 
     Args:
         parameters: flat vector, updated in place.
@@ -62,7 +66,8 @@ class Adam:
         self.steps = 0
         self.mean = np.zeros_like(parameters)
         self.square = np.zeros_like(parameters)
-        self._work = np.empty(min(_BLOCK, parameters.size), parameters.dtype)
+        self._work, self._product = np.empty((2, min(_BLOCK, parameters.size)), parameters.dtype)
+        self._agrees = np.empty(self._work.size, bool)
 
     def update(self, gradient: Array, rate: float) -> None:
         """Take one step.
@@ -75,10 +80,11 @@ class Adam:
         beta1, beta2 = self.betas
         correction = math.sqrt(1 - beta2**self.steps)
         step_size = rate * correction / (1 - beta1**self.steps)
+        buffers = self._work, self._product, self._agrees
         for start in range(0, gradient.size, _BLOCK):
             part = slice(start, start + _BLOCK)
             g, m, v, p = gradient[part], self.mean[part], self.square[part], self.parameters[part]
-            work = self._work[: g.size]
+            work, product, agrees = (each[: g.size] for each in buffers)
             if self.weight_decay and self.decayed is not None:
                 np.multiply(p, self.decayed[part], out=work)
                 work *= rate * self.weight_decay
@@ -93,5 +99,9 @@ class Adam:
             np.sqrt(v, out=work)
             work += self.epsilon * correction
             np.divide(m, work, out=work)
-            work *= step_size
+            np.multiply(m, g, out=product)
+            np.greater(product, 0, out=agrees)
+            share = np.count_nonzero(agrees) / g.size
+            work *= agrees
+            work *= step_size / max(share, _LEAST_AGREEING)
             p -= work

@@ -3,14 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from charrnn.network.optim import Adam, clip_by_global_norm, learning_rate
+from charrnn.network.optim import _BLOCK, Adam, clip_by_global_norm, learning_rate
 
 pytestmark = pytest.mark.figures
 
 
-def test_adam_agrees_with_the_formulas_of_the_paper() -> None:
+def test_adam_agrees_with_the_formulas_of_the_papers() -> None:
     rng = np.random.default_rng(0)
-    start = rng.standard_normal(70_000)  # more than one block
+    start = rng.standard_normal(2 * _BLOCK + 500)
+    blocks = np.arange(start.size) // _BLOCK
     decayed = (rng.random(start.size) < 0.5).astype(float)
     parameters, expected = start.copy(), start.copy()
     adam = Adam(parameters, betas=(0.9, 0.999), weight_decay=0.1, decayed=decayed)
@@ -21,8 +22,21 @@ def test_adam_agrees_with_the_formulas_of_the_paper() -> None:
         m = 0.9 * m + 0.1 * gradient
         v = 0.999 * v + 0.001 * gradient**2
         expected = np.where(decayed == 1, expected * (1 - 0.01 * 0.1), expected)
-        expected -= 0.01 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+        change = 0.01 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+        agrees = m * gradient > 0
+        shares = np.bincount(blocks, agrees) / np.bincount(blocks)
+        expected -= change * agrees / shares[blocks]
     np.testing.assert_allclose(parameters, expected, rtol=1e-10)
+
+
+def test_weights_whose_gradients_turn_wait_and_others_move_no_further_than_bounded() -> None:
+    parameters = np.zeros(100)
+    adam = Adam(parameters, betas=(0.9, 0.9))
+    adam.update(np.ones(100), 0.1)
+    before = parameters.copy()
+    adam.update(np.append(1.0, np.full(99, -1e-3)), 0.1)
+    assert (parameters[1:] == before[1:]).all()
+    assert before[0] - parameters[0] == pytest.approx(0.1 / 0.1)
 
 
 def test_adam_leaves_the_gradient_alone() -> None:
