@@ -75,11 +75,13 @@ class LeaveOneOut:
         self.suffixes = self.suffixes.astype(np.int32)
         # The result of `distributions` for every k-gram, then for every context before a token that
         # never followed it; None if that is too much to keep.
-        self.corrections = Corrections.joined(
-            np.log(np.maximum(self.ngram.table, TINY)),
-            (self._corrected(*chain) for chain in self._chains()),
-            _MOST,
-        )
+        self.corrections = None
+        if self._least_corrections() <= _MOST:
+            self.corrections = Corrections.joined(
+                np.log(np.maximum(self.ngram.table, TINY)),
+                (self._corrected(*chain) for chain in self._chains()),
+                _MOST,
+            )
 
     def distributions(self, contexts: Array, targets: Array) -> Array:
         """Return log P (V, N) in nats of every token after contexts, without their own occurrence.
@@ -103,6 +105,18 @@ class LeaveOneOut:
         change = without.change * np.where(contexts > without.start, weights, 0)
         probs[np.arange(len(targets)), targets] += change.sum(axis=0)
         return ngram.logs(probs)
+
+    def _least_corrections(self) -> int:
+        """Return about how many corrections there are; not more than there are."""
+        contexts, dense = self.ngram.num_contexts, len(self.ngram.table)
+        # For each context, the shortest one without a row in the table that it ends in.
+        shortest = np.arange(contexts)
+        for first, stop in pairwise(self.firsts):
+            nodes = np.arange(first, min(stop, contexts))
+            shorter = self.suffixes[nodes]
+            shortest[nodes] = np.where(shorter < dense, nodes, shortest[shorter])
+        children = self.ngram.arrays["ngram.children"].astype(np.int64)
+        return int(((children + 1) * children[shortest])[dense:].sum())
 
     def _chains(self) -> Iterator[tuple[Array, Array]]:
         """Yield contexts (n, N) and own k-grams (n, N) of every k-gram, then of every context."""

@@ -35,10 +35,16 @@ _FEWEST_BYTES, _MOST_BYTES = 3 << 19, 10 << 20
 # Held tokens to learn from in three measurements of the time that takes. The first measurement does
 # not count, because it allocates memory.
 _MEASURED = 256, 256, 1024
+_LATE = 1.5  # times the time that is left; what takes longer is shortened,
+_LEAST_SHARE = 0.5  # at most to this
 
 
 def validated(
-    model: LanguageModel, base: ResidualRNN, validator: Validator, before: float
+    model: LanguageModel,
+    base: ResidualRNN,
+    validator: Validator,
+    before: float,
+    share: float = 1.0,
 ) -> float:
     """Return the bits per character of a validation split under a mixture or blend.
 
@@ -49,8 +55,10 @@ def validated(
         base: the model that it was made of.
         validator: of the run.
         before: bits per character under the base.
+        share: of the split to predict.
     """
-    sample = replace(validator, split=validator.split.sample(_VALIDATED))
+    size = min(_VALIDATED, round(share * len(validator.split.tokens)))
+    sample = replace(validator, split=validator.split.sample(size))
     found = sample.evaluate(model).bits_per_char
     if sample.split is validator.split:
         return found
@@ -100,6 +108,7 @@ class MixtureFitting:
         counted = tokens[-_COUNTED:]
         self.counts = count_contexts(model.vocab_size, counted, letters, self.max_bytes)
         self._counting_seconds = time.perf_counter() - clock
+        self._finishing_seconds = 0.0
 
     def seconds(self, model: ResidualRNN, validation: Array, workers: Workers) -> float:
         """About how long it takes to fit the mixture and to validate it, as measured on a part."""
@@ -116,12 +125,31 @@ class MixtureFitting:
         token_log_probs(mixed, part, workers, pasts)  # a long memory takes longer to search
         ratio *= min(1.0, 2 * _VALIDATED / max(1, len(validation)))  # by the base too
         validating = ratio * (time.perf_counter() - clock) / workers.world.size
-        return self._counting_seconds + times[1] + held * max(0.0, each) + validating
+        self._finishing_seconds = times[1] + held * max(0.0, each) + validating
+        return self._counting_seconds + self._finishing_seconds
 
-    def fit(self, model: ResidualRNN) -> Mixer | None:
-        """Fit the weights of a mixture to a trained model; None if it is no better."""
+    def affordable(self, left: float) -> float:
+        """Return the share of fitting and validating that there is time for.
+
+        It is 1 unless the machine was so busy that training has used up the time for it.
+
+        Args:
+            left: seconds.
+        """
+        if self._finishing_seconds <= _LATE * left:
+            return 1.0
+        return max(_LEAST_SHARE, left / self._finishing_seconds)
+
+    def fit(self, model: ResidualRNN, share: float = 1.0) -> Mixer | None:
+        """Fit the weights of a mixture to a trained model; None if it is no better.
+
+        Args:
+            model: the trained model.
+            share: of the held tokens to learn from.
+        """
         base = ResidualRNN(model.network, self.ngram)
-        fitted = fit(base, self.tokens, self.start, letters=self.letters, max_bytes=self.max_bytes)
+        most = None if share == 1 else round(share * (len(self.tokens) - self.start))
+        fitted = fit(base, self.tokens, self.start, most, self.letters, self.max_bytes)
         return None if fitted is None else fitted.mixer
 
     def mixed(self, model: ResidualRNN, mixer: Mixer) -> Mixed:

@@ -109,21 +109,30 @@ class Run:
         history[:] = [row for row in history if not row.mixed]
         with learner.interruptible():
             if fitting := learner.mixture:
-                mixer = self.world.together(lambda: fitting.fit(network), alone=True)
+                share = self.world.broadcast(fitting.affordable(learner.budget.left()))
+                mixer = self.world.together(lambda: fitting.fit(network, share), alone=True)
                 if mixer is not None:
-                    self._keep_better(fitting.mixed(network, mixer), network)
+                    self._keep_better(fitting.mixed(network, mixer), network, share)
             ngram = self.record.baselines.get("ngram", math.inf)
             if learner.validator and ngram < (history[-1].val_bits_per_char or 0.0):
                 self._keep_better(best_blend(network, learner.validator), network)
 
-    def _keep_better(self, model: Mixed | ResidualRNN, network: ResidualRNN) -> None:
-        """Keep a model made of the trained network if it predicts better than those so far."""
+    def _keep_better(
+        self, model: Mixed | ResidualRNN, network: ResidualRNN, share: float = 1.0
+    ) -> None:
+        """Keep a model made of the trained network if it predicts better than those so far.
+
+        Args:
+            model: made of the network.
+            network: the trained network.
+            share: of the validation split to try it on.
+        """
         validator, history = self.trainer.validator, self.record.history
         of_network = best(row for row in history if not row.mixed)
         trained = of_network.val_bits_per_char if of_network else None
         if validator and trained is not None:
             now = history[-1].val_bits_per_char if history[-1].mixed else trained
-            found = _finite(validated(model, network, validator, trained))
+            found = _finite(validated(model, network, validator, trained, share))
             if found is None or (now is not None and found >= now):
                 return
             history[:] = [row for row in history if not row.mixed]

@@ -128,6 +128,8 @@ def test_what_is_kept_is_what_would_be_computed(
     monkeypatch.setattr("charrnn.ngrams.leave_one_out._BLOCK", 7)
     computing = make(corpus()[0], n)
     assert kept.corrections is not None
+    entries = len(kept.corrections.entries)
+    assert (rows <= 1 and n > 2) <= kept._least_corrections() <= entries
     assert computing.corrections is None
     expected = computing.distributions(contexts, targets)
     np.testing.assert_allclose(np.exp(found), np.exp(expected), atol=1e-6)

@@ -65,6 +65,24 @@ def test_nothing_is_held_of_short_texts() -> None:
     assert held_part(Tokens.of(np.full(1_999, 5)), None) is None
 
 
+def test_where_time_has_run_out_a_mixture_is_fitted_to_less(
+    novel: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(novel, output, **SETTINGS)
+    model, mixture = run.trainer.model, run.trainer.mixture
+    assert mixture is not None
+    assert isinstance(model, ResidualRNN)
+    assert mixture.affordable(0.0) == 1.0  # nothing has been measured
+    monkeypatch.setattr(mixture, "_finishing_seconds", 10.0)
+    shares = [mixture.affordable(left) for left in (100.0, 7.0, 6.0, -5.0)]
+    assert shares == [1.0, 1.0, 0.6, 0.5]
+    run_to_end(run)
+    whole, half = mixture.fit(model), mixture.fit(model, 0.5)
+    assert whole is not None
+    assert half is not None
+    assert np.abs(whole.own - half.own).max() > 0.01
+
+
 def test_nothing_is_held_of_a_text_that_is_long_for_its_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -189,8 +207,8 @@ def test_a_complete_run_whose_model_was_deleted_gets_its_mixture_back(
 def test_a_mixture_that_predicts_no_better_is_left_out(
     novel: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(self: MixtureFitting, model: ResidualRNN) -> Mixer:
-        found = real(self, model)
+    def fit(self: MixtureFitting, model: ResidualRNN, share: float) -> Mixer:
+        found = real(self, model, share)
         assert found is not None
         found.own[:], found.sets[:] = 0, 0
         return found
