@@ -38,10 +38,11 @@ def learning_rate(progress: float, peak: float, warmup: float) -> float:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019), cautious.
+    """Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    A weight does not move where the gradient of this step has another sign than the mean, and the
-    others move further instead (Liang et al. 2024).
+    A part of the weights may be cautious (Liang et al. 2024): where the gradient of this step has
+    another sign than the mean, a weight stays, and the others move further instead. Weights that
+    belong to a token should not be: a rare token is what turns the sign of their gradient.
 
     Args:
         parameters: flat vector, updated in place.
@@ -49,6 +50,7 @@ class Adam:
         epsilon: added to the denominator.
         weight_decay: fraction of a weight removed per step, times the learning rate.
         decayed: vector like `parameters`: 1 where weight decay applies, 0 elsewhere.
+        cautious: which part of the parameters is cautious; none unless given.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class Adam:
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         decayed: Array | None = None,
+        cautious: slice = slice(0),
     ) -> None:
         self.parameters = parameters
         self.betas, self.epsilon = betas, epsilon
-        self.weight_decay, self.decayed = weight_decay, decayed
+        self.weight_decay, self.decayed, self.cautious = weight_decay, decayed, cautious
         self.steps = 0
         self.mean = np.zeros_like(parameters)
         self.square = np.zeros_like(parameters)
@@ -80,11 +83,10 @@ class Adam:
         beta1, beta2 = self.betas
         correction = math.sqrt(1 - beta2**self.steps)
         step_size = rate * correction / (1 - beta1**self.steps)
-        buffers = self._work, self._product, self._agrees
         for start in range(0, gradient.size, _BLOCK):
             part = slice(start, start + _BLOCK)
             g, m, v, p = gradient[part], self.mean[part], self.square[part], self.parameters[part]
-            work, product, agrees = (each[: g.size] for each in buffers)
+            work = self._work[: g.size]
             if self.weight_decay and self.decayed is not None:
                 np.multiply(p, self.decayed[part], out=work)
                 work *= rate * self.weight_decay
@@ -99,9 +101,18 @@ class Adam:
             np.sqrt(v, out=work)
             work += self.epsilon * correction
             np.divide(m, work, out=work)
-            np.multiply(m, g, out=product)
-            np.greater(product, 0, out=agrees)
-            share = np.count_nonzero(agrees) / g.size
-            work *= agrees
-            work *= step_size / max(share, _LEAST_AGREEING)
+            first, stop, _ = self.cautious.indices(gradient.size)
+            own = slice(max(first - start, 0), max(stop - start, 0))
+            self._wait_where_signs_differ(work[own], m[own], g[own])
+            work *= step_size
             p -= work
+
+    def _wait_where_signs_differ(self, change: Array, mean: Array, gradient: Array) -> None:
+        """Set changes to 0 where mean and gradient differ in sign; scale up the others."""
+        if not change.size:
+            return
+        product, agrees = self._product[: change.size], self._agrees[: change.size]
+        np.multiply(mean, gradient, out=product)
+        np.greater(product, 0, out=agrees)
+        change *= agrees
+        change *= 1 / max(np.count_nonzero(agrees) / change.size, _LEAST_AGREEING)

@@ -62,6 +62,13 @@ class Parameters(dict[str, Array]):
             start = stop
 
 
+def layers_of(config: ModelConfig) -> slice:
+    """Return which part of `Parameters.flat` the recurrent layers are."""
+    shapes = parameter_shapes(config)
+    sizes = {name: rows * columns for name, (rows, columns) in shapes.items()}
+    return slice(sizes.get("embedding", 0), sum(sizes.values()) - sizes["head.weight"])
+
+
 def weights_of(config: ModelConfig, dtype: np.dtype | type = np.float32) -> Array:
     """Return a vector like `Parameters.flat`: 1 where weight decay applies, 0 for biases."""
     mask = Parameters(config, dtype)

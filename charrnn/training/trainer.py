@@ -14,7 +14,7 @@ import numpy as np
 from charrnn.config import TrainConfig
 from charrnn.errors import DivergedError
 from charrnn.network.optim import Adam, clip_by_global_norm, learning_rate
-from charrnn.network.parameters import weights_of
+from charrnn.network.parameters import layers_of, weights_of
 from charrnn.ngrams.residual import Network, ResidualRNN
 from charrnn.parallel.threads import Workers
 from charrnn.training.batches import Batches, Chunk
@@ -73,6 +73,7 @@ class Trainer:
             model.parameters.flat,
             weight_decay=config.weight_decay,
             decayed=weights_of(model.config, model.parameters.flat.dtype),
+            cautious=layers_of(model.config),
         )
         self.shards = Shards(model, config, workers.world)
         self.state = model.zero_state(self.shards.num_streams)  # carried from chunk to chunk

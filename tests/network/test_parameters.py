@@ -7,6 +7,7 @@ from charrnn.config import ModelConfig
 from charrnn.network.parameters import (
     Parameters,
     input_size,
+    layers_of,
     parameter_shapes,
     state_shape,
     weights_of,
@@ -55,6 +56,15 @@ def test_they_are_views_of_one_vector(
         np.testing.assert_array_equal(in_order, flat)
         for array in parameters.values():
             assert np.shares_memory(array, flat)
+
+
+@networks
+def test_layers_are_one_part_of_all(
+    network: dict[str, Any], rows: int, state: tuple[int, int, int]
+) -> None:
+    parameters = Parameters(config(network))
+    parameters.flat[layers_of(parameters.config)] = 1
+    assert all((array == name.startswith("layers")).all() for name, array in parameters.items())
 
 
 @networks
