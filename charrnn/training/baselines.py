@@ -7,6 +7,7 @@ takes about a second at most.
 import contextlib
 import lzma
 from collections.abc import Callable
+from functools import partial
 
 from charrnn.config import ModelConfig
 from charrnn.inference.evaluation import evaluate
@@ -98,8 +99,8 @@ def _compressor() -> tuple[str, Callable[[bytes], bytes]]:
     except ImportError:
         filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": _DICTIONARY}]
         return "xz", lambda text: lzma.compress(text, filters=filters)
-    options = {"max_order": _PPMD_ORDER, "mem_size": _PPMD_MEMORY, "variant": "H"}
-    return "ppmd", lambda text: pyppmd.compress(text, **options)
+    order, memory = _PPMD_ORDER, _PPMD_MEMORY
+    return "ppmd", partial(pyppmd.compress, max_order=order, mem_size=memory, variant="H")
 
 
 def _compressed(split: Split, compress: Callable[[bytes], bytes], workers: Workers) -> float:
