@@ -191,7 +191,7 @@ def near(word: str, other: str) -> bool:
         return word == other
     fraction = re.fullmatch(r"-?[\d,]*\.(\d+)", word)
     last = 10.0 ** -len(fraction[1]) if fraction else 0.0  # digit, which rounding may change
-    return abs(number - found) <= max(0.01 * abs(number), last) + 1e-9
+    return abs(number - found) <= max(0.01 * abs(number), last) * (1 + 1e-6)
 
 
 def assert_shown(shown: str, printed: str) -> None:
