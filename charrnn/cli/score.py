@@ -110,7 +110,7 @@ def score(
     Several models are compared: each line begins with their bits per character, in their order.
     `charrnn classify` says which of them a text comes from.
 
-    --streams warms up on the 256 tokens before each part. --adapt learns from 32 tokens at a time,
+    --streams warms up on the 256 tokens before each part. --adapt learns from 16 tokens at a time,
     and starts each text anew. --field overwrites fields that have the name of a score.
     """
     from charrnn.cli.score_output import Output, Printer, Watch
