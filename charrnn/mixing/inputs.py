@@ -55,9 +55,8 @@ TAIL = 16  # last tokens in which words are sought
 COUNTED = LENGTHS[:3]  # lengths of the histories in contexts
 DENSE = 2  # dense inputs: the base, and the n-gram model alone
 NUM_INPUTS = DENSE + len(CONTEXTS) + 1
-REMEMBERED = np.array(
-    [bool(context.rows) for context in CONTEXTS] + [True]
-)  # sparse inputs of memory
+# Which sparse inputs come from the memory.
+REMEMBERED = np.array([*(bool(context.rows) for context in CONTEXTS), True])
 UNKNOWN = np.uint64(0)  # in place of a hash where there is no history
 DISCOUNT = 0.6  # D
 MATCH = (1 - DISCOUNT) / DISCOUNT  # (n - D) / (D · d) for n = d = 1
